@@ -1,0 +1,1 @@
+//! What a service process needs: configuration, server, context, status, shutdown.

@@ -1,0 +1,35 @@
+//! Messages, clients and servers generated from `proto/` by `build.rs`. Modules mirror packages:
+//! `use counterfoil_proto::billing::v1 as pb`.
+
+/// The descriptors of every file under `proto/` and its imports, encoded, for reflection and for rules that are read
+/// from descriptors.
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/file_descriptor_set.bin"));
+
+macro_rules! package {
+    ($package:ident, $name:literal) => {
+        #[doc = concat!("Package `", $name, "`.")]
+        pub mod $package {
+            /// Version 1.
+            #[allow(
+                missing_docs,
+                clippy::all,
+                clippy::allow_attributes_without_reason,
+                clippy::as_conversions,
+                clippy::arithmetic_side_effects,
+                unreachable_pub,
+                rustdoc::all,
+                reason = "generated"
+            )]
+            pub mod v1 {
+                tonic::include_proto!($name);
+            }
+        }
+    };
+}
+
+package!(billing, "counterfoil.billing.v1");
+package!(common, "counterfoil.common.v1");
+package!(connect, "counterfoil.connect.v1");
+package!(customer, "counterfoil.customer.v1");
+package!(event, "counterfoil.event.v1");
+package!(tax, "counterfoil.tax.v1");

@@ -1,0 +1,1 @@
+//! PostgreSQL machinery: pool, transaction, migrations, claims.

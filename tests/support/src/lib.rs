@@ -1,0 +1,1 @@
+//! What tests share: a migrated schema, a sandbox, a clock.
