@@ -229,15 +229,18 @@ fn spawn(binaries: &Binaries, account: &Account, place: &Place, port: u16) -> an
 
 /// True when the server answers, false when it ended instead.
 async fn wait_until_ready(server: &mut Server, password: &str) -> anyhow::Result<bool> {
+    let Server { data, port, child: Some(child), told, .. } = server else { return Ok(true) };
     let begun = Instant::now();
     loop {
-        if let Some(child) = &mut server.child
-            && child.try_wait().context("cannot watch PostgreSQL")?.is_some()
-        {
-            server.told = true;
-            return Ok(false);
-        }
-        let answer = answers(&server.data, password, server.port).await;
+        // Both at once: on a port that is taken, another program may keep the question waiting.
+        let answer = tokio::select! {
+            ended = child.wait() => {
+                ended.context("cannot watch PostgreSQL")?;
+                *told = true;
+                return Ok(false);
+            }
+            answer = answers(data, password, *port) => answer,
+        };
         match answer {
             Ok(()) => return Ok(true),
             Err(error) if begun.elapsed() > PATIENCE => return Err(error.context("PostgreSQL does not answer")),

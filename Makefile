@@ -1,0 +1,58 @@
+# `make` alone prints what there is.
+
+export PATH := $(CURDIR)/.tools/bin:$(PATH)
+
+HOME_OF_TESTS := .counterfoil/test
+# Prebuilt by tools/checks/install-tools; make looks for it once per run.
+TOOLS := tools/checks/install-tools
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test check fmt clippy doc deny buf-lint breaking checks tools
+
+help: ## Prints this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## Plays the story from signup to a cancelled subscription (BREAK=<hop> spoils one hop)
+	cargo run --quiet --locked -p counterfoil-dev -- demo $(if $(BREAK),--break $(BREAK))
+
+up: ## Keeps the suite running and prints its addresses
+	cargo run --quiet --locked -p counterfoil-dev -- up
+
+# cargo-insta runs nextest for us, as it alone knows afterwards which snapshots nobody asked for.
+test: tools ## Runs every test beside a private PostgreSQL (or DATABASE_URL's)
+	cargo build --locked --workspace --bins
+	target/debug/counterfoil-dev postgres --home $(HOME_OF_TESTS) -- \
+		cargo insta test --workspace --test-runner nextest --disable-nextest-doctest --check --unreferenced=reject \
+		-- --locked
+	cargo test --locked --workspace --doc --quiet
+	@if [ -x tests/peers/run.sh ]; then tests/peers/run.sh; fi
+
+check: fmt clippy doc deny buf-lint breaking checks ## Runs every check that needs no database
+
+fmt: ## Fails where rustfmt would change something
+	cargo fmt --all --check
+
+clippy: ## Lints everything, warnings denied
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+doc: ## Builds the documentation, warnings denied
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --quiet
+
+deny: tools ## Holds the walls between crates, the licences and the sources (offline)
+	cargo fetch --locked --quiet
+	cargo deny --offline check --allow unused-wrapper --hide-inclusion-graph bans licenses sources
+	tools/checks/walls
+
+buf-lint: tools ## Lints and formats the protos
+	buf lint
+	buf format --diff --exit-code
+
+breaking: tools ## Fails when proto/ breaks against the last release, or until then the first parent
+	tools/checks/breaking
+
+checks: ## Stripe's mode in one module; no overlong file
+	tools/checks/one-mode-module
+	tools/checks/file-length
+
+tools: ## Installs the prebuilt tools into .tools/
+	@$(TOOLS)
