@@ -25,7 +25,7 @@ test: tools ## Runs every test beside a private PostgreSQL (or DATABASE_URL's)
 		cargo insta test --workspace --test-runner nextest --disable-nextest-doctest --check --unreferenced=reject \
 		-- --locked
 	cargo test --locked --workspace --doc --quiet
-	@if [ -x tests/peers/run.sh ]; then tests/peers/run.sh; fi
+	target/debug/counterfoil-dev postgres --home $(HOME_OF_TESTS) -- tests/peers/run.sh
 
 check: fmt clippy doc deny buf-lint breaking checks ## Runs every check that needs no database
 
