@@ -229,7 +229,16 @@ fn spawn(binaries: &Binaries, account: &Account, place: &Place, port: u16) -> an
 
 /// True when the server answers, false when it ended instead.
 async fn wait_until_ready(server: &mut Server, password: &str) -> anyhow::Result<bool> {
-    let Server { data, port, child: Some(child), told, .. } = server else { return Ok(true) };
+    let Server {
+        data,
+        port,
+        child: Some(child),
+        told,
+        ..
+    } = server
+    else {
+        return Ok(true);
+    };
     let begun = Instant::now();
     loop {
         // Both at once: on a port that is taken, another program may keep the question waiting.
