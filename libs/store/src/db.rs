@@ -1,0 +1,185 @@
+//! The pool and the transaction.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
+use deadpool::Runtime;
+use deadpool::managed::{Object, PoolError, Timeouts};
+use diesel_async::pooled_connection::deadpool::Pool;
+use diesel_async::pooled_connection::{
+    AsyncDieselConnectionManager, ManagerConfig, PoolableConnection, RecyclingMethod,
+};
+use diesel_async::{AsyncConnection, AsyncPgConnection, TransactionManager};
+use tokio_postgres::NoTls;
+
+use crate::{Config, Error};
+
+type Manager = AsyncDieselConnectionManager<AsyncPgConnection>;
+type Transactions = <AsyncPgConnection as AsyncConnection>::TransactionManager;
+
+/// A service's database. Cheap to clone; clones share one pool.
+#[derive(Clone)]
+pub struct Db {
+    pool: Pool<AsyncPgConnection>,
+}
+
+/// One connection out of the pool. It goes back when it is dropped, unless a transaction is still open on it: then it
+/// is closed, and the server rolls back.
+pub struct Conn(Option<Object<Manager>>);
+
+/// An async closure over one argument whose future is `Send`. Implemented for every such closure, never by hand; it
+/// exists because `AsyncFnOnce` cannot say `Send` of its future.
+pub trait Work<A, R>: AsyncFnOnce(A) -> R + FnOnce(A) -> <Self as Work<A, R>>::Fut {
+    /// What the closure returns.
+    type Fut: Future<Output = R>;
+}
+
+impl<F, A, Fut, R> Work<A, R> for F
+where
+    F: AsyncFnOnce(A) -> R + FnOnce(A) -> Fut,
+    Fut: Future<Output = R>,
+{
+    type Fut = Fut;
+}
+
+impl Db {
+    /// Opens the pool, which connects only when a connection is first asked for.
+    ///
+    /// # Errors
+    /// When the configuration cannot work. A database that is down is not an error here.
+    pub async fn connect(config: &Config) -> Result<Db, Error> {
+        let connection = Arc::new(config.app()?);
+        let mut manager = ManagerConfig::<AsyncPgConnection>::default();
+        // Closed connections and open transactions are seen without asking the server.
+        manager.recycling_method = RecyclingMethod::Fast;
+        manager.custom_setup = Box::new(move |_| {
+            let connection = connection.clone();
+            Box::pin(async move {
+                let connected = connection.connect(NoTls).await;
+                let (client, driver) =
+                    connected.map_err(|error| diesel::ConnectionError::BadConnection(describe(&error)))?;
+                AsyncPgConnection::try_from_client_and_connection(client, driver).await
+            })
+        });
+        let wait = Some(config.acquire_timeout());
+        let pool = Pool::builder(Manager::new_with_config("", manager))
+            .max_size(config.max_connections.max(1))
+            .timeouts(Timeouts {
+                wait,
+                create: wait,
+                recycle: wait,
+            })
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(Error::bug)?;
+        Ok(Db { pool })
+    }
+
+    /// A connection for statements of their own. What must happen together belongs into [`Db::transaction`].
+    ///
+    /// # Errors
+    /// When none is to be had in time.
+    pub async fn conn(&self) -> Result<Conn, Error> {
+        match self.pool.get().await {
+            Ok(object) => Ok(Conn(Some(object))),
+            Err(PoolError::Timeout(_)) => Err(Error::Timeout),
+            Err(PoolError::Backend(error)) => Err(Error::Unavailable(error.to_string())),
+            Err(other) => Err(Error::bug(other)),
+        }
+    }
+
+    /// Does `work` in one transaction (read committed): committed when it returns `Ok`, rolled back when it returns
+    /// `Err` or is dropped before its end. Nothing is retried.
+    ///
+    /// ```
+    /// # use counterfoil_store::{Db, Error};
+    /// # use diesel_async::RunQueryDsl;
+    /// # async fn example(db: &Db) -> Result<(), Error> {
+    /// let deleted: usize = db
+    ///     .transaction(async |conn| {
+    ///         let claims = diesel::sql_query("delete from claim").execute(conn).await?;
+    ///         Ok::<_, Error>(claims)
+    ///     })
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// What `work` returned, or ours. After an error of the commit itself it may have happened.
+    #[expect(clippy::manual_async_fn, reason = "the signature says that the future is `Send`")]
+    pub fn transaction<'a, T, E, F>(&'a self, work: F) -> impl Future<Output = Result<T, E>> + Send + 'a
+    where
+        for<'c> F: AsyncFnOnce(&'c mut AsyncPgConnection) -> Result<T, E>
+            + Work<&'c mut AsyncPgConnection, Result<T, E>, Fut: Send>
+            + Send
+            + 'a,
+        T: Send + 'a,
+        E: From<Error> + From<diesel::result::Error> + Send + 'a,
+    {
+        async move {
+            let mut conn = self.conn().await?;
+            Transactions::begin_transaction(&mut *conn).await?;
+            match work(&mut conn).await {
+                Ok(value) => {
+                    Transactions::commit_transaction(&mut *conn).await?;
+                    Ok(value)
+                }
+                Err(error) => {
+                    // Where even this fails, dropping the connection rolls back, and the first error says more.
+                    if let Err(rollback) = Transactions::rollback_transaction(&mut *conn).await {
+                        tracing::warn!(error = %rollback, "a transaction could not be rolled back; its connection is closed");
+                    }
+                    Err(error)
+                }
+            }
+        }
+    }
+
+    /// Asks the server for a sign of life.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn ping(&self) -> Result<(), Error> {
+        use diesel_async::SimpleAsyncConnection;
+        let mut conn = self.conn().await?;
+        Ok(conn.batch_execute("select 1").await?)
+    }
+}
+
+/// The server's reason, or the system's. Neither holds a password.
+pub(crate) fn describe(error: &tokio_postgres::Error) -> String {
+    use std::error::Error as _;
+    match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}
+
+impl Deref for Conn {
+    type Target = AsyncPgConnection;
+
+    #[expect(clippy::expect_used, reason = "it is there until `drop` takes it")]
+    fn deref(&self) -> &AsyncPgConnection {
+        self.0.as_ref().expect("a connection until it is dropped")
+    }
+}
+
+impl DerefMut for Conn {
+    #[expect(clippy::expect_used, reason = "it is there until `drop` takes it")]
+    fn deref_mut(&mut self) -> &mut AsyncPgConnection {
+        self.0.as_mut().expect("a connection until it is dropped")
+    }
+}
+
+impl Drop for Conn {
+    fn drop(&mut self) {
+        if let Some(mut object) = self.0.take()
+            && (object.is_broken() || std::thread::panicking())
+        {
+            // Not handed back: the pool would look at it only when it is next asked for a connection, and until then
+            // the server would keep the transaction and its locks.
+            drop(Object::take(object));
+        }
+    }
+}

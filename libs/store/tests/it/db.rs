@@ -1,0 +1,147 @@
+//! Connections and transactions.
+
+use counterfoil_store::{Config, Db, Error, MIGRATIONS};
+use counterfoil_test_support::{TestDb, eventually};
+use diesel::sql_types::Text;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+
+use crate::count;
+
+async fn insert(conn: &mut AsyncPgConnection, consumer: &str) -> diesel::QueryResult<usize> {
+    diesel::sql_query("insert into checkpoint values ($1, 0, 0, '', 0, '{}')")
+        .bind::<Text, _>(consumer)
+        .execute(conn)
+        .await
+}
+
+async fn rows(db: &Db) -> i64 {
+    count(&mut db.conn().await.unwrap(), "select count(*) as n from checkpoint").await
+}
+
+/// As a service would: a borrowing function whose future must be `Send`.
+async fn insert_both(db: &Db, first: &str, second: String) -> Result<usize, Error> {
+    let second = &second;
+    db.transaction(async |conn| {
+        let first = insert(conn, first).await?;
+        Ok(first + insert(conn, second).await?)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_transaction_is_committed_whole_from_a_spawned_task() {
+    let test = TestDb::new(&MIGRATIONS).await;
+    let db = test.db();
+    let task = tokio::spawn(async move { insert_both(&db, "a", "b".to_owned()).await });
+    assert_eq!(task.await.unwrap().unwrap(), 2);
+    assert_eq!(rows(&test.db()).await, 2);
+}
+
+#[tokio::test]
+async fn an_error_rolls_everything_back_and_the_connection_is_used_again() {
+    let test = TestDb::new(&MIGRATIONS).await;
+    let db = Db::connect(&Config {
+        max_connections: 1,
+        ..test.config()
+    })
+    .await
+    .unwrap();
+    let error = insert_both(&db, "a", "a".to_owned()).await.unwrap_err();
+    assert!(
+        matches!(error, Error::Query(diesel::result::Error::DatabaseError(..))),
+        "{error}"
+    );
+    assert!(!error.is_transient());
+    assert_eq!(rows(&db).await, 0);
+    assert_eq!(insert_both(&db, "a", "b".to_owned()).await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn a_dropped_transaction_is_rolled_back_before_anyone_asks_for_a_connection() {
+    let test = TestDb::new(&MIGRATIONS).await;
+    let db = test.db();
+    let (inserted, told) = tokio::sync::oneshot::channel();
+    let task = tokio::spawn(async move {
+        db.transaction(async move |conn| {
+            insert(conn, "a").await?;
+            let _ = inserted.send(());
+            std::future::pending::<Result<(), Error>>().await
+        })
+        .await
+    });
+    told.await.unwrap();
+    task.abort();
+    let watcher = test.db();
+    let name = format!("counterfoil {}", test.config().schema);
+    let open = format!(
+        "select count(*) as n from pg_stat_activity where application_name = '{name}' and state like 'idle in transaction%'"
+    );
+    eventually("the server to roll back", async || {
+        (count(&mut watcher.conn().await.unwrap(), &open).await == 0).then_some(())
+    })
+    .await;
+    assert_eq!(rows(&test.db()).await, 0);
+}
+
+#[tokio::test]
+async fn a_busy_pool_times_out_and_works_again_when_a_connection_is_free() {
+    let test = TestDb::new(&MIGRATIONS).await;
+    let config = Config {
+        max_connections: 1,
+        acquire_timeout_ms: 500,
+        ..test.config()
+    };
+    // On a busy machine connecting may take longer than a caller of this pool waits.
+    let db = Db::connect(&config).await.unwrap();
+    let held = eventually("a connection", async || db.conn().await.ok()).await;
+    let error = db.ping().await.unwrap_err();
+    assert!(matches!(error, Error::Timeout) && error.is_transient(), "{error}");
+    drop(held);
+    db.ping().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_database_that_is_down_is_unavailable_and_no_secret_is_told() {
+    let test = TestDb::new(&MIGRATIONS).await;
+    let url = "postgres://app:hunter2@127.0.0.1:1/postgres";
+    let db = Db::connect(&Config {
+        url: url.into(),
+        ..test.config()
+    })
+    .await
+    .unwrap();
+    let error = db.ping().await.unwrap_err();
+    assert!(matches!(error, Error::Unavailable(_)), "{error}");
+    assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+}
+
+#[tokio::test]
+async fn a_killed_connection_is_replaced() {
+    let test = TestDb::new(&MIGRATIONS).await;
+    let config = Config {
+        max_connections: 1,
+        ..test.config()
+    };
+    let db = Db::connect(&config).await.unwrap();
+    let kill = "select count(pg_terminate_backend(pg_backend_pid())) as n";
+    let mut conn = db.conn().await.unwrap();
+    let error: Error = diesel::sql_query(kill).execute(&mut conn).await.unwrap_err().into();
+    assert!(error.is_transient(), "{error}");
+    drop(conn);
+    eventually("the pool to notice", async || db.ping().await.ok()).await;
+}
+
+#[tokio::test]
+async fn a_slow_statement_is_ended_by_the_server() {
+    let test = TestDb::new(&MIGRATIONS).await;
+    let config = Config {
+        statement_timeout_ms: 20,
+        ..test.config()
+    };
+    let db = Db::connect(&config).await.unwrap();
+    let mut conn = db.conn().await.unwrap();
+    let slow = diesel::sql_query("select pg_sleep(60)");
+    let error: Error = slow.execute(&mut conn).await.unwrap_err().into();
+    assert!(error.to_string().contains("statement timeout"), "{error}");
+    assert!(!error.is_transient());
+}
