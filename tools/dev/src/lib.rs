@@ -1,4 +1,4 @@
-//! The whole suite in one process, with its own PostgreSQL and sandbox.
+#![doc = include_str!("../README.md")]
 #![cfg_attr(
     test,
     allow(

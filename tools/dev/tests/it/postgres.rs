@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use counterfoil_dev::postgres::{Options, start};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tokio_postgres::NoTls;
 
 /// A fresh home that a server's account can reach too, when root runs the tests.
@@ -49,12 +51,14 @@ fn started(home: &Path) -> (Child, String) {
     (child, url.trim().to_owned())
 }
 
+/// The process that serves the cluster in `home`.
+fn postmaster(home: &Path) -> Pid {
+    let file = fs::read_to_string(home.join("data/postmaster.pid")).unwrap();
+    Pid::from_raw(file.lines().next().unwrap().parse().unwrap())
+}
+
 fn terminate(child: &Child) {
-    nix::sys::signal::kill(
-        nix::unistd::Pid::from_raw(child.id().try_into().unwrap()),
-        nix::sys::signal::Signal::SIGTERM,
-    )
-    .unwrap();
+    kill(Pid::from_raw(child.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
 }
 
 #[tokio::test]
@@ -78,6 +82,12 @@ async fn a_server_starts_in_a_fresh_home_is_durable_and_keeps_its_data() {
         assert_eq!(ask(first.url(), &format!("SHOW {setting}")).await, "on", "{setting}");
     }
     assert_eq!(ask(first.url(), "SHOW listen_addresses").await, "127.0.0.1");
+    let postmaster = postmaster(home.path());
+    assert_eq!(
+        nix::unistd::getpgid(Some(postmaster)).unwrap(),
+        postmaster,
+        "Ctrl-C does not reach it before us"
+    );
     let mode = |name: &str| fs::metadata(home.path().join(name)).unwrap().mode() & 0o777;
     assert_eq!(mode("password"), 0o600);
     assert_eq!(mode("postgres.log"), 0o600);
@@ -125,19 +135,105 @@ async fn the_server_of_a_killed_run_is_adopted_and_stopped_by_the_next_one() {
 }
 
 #[tokio::test]
+async fn a_server_left_on_another_port_than_the_wanted_one_is_restarted_there() {
+    let home = home();
+    let (mut killed, url) = started(home.path());
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let port = std::net::TcpListener::bind(("127.0.0.1", 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let next = start(Options {
+        port: Some(port),
+        ..Options::in_home(home.path())
+    })
+    .await
+    .unwrap();
+    assert!(!next.adopted());
+    assert!(
+        tokio_postgres::connect(&url, NoTls).await.is_err(),
+        "no second server on the same data"
+    );
+    assert_eq!(ask(next.url(), "SHOW port").await, port.to_string());
+    next.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_dropped_server_ends_and_the_next_run_copes_with_its_ending() {
+    let home = home();
+    let dropped = start(Options::in_home(home.path())).await.unwrap();
+    let url = dropped.url().to_owned();
+    drop(dropped);
+    let next = start(Options::in_home(home.path())).await.unwrap();
+    assert_ne!(next.url(), url);
+    assert_eq!(ask(next.url(), "SELECT 'anew'::text").await, "anew");
+    next.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_start_shows_the_end_of_its_log() {
+    let home = home();
+    start(Options::in_home(home.path()))
+        .await
+        .unwrap()
+        .stop()
+        .await
+        .unwrap();
+    fs::write(home.path().join("data/postgresql.auto.conf"), "no_such_setting = 1\n").unwrap();
+    let refusal = start(Options::in_home(home.path()))
+        .await
+        .map(drop)
+        .unwrap_err()
+        .to_string();
+    assert!(refusal.starts_with("PostgreSQL does not start"), "{refusal}");
+    assert!(refusal.contains("no_such_setting"), "{refusal}");
+}
+
+#[tokio::test]
+async fn a_lost_password_is_said_and_no_data_is_thrown_away() {
+    let home = home();
+    start(Options::in_home(home.path()))
+        .await
+        .unwrap()
+        .stop()
+        .await
+        .unwrap();
+    fs::remove_file(home.path().join("password")).unwrap();
+    let refusal = start(Options::in_home(home.path()))
+        .await
+        .map(drop)
+        .unwrap_err()
+        .to_string();
+    assert!(refusal.contains("password` is missing; remove"), "{refusal}");
+    assert!(home.path().join("data/PG_VERSION").exists());
+}
+
+#[tokio::test]
+async fn what_a_killed_initialisation_left_is_removed() {
+    let home = home();
+    let half_made = home.path().join("data.0a0b0c0d");
+    fs::create_dir(&half_made).unwrap();
+    fs::write(half_made.join("PG_VERSION"), "15\n").unwrap();
+    start(Options::in_home(home.path()))
+        .await
+        .unwrap()
+        .stop()
+        .await
+        .unwrap();
+    assert!(!half_made.exists());
+}
+
+#[tokio::test]
 async fn a_server_killed_with_its_run_recovers_what_was_committed() {
     let home = home();
     let (mut killed, url) = started(home.path());
     run(&url, "CREATE TABLE kept AS SELECT 'a stub'::text AS word").await;
-    let pid_file = fs::read_to_string(home.path().join("data/postmaster.pid")).unwrap();
-    let postmaster: i32 = pid_file.lines().next().unwrap().parse().unwrap();
+    let server = postmaster(home.path());
     killed.kill().unwrap();
     killed.wait().unwrap();
-    nix::sys::signal::kill(
-        nix::unistd::Pid::from_raw(postmaster),
-        nix::sys::signal::Signal::SIGKILL,
-    )
-    .unwrap();
+    kill(server, Signal::SIGKILL).unwrap();
 
     let next = start(Options::in_home(home.path())).await.unwrap();
     assert!(!next.adopted());

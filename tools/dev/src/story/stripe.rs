@@ -1,0 +1,116 @@
+//! What the story does at the sandbox as a merchant's dashboard, a customer's browser and the hands of time would.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use serde_json::{Value, json};
+
+use crate::addresses;
+
+/// The sandbox, seen from outside.
+#[derive(Clone)]
+pub struct Stripe {
+    http: reqwest::Client,
+    url: String,
+    secret_key: String,
+}
+
+impl Stripe {
+    /// A client of the sandbox at `address`.
+    ///
+    /// # Errors
+    /// When no HTTP client can be made.
+    pub fn new(address: &addresses::Sandbox) -> anyhow::Result<Self> {
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(Duration::from_secs(10))
+            .build()?;
+        Ok(Self { http, url: address.url.clone(), secret_key: address.secret_key.clone() })
+    }
+
+    /// `GET path` of the API.
+    ///
+    /// # Errors
+    /// When Stripe does not answer 2xx.
+    pub async fn get(&self, path: &str) -> anyhow::Result<Value> {
+        self.send(self.http.get(format!("{}{path}", self.url)), path).await
+    }
+
+    /// `POST path` of the API with a form.
+    ///
+    /// # Errors
+    /// When Stripe does not answer 2xx.
+    pub async fn post(&self, path: &str, form: &[(&str, &str)]) -> anyhow::Result<Value> {
+        self.send(self.http.post(format!("{}{path}", self.url)).form(form), path).await
+    }
+
+    /// `POST path` of the sandbox's control API with JSON.
+    ///
+    /// # Errors
+    /// When the sandbox does not answer 2xx.
+    pub async fn control(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        self.send(self.http.post(format!("{}{path}", self.url)).json(body), path).await
+    }
+
+    /// Every object of a type, from the sandbox's own books.
+    ///
+    /// # Errors
+    /// When the sandbox does not answer.
+    pub async fn objects(&self, kind: &str) -> anyhow::Result<Vec<Value>> {
+        let answer = self.get(&format!("/_sandbox/objects/{kind}")).await?;
+        let list = answer.get("data").unwrap_or(&answer).as_array().cloned();
+        list.with_context(|| format!("the sandbox lists no objects of type {kind}"))
+    }
+
+    /// Moves the sandbox's clock forward.
+    ///
+    /// # Errors
+    /// When the sandbox does not answer.
+    pub async fn advance(&self, seconds: i64) -> anyhow::Result<()> {
+        self.control("/_sandbox/clock", &json!({"advance_seconds": seconds})).await.map(|_| ())
+    }
+
+    /// Opens the hosted page of a checkout session, as a browser would.
+    ///
+    /// # Errors
+    /// When there is no such page.
+    pub async fn open_page(&self, url: &str) -> anyhow::Result<String> {
+        let answer = self.http.get(url).send().await?;
+        ensure!(answer.status().is_success(), "the payment page answers {}", answer.status());
+        Ok(answer.text().await?)
+    }
+
+    /// Pays on the hosted page; tells where the browser is sent, or the page shown again.
+    ///
+    /// # Errors
+    /// When the page answers neither.
+    pub async fn pay(&self, url: &str, card: &str) -> anyhow::Result<Paid> {
+        let form = [("card_number", card), ("card_expiry", "12/34"), ("card_cvc", "123"), ("cardholder_name", "Ada")];
+        let answer = self.http.post(url).form(&form).send().await?;
+        if answer.status().is_redirection() {
+            let location = answer.headers().get("location").context("a redirect to nowhere")?;
+            return Ok(Paid::Redirected(location.to_str()?.to_owned()));
+        }
+        ensure!(answer.status().is_success() || answer.status().as_u16() == 402, "paying answers {}", answer.status());
+        Ok(Paid::ShownAgain(answer.text().await?))
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder, path: &str) -> anyhow::Result<Value> {
+        let answer = request.bearer_auth(&self.secret_key).send().await?;
+        let status = answer.status();
+        let body: Value = answer.json().await.with_context(|| format!("{path} answers {status} without JSON"))?;
+        if !status.is_success() {
+            bail!("{path} answers {status}: {}", body["error"]["message"].as_str().unwrap_or_default());
+        }
+        Ok(body)
+    }
+}
+
+/// What came of paying on the page.
+#[derive(Debug)]
+pub enum Paid {
+    /// The browser was sent on.
+    Redirected(String),
+    /// The page was shown again, with what is wrong.
+    ShownAgain(String),
+}
