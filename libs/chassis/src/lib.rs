@@ -1,1 +1,37 @@
-//! What a service process needs: configuration, server, context, status, shutdown.
+#![doc = include_str!("../README.md")]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::as_conversions,
+        missing_docs,
+        reason = "tests"
+    )
+)]
+
+pub mod client;
+pub mod config;
+mod context;
+mod deadline;
+mod health;
+mod policy;
+mod process;
+pub mod redirect;
+pub mod server;
+mod service;
+pub mod status;
+mod violations;
+
+pub use config::Config;
+pub use context::{Context, accept, accept_with};
+pub use counterfoil_types::Clock;
+pub use diesel_migrations::EmbeddedMigrations;
+pub use policy::{Rule, uncovered};
+pub use process::{main, run};
+pub use server::{Running, serve, serve_with};
+pub use service::{Host, Listeners, Service, Started};
+pub use violations::{Given, Violations};

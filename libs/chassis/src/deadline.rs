@@ -1,0 +1,156 @@
+//! The deadline of a call, and the task it runs in: a caller who leaves, or who has waited long enough, changes nothing about
+//! the work.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::task::JoinError;
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+use tonic::Status;
+use tonic::body::Body;
+use tower::{Layer, Service};
+use tracing::Instrument;
+
+use crate::context::Deadline;
+use crate::status;
+
+type Response = http::Response<Body>;
+
+/// Answers DEADLINE_EXCEEDED in time and INTERNAL after a panic; runs the calls on `calls`.
+#[derive(Debug, Clone)]
+pub(crate) struct DeadlineLayer {
+    /// For a caller who names no deadline.
+    pub(crate) default: Duration,
+    /// For a caller who would wait longer.
+    pub(crate) max: Duration,
+    pub(crate) calls: TaskTracker,
+}
+
+/// What [`DeadlineLayer`] makes of a service.
+#[derive(Debug, Clone)]
+pub(crate) struct Bounded<S> {
+    layer: DeadlineLayer,
+    inner: S,
+}
+
+impl<S> Layer<S> for DeadlineLayer {
+    type Service = Bounded<S>;
+
+    fn layer(&self, inner: S) -> Bounded<S> {
+        Bounded {
+            layer: self.clone(),
+            inner,
+        }
+    }
+}
+
+impl DeadlineLayer {
+    fn allowance(&self, headers: &http::HeaderMap) -> Duration {
+        let asked = headers
+            .get("grpc-timeout")
+            .and_then(|value| timeout(value.to_str().ok()?));
+        asked.unwrap_or(self.default).min(self.max)
+    }
+}
+
+impl<S> Service<http::Request<Body>> for Bounded<S>
+where
+    S: Service<http::Request<Body>, Response = Response, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
+        let allowance = self.layer.allowance(request.headers());
+        let now = Instant::now();
+        let deadline = now.checked_add(allowance).unwrap_or(now);
+        request.extensions_mut().insert(Deadline(deadline));
+        // The timer is made here, not when first polled: tonic has one of its own for `grpc-timeout`, made right after
+        // this call, which answers CANCELLED; this one is never the later one, and is polled first.
+        let timer = tokio::time::sleep_until(deadline);
+        let work = self.layer.calls.spawn(self.inner.call(request).in_current_span());
+        Box::pin(async move {
+            tokio::select! {
+                biased;
+                done = work => match done {
+                    Ok(answer) => answer,
+                    Err(failure) => Ok(after_failure(failure).into_http()),
+                },
+                () = timer => Ok(status::deadline_exceeded().into_http()),
+            }
+        })
+    }
+}
+
+fn after_failure(failure: JoinError) -> Status {
+    if failure.is_panic() {
+        let panic = failure.into_panic();
+        let message = panic.downcast_ref::<&str>().copied();
+        let message = message.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        status::internal(&format_args!("a handler panicked: {}", message.unwrap_or("no message")))
+    } else {
+        status::unavailable(Duration::from_secs(1), "SHUTTING_DOWN")
+    }
+}
+
+/// Reads `grpc-timeout`: at most eight digits and a unit.
+/// Source: <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>.
+fn timeout(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let number: u64 = digits.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(number.checked_mul(3600)?)),
+        "M" => Some(Duration::from_secs(number.checked_mul(60)?)),
+        "S" => Some(Duration::from_secs(number)),
+        "m" => Some(Duration::from_millis(number)),
+        "u" => Some(Duration::from_micros(number)),
+        "n" => Some(Duration::from_nanos(number)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_has_digits_and_a_unit_and_everything_else_is_ignored() {
+        assert_eq!(timeout("99999999H"), Some(Duration::from_secs(99_999_999 * 3600)));
+        assert_eq!(timeout("2M"), Some(Duration::from_secs(120)));
+        assert_eq!(timeout("3S"), Some(Duration::from_secs(3)));
+        assert_eq!(timeout("250m"), Some(Duration::from_millis(250)));
+        assert_eq!(timeout("250u"), Some(Duration::from_micros(250)));
+        assert_eq!(timeout("0n"), Some(Duration::ZERO));
+        for wrong in ["", "S", "1", "-1S", "+1S", "1s", "100000000S", "1.5S", "1é"] {
+            assert_eq!(timeout(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_callers_deadline_is_capped_and_defaulted() {
+        let layer = DeadlineLayer {
+            default: Duration::from_secs(10),
+            max: Duration::from_secs(60),
+            calls: TaskTracker::new(),
+        };
+        let mut headers = http::HeaderMap::new();
+        assert_eq!(layer.allowance(&headers), Duration::from_secs(10));
+        headers.insert("grpc-timeout", "2S".parse().unwrap());
+        assert_eq!(layer.allowance(&headers), Duration::from_secs(2));
+        headers.insert("grpc-timeout", "1H".parse().unwrap());
+        assert_eq!(layer.allowance(&headers), Duration::from_secs(60));
+    }
+}

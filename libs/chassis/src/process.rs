@@ -1,0 +1,178 @@
+//! A service's process: its command line, its configuration, its exit code.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use counterfoil_telemetry as telemetry;
+use counterfoil_types::Clock;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Config, Error, Source};
+use crate::server::serve;
+use crate::service::Service;
+
+/// It did what it was asked.
+const DONE: u8 = 0;
+/// It could not, or failed later.
+const FAILED: u8 = 1;
+/// The command line or the configuration is wrong.
+const MISUSED: u8 = 2;
+
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// A configuration file (TOML). The environment overrides it.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serves until SIGINT or SIGTERM (the default).
+    Serve {
+        /// Where to listen, in place of server.listen.
+        #[arg(long, value_name = "ADDRESS")]
+        listen: Option<SocketAddr>,
+    },
+    /// Migrates the schema, as its owner (database.owner_url).
+    Migrate,
+    /// Looks at the configuration.
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Prints what is in force, secrets hidden; fails where it cannot be used.
+    Check,
+}
+
+/// A service's whole `main`. Serves, migrates or checks its configuration, as the command line says.
+///
+/// Exit codes: 0 done; 1 failed; 2 the command line or the configuration is wrong, which one line on standard error explains.
+#[must_use]
+pub fn main<S: Service>() -> ExitCode {
+    let environment =
+        std::env::vars_os().filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)));
+    let code = run::<S>(
+        std::env::args_os(),
+        environment,
+        &mut std::io::stdout(),
+        &mut std::io::stderr(),
+    );
+    ExitCode::from(code)
+}
+
+/// What [`main`] does, with all it takes from the process given: the exit code.
+pub fn run<S: Service>(
+    arguments: impl IntoIterator<Item = OsString>,
+    environment: impl IntoIterator<Item = (String, String)>,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> u8 {
+    let command = Arguments::command()
+        .name(S::NAME)
+        .about(format!("The {} service of Counterfoil.", S::NAME));
+    let parsed = command.try_get_matches_from(arguments);
+    let arguments = match parsed.and_then(|matches| Arguments::from_arg_matches(&matches)) {
+        Ok(arguments) => arguments,
+        Err(help) => {
+            let (text, code) = (help.render(), help.exit_code());
+            let _ = if help.use_stderr() {
+                write!(err, "{text}")
+            } else {
+                write!(out, "{text}")
+            };
+            return u8::try_from(code).unwrap_or(MISUSED);
+        }
+    };
+    let source = Source::read::<S>(arguments.config.as_deref(), environment);
+    let configured = source.and_then(|source| Ok((source.in_force(), source.config::<S::Config>()?)));
+    let (in_force, config) = match configured {
+        Ok(configured) => configured,
+        Err(error) => return misconfigured(err, &error),
+    };
+    let ended = match arguments.command {
+        Some(Command::Config { command }) => match command {
+            ConfigCommand::Check => print(out, &in_force),
+        },
+        Some(Command::Migrate) if config.database.owner_url.is_none() => {
+            return misconfigured(err, &Error::missing("database.owner_url"));
+        }
+        Some(Command::Migrate) => in_runtime(migrate::<S>(config, out)),
+        Some(Command::Serve { listen }) => in_runtime(serve_process::<S>(config, listen, out)),
+        None => in_runtime(serve_process::<S>(config, None, out)),
+    };
+    match ended {
+        Ok(()) => DONE,
+        Err(error) => {
+            let text = format!("{error:#}").replace('\n', " ");
+            let _ = writeln!(err, "{}: {text}", S::NAME);
+            FAILED
+        }
+    }
+}
+
+fn misconfigured(err: &mut dyn Write, error: &Error) -> u8 {
+    let _ = writeln!(err, "configuration: {error}");
+    MISUSED
+}
+
+fn print(out: &mut dyn Write, lines: &[String]) -> anyhow::Result<()> {
+    for line in lines {
+        writeln!(out, "{line}")?;
+    }
+    Ok(())
+}
+
+fn in_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(work)
+}
+
+async fn migrate<S: Service>(config: Config<S::Config>, out: &mut dyn Write) -> anyhow::Result<()> {
+    let applied = counterfoil_store::migrate(&config.database, S::migrations()).await?;
+    let lines: Vec<_> = applied.iter().map(|migration| format!("applied {migration}")).collect();
+    print(out, &lines)?;
+    print(out, &[format!("schema {} is up to date", config.database.schema)])
+}
+
+async fn serve_process<S: Service>(
+    config: Config<S::Config>,
+    listen: Option<SocketAddr>,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let _telemetry = telemetry::init(S::NAME, &config.telemetry)?;
+    // Before anything is begun, so that no signal falls between.
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let address = listen.unwrap_or(config.server.listen);
+    let listener = TcpListener::bind(address);
+    let listener = listener
+        .await
+        .with_context(|| format!("cannot listen on {address} (server.listen)"))?;
+    let shutdown = CancellationToken::new();
+    let running = serve::<S>(config, listener, Clock::system(), shutdown.clone()).await?;
+    writeln!(out, "ready {} {}", S::NAME, running.addr)?;
+    out.flush()?;
+    let stopped = running.stopped();
+    tokio::pin!(stopped);
+    tokio::select! {
+        ended = &mut stopped => return ended,
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    tracing::info!("asked to end");
+    shutdown.cancel();
+    stopped.await
+}

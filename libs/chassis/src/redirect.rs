@@ -1,0 +1,151 @@
+//! Where Stripe may send a user's browser: only to origins the company named.
+
+use serde::Deserialize;
+use url::{Host, Url};
+
+/// The origins that a redirect may lead to, `https://shop.example`. Plain `http` only on loopback. None by default.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(try_from = "Vec<String>")]
+pub struct AllowedOrigins(Vec<url::Origin>);
+
+/// Why a text is not an origin that can be allowed.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is not an origin such as https://shop.example (http only on loopback)")]
+pub struct InvalidOrigin(String);
+
+/// Why a browser may not be sent somewhere. The text itself is not repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidRedirect {
+    /// Not a URL, too long, or with characters that programs read differently.
+    #[error("must be an absolute URL of at most 2048 characters, without spaces, backslashes or control characters")]
+    Malformed,
+    /// It has a user name or password.
+    #[error("must not have a user name or password")]
+    Credentials,
+    /// Neither https, nor http on loopback.
+    #[error("must be https (or http on loopback)")]
+    Scheme,
+    /// Nobody allowed its origin.
+    #[error("must be of an allowed origin")]
+    Origin,
+}
+
+impl AllowedOrigins {
+    /// Takes `url` apart if a browser may be sent there. What is handed to Stripe is the text as it came: a URL that is
+    /// printed again may have lost its `{CHECKOUT_SESSION_ID}`.
+    ///
+    /// # Errors
+    /// When it may not.
+    pub fn check(&self, url: &str) -> Result<Url, InvalidRedirect> {
+        let parsed = parse(url)?;
+        if self.0.contains(&parsed.origin()) {
+            Ok(parsed)
+        } else {
+            Err(InvalidRedirect::Origin)
+        }
+    }
+}
+
+impl TryFrom<Vec<String>> for AllowedOrigins {
+    type Error = InvalidOrigin;
+
+    fn try_from(origins: Vec<String>) -> Result<Self, InvalidOrigin> {
+        let origin = |text: String| match parse(&text) {
+            Ok(url) if url.path() == "/" && url.query().is_none() && url.fragment().is_none() => Ok(url.origin()),
+            _ => Err(InvalidOrigin(text)),
+        };
+        Ok(Self(origins.into_iter().map(origin).collect::<Result<_, _>>()?))
+    }
+}
+
+/// Reads a URL that is read the same way by everyone: URL parsers forgive much, and each forgives something else.
+fn parse(text: &str) -> Result<Url, InvalidRedirect> {
+    let odd = |character: char| character.is_control() || character.is_whitespace() || character == '\\';
+    if text.len() > 2048 || text.chars().any(odd) || !(text.starts_with("https://") || text.starts_with("http://")) {
+        return Err(InvalidRedirect::Malformed);
+    }
+    let url = Url::parse(text).map_err(|_| InvalidRedirect::Malformed)?;
+    let authority = text.split("//").nth(1).unwrap_or_default();
+    let authority = authority.split(['/', '?', '#']).next().unwrap_or_default();
+    if authority.is_empty() {
+        return Err(InvalidRedirect::Malformed);
+    }
+    if authority.contains('@') {
+        return Err(InvalidRedirect::Credentials);
+    }
+    match url.host() {
+        None => Err(InvalidRedirect::Malformed),
+        Some(_) if url.scheme() == "https" => Ok(url),
+        Some(host) if is_loopback(&host) => Ok(url),
+        Some(_) => Err(InvalidRedirect::Scheme),
+    }
+}
+
+fn is_loopback(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(name) => *name == "localhost",
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allowed(origins: &[&str]) -> Result<AllowedOrigins, InvalidOrigin> {
+        AllowedOrigins::try_from(origins.iter().map(|origin| (*origin).to_owned()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn only_a_plain_url_of_an_allowed_origin_passes() {
+        let origins = allowed(&["https://shop.example", "http://127.0.0.1:8080", "http://localhost:3000"]).unwrap();
+        for right in [
+            "https://shop.example/done?session={CHECKOUT_SESSION_ID}",
+            "https://SHOP.example:443/",
+            "https://shop.example?x=a@b",
+            "http://127.0.0.1:8080/back",
+            "http://localhost:3000",
+        ] {
+            assert!(origins.check(right).is_ok(), "{right}");
+        }
+        for (wrong, why) in [
+            ("", InvalidRedirect::Malformed),
+            ("/done", InvalidRedirect::Malformed),
+            ("javascript:alert(1)", InvalidRedirect::Malformed),
+            ("HTTPS:shop.example", InvalidRedirect::Malformed),
+            ("https://shop.example\\@evil.example", InvalidRedirect::Malformed),
+            ("https://shop.example/\t", InvalidRedirect::Malformed),
+            ("https://shop.example/a b", InvalidRedirect::Malformed),
+            (" https://shop.example", InvalidRedirect::Malformed),
+            ("https:///shop.example/", InvalidRedirect::Malformed),
+            ("https://shop.example@evil.example/", InvalidRedirect::Credentials),
+            ("https://@shop.example/", InvalidRedirect::Credentials),
+            ("https://user:password@shop.example/", InvalidRedirect::Credentials),
+            ("http://shop.example/", InvalidRedirect::Scheme),
+            ("https://shop.example.evil.example/", InvalidRedirect::Origin),
+            ("https://shop.example:8443/", InvalidRedirect::Origin),
+            ("https://evil.example/https://shop.example", InvalidRedirect::Origin),
+            ("http://127.0.0.1:8081/", InvalidRedirect::Origin),
+        ] {
+            assert_eq!(origins.check(wrong), Err(why), "{wrong}");
+        }
+        assert_eq!(
+            AllowedOrigins::default().check("https://shop.example"),
+            Err(InvalidRedirect::Origin)
+        );
+    }
+
+    #[test]
+    fn an_origin_has_no_path_and_is_https_off_loopback() {
+        for wrong in [
+            "shop.example",
+            "http://shop.example",
+            "https://shop.example/path",
+            "https://a@shop.example",
+            "*",
+        ] {
+            assert!(allowed(&[wrong]).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! The gRPC server of a service: its layers, its start and its end.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use counterfoil_store::Db;
+use counterfoil_telemetry::ServerLayer;
+use counterfoil_types::Clock;
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::service::Routes;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+use tonic_health::pb::health_server::HealthServer;
+
+use crate::deadline::DeadlineLayer;
+use crate::health::HealthOf;
+use crate::policy::{GateLayer, Rule};
+use crate::service::{Host, Listeners, Service, Started};
+
+/// How often an idle connection is asked whether it still lives, and how long it may take to answer.
+const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
+/// Calls at a time on one connection.
+const MAX_STREAMS: u32 = 128;
+/// Bytes of headers of one call. Messages are bounded by tonic, at 4 MiB.
+const MAX_HEADERS: u32 = 16 * 1024;
+
+/// How to serve.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(default)]
+pub struct Config {
+    /// Where to listen. Default `127.0.0.1:0`, a free port on loopback. Anything but loopback refuses to start, as there is
+    /// no encryption.
+    pub listen: SocketAddr,
+    /// Whether every caller is `dev`. Default false: every call is refused as UNAUTHENTICATED.
+    pub dev_identity: bool,
+    /// Whether anyone may list the services and their messages. Default true.
+    pub reflection: bool,
+    /// Milliseconds for a caller who names no deadline. Default 10,000.
+    pub default_deadline_ms: u64,
+    /// Milliseconds a call may take at most, whatever its caller asks for. Default 60,000.
+    pub max_deadline_ms: u64,
+    /// Milliseconds that calls in flight and background tasks get at the end. Default 10,000.
+    pub drain_ms: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            dev_identity: false,
+            reflection: true,
+            default_deadline_ms: 10_000,
+            max_deadline_ms: 60_000,
+            drain_ms: 10_000,
+        }
+    }
+}
+
+/// A service that serves, until its token is cancelled.
+#[derive(Debug)]
+pub struct Running {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    end: JoinHandle<anyhow::Result<()>>,
+}
+
+impl Running {
+    /// Waits until the service has ended, which it does only after its token was cancelled or its server failed.
+    ///
+    /// # Errors
+    /// When the server failed.
+    pub async fn stopped(self) -> anyhow::Result<()> {
+        self.end.await.context("the server's task ended badly")?
+    }
+}
+
+/// Starts a service and serves it on `listener` until `shutdown` is cancelled. The database need not be there yet.
+///
+/// # Errors
+/// When the service does not start, or `listener` is not on loopback.
+pub async fn serve<S: Service>(
+    config: crate::Config<S::Config>,
+    listener: TcpListener,
+    clock: Clock,
+    shutdown: CancellationToken,
+) -> anyhow::Result<Running> {
+    serve_with::<S>(config, listener, Listeners::default(), clock, shutdown).await
+}
+
+/// As [`serve`], for a service that has other listeners besides.
+///
+/// # Errors
+/// When the service does not start, or `listener` is not on loopback.
+pub async fn serve_with<S: Service>(
+    config: crate::Config<S::Config>,
+    listener: TcpListener,
+    listeners: Listeners,
+    clock: Clock,
+    shutdown: CancellationToken,
+) -> anyhow::Result<Running> {
+    let addr = listener.local_addr()?;
+    if !addr.ip().to_canonical().is_loopback() {
+        bail!("server.listen is {addr}: without encryption only a loopback address is served");
+    }
+    let db = Db::connect(&config.database).await?;
+    let tasks = TaskTracker::new();
+    let host = Host {
+        db,
+        clock,
+        shutdown: shutdown.clone(),
+        tasks: tasks.clone(),
+        listeners,
+    };
+    let started = S::start(config.service, host).await?;
+    let parts = Parts {
+        config: config.server,
+        policy: S::policy(),
+        started,
+        tasks,
+    };
+    let end = tokio::spawn(parts.run(listener, shutdown)?);
+    Ok(Running { addr, end })
+}
+
+/// What is served, and what has to end.
+struct Parts {
+    config: Config,
+    policy: &'static [Rule],
+    started: Started,
+    tasks: TaskTracker,
+}
+
+impl Parts {
+    /// Builds the server; the future serves and, when `shutdown` is cancelled, drains.
+    fn run(
+        self,
+        listener: TcpListener,
+        shutdown: CancellationToken,
+    ) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + Send + 'static> {
+        let Self {
+            config,
+            policy,
+            started,
+            tasks,
+        } = self;
+        let (serving, receiver) = watch::channel(true);
+        let routes = routes(&config, started, receiver)?;
+        let calls = TaskTracker::new();
+        let draining = CancellationToken::new();
+        let server = Server::builder()
+            .http2_keepalive_interval(Some(KEEPALIVE.0))
+            .http2_keepalive_timeout(Some(KEEPALIVE.1))
+            .max_concurrent_streams(MAX_STREAMS)
+            .http2_max_header_list_size(MAX_HEADERS)
+            .layer(ServerLayer)
+            .layer(GateLayer {
+                dev_identity: config.dev_identity,
+                policy,
+            })
+            .layer(DeadlineLayer {
+                default: Duration::from_millis(config.default_deadline_ms),
+                max: Duration::from_millis(config.max_deadline_ms),
+                calls: calls.clone(),
+            })
+            .add_routes(routes)
+            .serve_with_incoming_shutdown(
+                TcpIncoming::from(listener).with_nodelay(Some(true)),
+                draining.clone().cancelled_owned(),
+            );
+        Ok(async move {
+            let mut server = tokio::spawn(server);
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                // It ends by itself only when it fails; then everything else ends too.
+                failure = &mut server => {
+                    shutdown.cancel();
+                    failure??;
+                    bail!("the server ended by itself");
+                }
+            }
+            // Watchers are told, and their streams end as the sender goes.
+            serving.send_replace(false);
+            drop(serving);
+            draining.cancel();
+            let drained = tokio::time::timeout(Duration::from_millis(config.drain_ms), async {
+                let served = (&mut server).await;
+                calls.close();
+                calls.wait().await;
+                tasks.close();
+                tasks.wait().await;
+                served
+            });
+            match drained.await {
+                Ok(served) => Ok(served??),
+                Err(_) => {
+                    server.abort();
+                    tracing::warn!(
+                        calls = calls.len(),
+                        tasks = tasks.len(),
+                        "the time to drain is over, what still runs is left behind"
+                    );
+                    Ok(())
+                }
+            }
+        })
+    }
+}
+
+/// The service's own routes, health, and reflection of them all.
+fn routes(config: &Config, started: Started, serving: watch::Receiver<bool>) -> anyhow::Result<Routes> {
+    let health = HealthOf {
+        services: started.services,
+        serving,
+    };
+    let routes = started.routes.add_service(HealthServer::new(health));
+    if !config.reflection {
+        return Ok(routes);
+    }
+    let mut reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(counterfoil_proto::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .with_service_name("grpc.health.v1.Health");
+    for service in started.services {
+        reflection = reflection.with_service_name(*service);
+    }
+    Ok(routes.add_service(reflection.build_v1()?))
+}

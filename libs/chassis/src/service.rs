@@ -1,0 +1,82 @@
+//! What a service gives the chassis, and what it gets.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::net::SocketAddr;
+
+use counterfoil_store::Db;
+use counterfoil_types::Clock;
+use diesel_migrations::EmbeddedMigrations;
+use serde::de::DeserializeOwned;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::policy::Rule;
+
+/// A service: what a process is made of.
+pub trait Service: Send + Sync + Sized + 'static {
+    /// The service's name, for example `webhook-gateway`: in its binary, its telemetry and, with `_` for `-`, its default
+    /// schema.
+    const NAME: &'static str;
+    /// The service's own configuration. Its keys stand beside the chassis's `server`, `database` and `telemetry`.
+    type Config: DeserializeOwned + Send + Clone;
+    /// The service's own migrations; the shared tables of `counterfoil-store` are added to them.
+    fn migrations() -> &'static EmbeddedMigrations;
+    /// Who may call what. What no rule names is denied.
+    fn policy() -> &'static [Rule];
+    /// Builds the service and spawns its background tasks on `host.tasks`. They must end when `host.shutdown` is
+    /// cancelled, as must streams the service has open.
+    ///
+    /// # Errors
+    /// When the configuration makes no sense; the process then does not start.
+    fn start(config: Self::Config, host: Host) -> impl Future<Output = anyhow::Result<Started>> + Send;
+}
+
+/// What a service is given.
+pub struct Host {
+    /// The service's database, connected when first used.
+    pub db: Db,
+    /// The clock of schedules. Leases use the database's clock, signatures the wall clock.
+    pub clock: Clock,
+    /// Cancelled when the process begins to end.
+    pub shutdown: CancellationToken,
+    /// Where background tasks are spawned; the end waits for them, within `drain_ms`.
+    pub tasks: TaskTracker,
+    /// Listeners besides the gRPC server's, for a service that has others.
+    pub listeners: Listeners,
+}
+
+/// What a service hands back.
+#[derive(Debug)]
+pub struct Started {
+    /// Its gRPC services.
+    pub routes: tonic::service::Routes,
+    /// Their full names, `counterfoil.customer.v1.CustomerService`, for health and reflection.
+    pub services: &'static [&'static str],
+}
+
+/// Listeners that were bound by whoever starts the service, by name. A test or `tools/dev` binds port 0 and knows the
+/// address; a process binds what its configuration says.
+#[derive(Debug, Default)]
+pub struct Listeners(HashMap<&'static str, TcpListener>);
+
+impl Listeners {
+    /// Adds a bound listener for the service to take under `name`.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, listener: TcpListener) -> Self {
+        self.0.insert(name, listener);
+        self
+    }
+
+    /// Takes the listener called `name`, or binds `address` where none was handed over.
+    ///
+    /// # Errors
+    /// When the address cannot be bound.
+    pub async fn take_or_bind(&mut self, name: &str, address: SocketAddr) -> std::io::Result<TcpListener> {
+        match self.0.remove(name) {
+            Some(listener) => Ok(listener),
+            None => TcpListener::bind(address).await,
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Errors as gRPC statuses with `google.rpc` details. Every status names a reason in [`DOMAIN`]; a client decides by code and
+//! reason, never by the message. Source: <https://google.aip.dev/193>.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::time::Duration;
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use crate::violations::Violations;
+
+/// The domain of our reasons.
+pub const DOMAIN: &str = "counterfoil.dev";
+
+/// The request breaks a rule: INVALID_ARGUMENT, `INVALID_REQUEST`, with all the violations.
+#[must_use]
+pub fn invalid(violations: Violations) -> Status {
+    let mut details = ErrorDetails::with_bad_request(violations);
+    details.set_error_info("INVALID_REQUEST", DOMAIN, HashMap::new());
+    Status::with_error_details(Code::InvalidArgument, "the request is invalid", details)
+}
+
+/// The idempotency key was used before, with another request: INVALID_ARGUMENT, `IDEMPOTENCY_KEY_REUSED`.
+#[must_use]
+pub fn key_reused() -> Status {
+    let description = "was used before with another request";
+    let mut details = ErrorDetails::with_bad_request_violation("idempotency_key", description);
+    details.set_error_info("IDEMPOTENCY_KEY_REUSED", DOMAIN, HashMap::new());
+    let message = "the idempotency key was used before with another request";
+    Status::with_error_details(Code::InvalidArgument, message, details)
+}
+
+/// There is no such object: NOT_FOUND, `NOT_FOUND`. `name` is the id that was asked for.
+#[must_use]
+pub fn not_found(resource_type: &str, name: &str) -> Status {
+    let mut details = ErrorDetails::with_resource_info(resource_type, name, "", "does not exist");
+    details.set_error_info("NOT_FOUND", DOMAIN, HashMap::new());
+    Status::with_error_details(Code::NotFound, format!("no {resource_type} `{name}`"), details)
+}
+
+/// The object is there already: ALREADY_EXISTS, `ALREADY_EXISTS`. `name` is its id.
+#[must_use]
+pub fn already_exists(resource_type: &str, name: &str) -> Status {
+    let mut details = ErrorDetails::with_resource_info(resource_type, name, "", "exists already");
+    details.set_error_info("ALREADY_EXISTS", DOMAIN, HashMap::new());
+    let message = format!("{resource_type} `{name}` exists already");
+    Status::with_error_details(Code::AlreadyExists, message, details)
+}
+
+/// A good request in the wrong state: FAILED_PRECONDITION with one violation. `subject` is the id of what is in the wrong
+/// state, `description` is for people; `metadata` goes with the reason.
+#[must_use]
+pub fn precondition(
+    reason: &str,
+    kind: &str,
+    subject: &str,
+    description: &str,
+    metadata: impl IntoIterator<Item = (String, String)>,
+) -> Status {
+    let mut details = ErrorDetails::with_precondition_failure_violation(kind, subject, description);
+    details.set_error_info(reason, DOMAIN, metadata.into_iter().collect::<HashMap<_, _>>());
+    Status::with_error_details(Code::FailedPrecondition, description, details)
+}
+
+/// The same call is running, or a race was lost: ABORTED, `BUSY`. The caller may repeat after `retry`.
+#[must_use]
+pub fn busy(retry: Duration) -> Status {
+    let message = "the same operation is in progress";
+    retriable(Code::Aborted, "BUSY", message, retry, HashMap::new())
+}
+
+/// Stripe or we are limiting: RESOURCE_EXHAUSTED, `RATE_LIMITED`. Nothing happened; the caller may repeat after `retry`.
+#[must_use]
+pub fn rate_limited(retry: Duration) -> Status {
+    let message = "too many calls at the moment";
+    retriable(Code::ResourceExhausted, "RATE_LIMITED", message, retry, HashMap::new())
+}
+
+/// Something we need is out of reach: UNAVAILABLE. Nothing happened; the caller may repeat after `retry`.
+#[must_use]
+pub fn unavailable(retry: Duration, reason: &str) -> Status {
+    let message = "temporarily unavailable, nothing was done";
+    retriable(Code::Unavailable, reason, message, retry, HashMap::new())
+}
+
+/// Stripe's answer was lost: UNAVAILABLE, `OUTCOME_UNKNOWN`, with the operation's id as `operation` in the metadata. The
+/// caller repeats with the *same* idempotency key, or the operation may happen twice.
+#[must_use]
+pub fn outcome_unknown(op_key: &str) -> Status {
+    let message = "the outcome is unknown, repeat with the same idempotency key";
+    let metadata = HashMap::from([("operation".to_owned(), op_key.to_owned())]);
+    retriable(
+        Code::Unavailable,
+        "OUTCOME_UNKNOWN",
+        message,
+        Duration::from_secs(1),
+        metadata,
+    )
+}
+
+/// Something that should not happen: INTERNAL, `INTERNAL`. Logs `error`, once, with an error id, which is all the caller gets.
+#[must_use]
+pub fn internal(error: &dyn Display) -> Status {
+    let id = format!("err_{:016x}", rand::random::<u64>());
+    tracing::error!(error_id = id, error = %error, "internal error");
+    let metadata = HashMap::from([("error_id".to_owned(), id.clone())]);
+    let details = ErrorDetails::with_error_info("INTERNAL", DOMAIN, metadata);
+    Status::with_error_details(Code::Internal, format!("internal error {id}"), details)
+}
+
+/// Nobody known calls: UNAUTHENTICATED, `NO_IDENTITY`.
+pub(crate) fn unauthenticated() -> Status {
+    let details = ErrorDetails::with_error_info("NO_IDENTITY", DOMAIN, HashMap::new());
+    Status::with_error_details(Code::Unauthenticated, "the caller has no identity", details)
+}
+
+/// The policy does not let the caller: PERMISSION_DENIED, `DENIED_BY_POLICY`.
+pub(crate) fn denied(identity: &str) -> Status {
+    let metadata = HashMap::from([("identity".to_owned(), identity.to_owned())]);
+    let details = ErrorDetails::with_error_info("DENIED_BY_POLICY", DOMAIN, metadata);
+    Status::with_error_details(Code::PermissionDenied, "the policy does not allow this call", details)
+}
+
+/// The deadline has passed: DEADLINE_EXCEEDED, `DEADLINE_EXCEEDED`. The work goes on.
+pub(crate) fn deadline_exceeded() -> Status {
+    let details = ErrorDetails::with_error_info("DEADLINE_EXCEEDED", DOMAIN, HashMap::new());
+    let message = "the deadline has passed, the operation may still complete";
+    Status::with_error_details(Code::DeadlineExceeded, message, details)
+}
+
+fn retriable(code: Code, reason: &str, message: &str, retry: Duration, metadata: HashMap<String, String>) -> Status {
+    let mut details = ErrorDetails::with_retry_info(Some(retry));
+    details.set_error_info(reason, DOMAIN, metadata);
+    Status::with_error_details(code, message, details)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_names_its_reason_and_domain() {
+        let second = Duration::from_secs(1);
+        for (status, code, reason) in [
+            (invalid(Violations::default()), Code::InvalidArgument, "INVALID_REQUEST"),
+            (key_reused(), Code::InvalidArgument, "IDEMPOTENCY_KEY_REUSED"),
+            (not_found("customer", "cus_1"), Code::NotFound, "NOT_FOUND"),
+            (
+                already_exists("customer", "cus_1"),
+                Code::AlreadyExists,
+                "ALREADY_EXISTS",
+            ),
+            (
+                precondition("CARD_DECLINED", "CARD", "pm_1", "declined", []),
+                Code::FailedPrecondition,
+                "CARD_DECLINED",
+            ),
+            (busy(second), Code::Aborted, "BUSY"),
+            (rate_limited(second), Code::ResourceExhausted, "RATE_LIMITED"),
+            (
+                unavailable(second, "STRIPE_UNREACHABLE"),
+                Code::Unavailable,
+                "STRIPE_UNREACHABLE",
+            ),
+            (outcome_unknown("claim:create"), Code::Unavailable, "OUTCOME_UNKNOWN"),
+            (internal(&"secret"), Code::Internal, "INTERNAL"),
+            (unauthenticated(), Code::Unauthenticated, "NO_IDENTITY"),
+            (denied("dev"), Code::PermissionDenied, "DENIED_BY_POLICY"),
+            (deadline_exceeded(), Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
+        ] {
+            let info = status.get_details_error_info().unwrap();
+            assert_eq!(
+                (status.code(), info.reason.as_str(), info.domain.as_str()),
+                (code, reason, DOMAIN)
+            );
+            let retries = matches!(code, Code::Aborted | Code::ResourceExhausted | Code::Unavailable);
+            assert_eq!(status.get_details_retry_info().is_some(), retries, "{reason}");
+        }
+    }
+
+    #[test]
+    fn an_internal_error_tells_the_caller_its_id_and_nothing_else() {
+        let status = internal(&"relation \"customer\" does not exist");
+        let info = status.get_details_error_info().unwrap();
+        assert_eq!(
+            status.message(),
+            format!("internal error {}", info.metadata["error_id"])
+        );
+    }
+}
