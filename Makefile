@@ -22,8 +22,7 @@ up: ## Keeps the suite running and prints its addresses
 test: tools ## Runs every test beside a private PostgreSQL (or DATABASE_URL's)
 	cargo build --locked --workspace --bins
 	target/debug/counterfoil-dev postgres --home $(HOME_OF_TESTS) -- \
-		cargo insta test --workspace --test-runner nextest --disable-nextest-doctest --check --unreferenced=reject \
-		-- --locked
+		cargo insta test --workspace --test-runner nextest --disable-nextest-doctest --check --unreferenced=reject
 	cargo test --locked --workspace --doc --quiet
 	target/debug/counterfoil-dev postgres --home $(HOME_OF_TESTS) -- tests/peers/run.sh
 
