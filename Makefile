@@ -3,8 +3,6 @@
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 HOME_OF_TESTS := .counterfoil/test
-# Prebuilt by tools/checks/install-tools; make looks for it once per run.
-TOOLS := tools/checks/install-tools
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up test check fmt clippy doc deny buf-lint breaking checks tools
@@ -13,10 +11,10 @@ help: ## Prints this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## Plays the story from signup to a cancelled subscription (BREAK=<hop> spoils one hop)
-	cargo run --quiet --locked -p counterfoil-dev -- demo $(if $(BREAK),--break $(BREAK))
+	cargo run --locked -p counterfoil-dev -- demo $(if $(BREAK),--break $(BREAK))
 
 up: ## Keeps the suite running and prints its addresses
-	cargo run --quiet --locked -p counterfoil-dev -- up
+	cargo run --locked -p counterfoil-dev -- up
 
 # cargo-insta runs nextest for us, as it alone knows afterwards which snapshots nobody asked for.
 test: tools ## Runs every test beside a private PostgreSQL (or DATABASE_URL's)
@@ -54,4 +52,4 @@ checks: ## Stripe's mode in one module; no overlong file
 	tools/checks/file-length
 
 tools: ## Installs the prebuilt tools into .tools/
-	@$(TOOLS)
+	@tools/checks/install-tools
