@@ -1,1 +1,359 @@
-//! Claims.
+//! Claims: a call with an idempotency key happens once, and every repeat gets its answer.
+//!
+//! The first caller *owns* the claim under a lease, does its work in named steps, and records its answer in the
+//! transaction of the work's results. A repeat with the same request gets that answer, or waits for it; one with another
+//! request is refused. When an owner dies its lease lapses, and the next repeat takes the claim over: the steps have the
+//! same keys for it, so what was done is not done again.
+
+use std::time::Duration;
+
+use diesel::pg::Pg;
+use diesel::query_builder::{BoxedSqlQuery, SqlQuery};
+use diesel::sql_types::{BigInt, Binary, Bool, Nullable, Text, Uuid as SqlUuid};
+use diesel::{OptionalExtension as _, QueryResult};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::Db;
+
+/// The section `claim` of a service's configuration.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    /// For how long an owner is believed alive after its last sign of life, in milliseconds. 30 000. It gives one every
+    /// third of this.
+    pub lease_ms: u64,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config { lease_ms: 30_000 }
+    }
+}
+
+/// A service's claims.
+#[derive(Clone)]
+pub struct Claims {
+    db: Db,
+    lease: Duration,
+}
+
+/// What a caller found.
+pub enum Begun<T> {
+    /// Nobody did this yet, or who did it died: the work is the caller's.
+    Owned(Claim),
+    /// It is done; this is the answer.
+    Finished(T),
+}
+
+/// A claim that is owned. Dropped without an answer its lease lapses, and a repeat takes it over.
+pub struct Claim {
+    row: Row,
+    id: Uuid,
+    generation: i64,
+    /// The request as the first caller sent it. Equal to the present caller's.
+    request: Vec<u8>,
+    renewal: JoinHandle<()>,
+}
+
+/// Why no claim could be had.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The key was used for another request.
+    #[error("the idempotency key was used for another request")]
+    Mismatch,
+    /// Another call with this key is still at work.
+    #[error("a call with this idempotency key is at work")]
+    Busy,
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] crate::Error),
+}
+
+impl From<diesel::result::Error> for Error {
+    fn from(error: diesel::result::Error) -> Error {
+        Error::Store(error.into())
+    }
+}
+
+/// The longest that a repeat waits for the answer of the call before it.
+const MAX_WAIT: Duration = Duration::from_secs(10);
+const POLL: Duration = Duration::from_millis(50);
+
+#[derive(Clone)]
+struct Row {
+    caller: String,
+    method: &'static str,
+    key: Uuid,
+}
+
+#[derive(diesel::QueryableByName)]
+struct Generation {
+    #[diesel(sql_type = BigInt)]
+    generation: i64,
+}
+
+#[derive(diesel::QueryableByName)]
+struct Stored {
+    #[diesel(sql_type = Bool)]
+    same: bool,
+    #[diesel(sql_type = Bool)]
+    lapsed: bool,
+    #[diesel(sql_type = Nullable<Binary>)]
+    response: Option<Vec<u8>>,
+}
+
+impl Claims {
+    /// Claims in `db`.
+    #[must_use]
+    pub fn new(db: Db, config: &Config) -> Claims {
+        Claims {
+            db,
+            lease: Duration::from_millis(config.lease_ms.max(1)),
+        }
+    }
+
+    /// Claims `key`, which `caller` gave with `request` to `method`. `request` is a deterministic encoding. While
+    /// another call with the key is at work its answer is awaited for up to `wait`, and 10 s at most.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] when the key was used for another request, [`Error::Busy`] when the other call is not done in
+    /// time.
+    pub async fn begin<T: DeserializeOwned>(
+        &self,
+        caller: &str,
+        method: &'static str,
+        key: Uuid,
+        request: &[u8],
+        wait: Duration,
+    ) -> Result<Begun<T>, Error> {
+        let row = Row {
+            caller: caller.to_owned(),
+            method,
+            key,
+        };
+        let deadline = Instant::now() + wait.min(MAX_WAIT);
+        if let Some(generation) = self.insert(&row, request).await? {
+            return Ok(Begun::Owned(self.own(row, generation, request)));
+        }
+        loop {
+            let stored = self.look(&row, request).await?;
+            if !stored.same {
+                return Err(Error::Mismatch);
+            }
+            if let Some(response) = stored.response {
+                let answer = serde_json::from_slice(&response);
+                return Ok(Begun::Finished(answer.map_err(|error| {
+                    crate::Error::Bug(format!("the stored answer of {method} does not fit: {error}"))
+                })?));
+            }
+            if stored.lapsed
+                && let Some(generation) = self.take_over(&row).await?
+            {
+                tracing::warn!(method, key = %key, generation, "a claim whose owner went silent was taken over");
+                return Ok(Begun::Owned(self.own(row, generation, request)));
+            }
+            if Instant::now() >= deadline {
+                return Err(Error::Busy);
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    fn own(&self, row: Row, generation: i64, request: &[u8]) -> Claim {
+        let renewal = tokio::spawn(renew(self.db.clone(), self.lease, row.clone(), generation));
+        Claim {
+            id: claim_id(&row),
+            row,
+            generation,
+            request: request.to_vec(),
+            renewal,
+        }
+    }
+
+    async fn insert(&self, row: &Row, request: &[u8]) -> Result<Option<i64>, Error> {
+        let sql = "insert into claim (caller, method, key, request_sha, request, state, lease_until)
+            values ($1, $2, $3, $4, $5, 'running', clock_timestamp() + $6 * interval '1 millisecond')
+            on conflict (caller, method, key) do nothing
+            returning generation";
+        let mut conn = self.db.conn().await?;
+        let row: Option<Generation> = diesel::sql_query(sql)
+            .bind::<Text, _>(&row.caller)
+            .bind::<Text, _>(row.method)
+            .bind::<SqlUuid, _>(row.key)
+            .bind::<Binary, _>(Sha256::digest(request).to_vec())
+            .bind::<Binary, _>(request)
+            .bind::<BigInt, _>(milliseconds(self.lease))
+            .get_result(&mut conn)
+            .await
+            .optional()?;
+        Ok(row.map(|row| row.generation))
+    }
+
+    async fn look(&self, row: &Row, request: &[u8]) -> Result<Stored, Error> {
+        let sql = "select request_sha = $4 as same, lease_until <= clock_timestamp() as lapsed, response
+            from claim where caller = $1 and method = $2 and key = $3";
+        let mut conn = self.db.conn().await?;
+        Ok(diesel::sql_query(sql)
+            .bind::<Text, _>(&row.caller)
+            .bind::<Text, _>(row.method)
+            .bind::<SqlUuid, _>(row.key)
+            .bind::<Binary, _>(Sha256::digest(request).to_vec())
+            .get_result(&mut conn)
+            .await?)
+    }
+
+    /// One of those who see a lapsed lease gets the claim: the row's lock makes the others look again.
+    async fn take_over(&self, row: &Row) -> Result<Option<i64>, Error> {
+        let sql = "update claim
+            set generation = generation + 1, lease_until = clock_timestamp() + $4 * interval '1 millisecond'
+            where caller = $1 and method = $2 and key = $3 and state = 'running' and lease_until <= clock_timestamp()
+            returning generation";
+        let mut conn = self.db.conn().await?;
+        let row: Option<Generation> = diesel::sql_query(sql)
+            .bind::<Text, _>(&row.caller)
+            .bind::<Text, _>(row.method)
+            .bind::<SqlUuid, _>(row.key)
+            .bind::<BigInt, _>(milliseconds(self.lease))
+            .get_result(&mut conn)
+            .await
+            .optional()?;
+        Ok(row.map(|row| row.generation))
+    }
+}
+
+impl Claim {
+    /// The key of one step of the work in the ledger of calls to Stripe. The same for every owner of the claim.
+    #[must_use]
+    pub fn op_key(&self, step: &str) -> String {
+        format!("{}:{step}", self.id)
+    }
+
+    /// The claim's id: the same for the same caller, method and key, for ever.
+    #[must_use]
+    pub fn id(&self) -> Uuid {
+        self.id
+    }
+
+    /// The request as it was stored with the claim.
+    #[must_use]
+    pub fn request(&self) -> &[u8] {
+        &self.request
+    }
+
+    /// Records the final answer (a success, or a refusal that will not change), in the transaction of the work's
+    /// results. It is kept for at least 35 days. It must hold no link and no secret.
+    ///
+    /// # Errors
+    /// `NotFound` when another took the claim over meanwhile; the transaction must then be rolled back.
+    pub async fn finish<T: Serialize>(&self, conn: &mut AsyncPgConnection, answer: &T) -> QueryResult<()> {
+        let answer =
+            serde_json::to_vec(answer).map_err(|error| diesel::result::Error::SerializationError(error.into()))?;
+        let sql = "update claim
+            set state = 'finished', response = $5, expires_at = clock_timestamp() + interval '35 days'
+            where caller = $1 and method = $2 and key = $3 and state = 'running' and generation = $4";
+        let updated = self.bind(sql).bind::<Binary, _>(answer).execute(conn).await?;
+        if updated == 1 {
+            Ok(())
+        } else {
+            Err(diesel::result::Error::NotFound)
+        }
+    }
+
+    /// Gives the claim up because nothing happened: the next repeat begins at once. The key stays bound to its request.
+    ///
+    /// # Errors
+    /// When the database fails; the lease then lapses by itself.
+    pub async fn release(self, db: &Db) -> Result<(), Error> {
+        self.renewal.abort();
+        let sql = "update claim set lease_until = clock_timestamp()
+            where caller = $1 and method = $2 and key = $3 and state = 'running' and generation = $4";
+        self.bind(sql).execute(&mut db.conn().await?).await?;
+        Ok(())
+    }
+
+    fn bind(&self, sql: &'static str) -> Bound<'_> {
+        bind(sql, &self.row, self.generation)
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.renewal.abort();
+    }
+}
+
+/// Shows that the owner lives, until the claim is finished, lost or dropped.
+async fn renew(db: Db, lease: Duration, row: Row, generation: i64) {
+    let sql = "update claim set lease_until = clock_timestamp() + $5 * interval '1 millisecond'
+        where caller = $1 and method = $2 and key = $3 and state = 'running' and generation = $4";
+    let mut ticks = tokio::time::interval(lease / 3);
+    ticks.tick().await;
+    loop {
+        ticks.tick().await;
+        let renewed = async {
+            let mut conn = db.conn().await?;
+            let query = bind(sql, &row, generation).bind::<BigInt, _>(milliseconds(lease));
+            Ok::<_, crate::Error>(query.execute(&mut conn).await?)
+        };
+        match renewed.await {
+            Ok(1) => {}
+            Ok(_) => return,
+            Err(error) => {
+                tracing::warn!(method = row.method, key = %row.key, %error, "a claim's lease could not be renewed");
+            }
+        }
+    }
+}
+
+type Bound<'a> = BoxedSqlQuery<'a, Pg, SqlQuery>;
+
+/// Binds the row as `$1` to `$3` and the generation as `$4`.
+fn bind<'a>(sql: &'static str, row: &'a Row, generation: i64) -> Bound<'a> {
+    diesel::sql_query(sql)
+        .into_boxed()
+        .bind::<Text, _>(row.caller.as_str())
+        .bind::<Text, _>(row.method)
+        .bind::<SqlUuid, _>(row.key)
+        .bind::<BigInt, _>(generation)
+}
+
+fn claim_id(row: &Row) -> Uuid {
+    // No method has a line break in it, and the key is of one length, so no two rows have one name.
+    let name = format!("{}\n{}\n{}", row.key, row.method, row.caller);
+    Uuid::new_v5(&CLAIM, name.as_bytes())
+}
+
+/// The namespace of claims' ids.
+const CLAIM: Uuid = Uuid::from_u128(0x6d0b_5f0e_9c1c_4a57_8f5e_2f0a_c1a1_3001);
+
+fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claims_id_never_changes_and_differs_by_caller_method_and_key() {
+        let row = |caller: &str, method, key| Row {
+            caller: caller.to_owned(),
+            method,
+            key: Uuid::from_u128(key),
+        };
+        let id = claim_id(&row("spiffe://x", "a.B/C", 1));
+        assert_eq!(id.to_string(), "aaccdd82-29ee-563d-841e-ce6c027142ef");
+        let others = [
+            row("spiffe://y", "a.B/C", 1),
+            row("spiffe://x", "a.B/D", 1),
+            row("spiffe://x", "a.B/C", 2),
+        ];
+        assert!(others.iter().all(|other| claim_id(other) != id));
+    }
+}

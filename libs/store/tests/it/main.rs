@@ -10,6 +10,7 @@
     reason = "a test"
 )]
 
+mod claim;
 mod db;
 mod migrate;
 
