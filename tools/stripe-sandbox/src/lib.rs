@@ -1,1 +1,109 @@
-//! A stateful stand-in for Stripe at the wire, with a clock that can be moved.
+#![doc = include_str!("../README.md")]
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")
+)]
+
+mod app;
+mod billing;
+mod config;
+mod control;
+mod field;
+mod http;
+mod pages;
+mod resources;
+mod shapes;
+mod webhooks;
+mod world;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    routing::{any, get, post},
+};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+
+pub use crate::config::Config;
+use crate::{app::App, world::World};
+
+/// A running sandbox. Dropped without [`Sandbox::stop`] it goes on until its runtime ends.
+#[derive(Debug)]
+pub struct Sandbox {
+    url: String,
+    secret_key: String,
+    stop: watch::Sender<bool>,
+    server: JoinHandle<()>,
+    sender: JoinHandle<()>,
+    ticker: Option<JoinHandle<()>>,
+}
+
+/// How often a ticking clock looks for work that has come due.
+const TICK: Duration = Duration::from_millis(500);
+
+impl Sandbox {
+    /// Reads the journal, if there is one, and serves on `listener`. Deliveries still pending are taken up again.
+    ///
+    /// # Errors
+    /// When a setting is wrong, or the journal cannot be read, is another world's, or is in use.
+    pub async fn start(config: Config, listener: TcpListener) -> anyhow::Result<Self> {
+        config.check()?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let public_url = config.public_url.as_deref().unwrap_or(&url).trim_end_matches('/').to_owned();
+        let world = World::open(&config, public_url)?;
+        let ticks = world.clock.ticks();
+        let app = Arc::new(App::new(world, config.secret_key.clone()));
+        app.tick();
+        let (stop, stopped) = watch::channel(false);
+        let server = tokio::spawn(http::server::serve(listener, router(app.clone()), stopped));
+        let sender = tokio::spawn(webhooks::deliver::run(app.clone(), webhooks::deliver::client()?));
+        let ticker = ticks.then(|| {
+            tokio::spawn(async move {
+                let mut interval = tokio::time::interval(TICK);
+                loop {
+                    interval.tick().await;
+                    app.tick();
+                }
+            })
+        });
+        Ok(Self { url, secret_key: config.secret_key, stop, server, sender, ticker })
+    }
+
+    /// `http://127.0.0.1:PORT`, without a trailing slash: the base for the API, the hosted pages and `/_sandbox/`.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The key the API accepts.
+    pub fn secret_key(&self) -> &str {
+        &self.secret_key
+    }
+
+    /// Stops: no new connections, answers at work are finished (for at most two seconds), deliveries end where they are
+    /// and stay pending in the journal. The journal is free when this returns.
+    pub async fn stop(self) {
+        let _ = self.stop.send(true);
+        if let Some(ticker) = self.ticker {
+            ticker.abort();
+            let _ = ticker.await;
+        }
+        self.sender.abort();
+        let _ = self.sender.await;
+        let _ = self.server.await;
+    }
+}
+
+fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/v1/{*path}", any(http::api))
+        .route("/c/pay/{id}", get(pages::checkout::show).post(pages::checkout::submit))
+        .route("/setup/s/{account}/{token}", get(pages::onboarding::show).post(pages::onboarding::submit))
+        .route("/_sandbox/clock", get(control::api::clock).post(control::api::advance))
+        .route("/_sandbox/faults", get(control::api::faults).post(control::api::set_faults))
+        .route("/_sandbox/webhook_endpoints", post(control::api::register))
+        .route("/_sandbox/deliveries", get(control::api::deliveries))
+        .route("/_sandbox/ledger", get(control::api::ledger))
+        .route("/_sandbox/objects/{kind}", get(control::api::objects))
+        .route("/_sandbox/world", get(control::api::world))
+        .with_state(app)
+}

@@ -1,0 +1,142 @@
+//! What the HTTP side and the sender share: the world behind its lock, and who waits for what.
+
+use std::{
+    collections::HashSet,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::Notify;
+
+use crate::{
+    billing,
+    http::error::ApiError,
+    webhooks::Delivery,
+    world::{Cause, World},
+};
+
+#[derive(Debug)]
+pub(crate) struct App {
+    world: Mutex<World>,
+    pub(crate) secret_key: String,
+    pub(crate) outbox_grew: Notify,
+    /// (account, idempotency key) of calls at work.
+    in_flight: Mutex<HashSet<(String, String)>>,
+}
+
+impl App {
+    pub(crate) fn new(world: World, secret_key: String) -> Self {
+        Self { world: Mutex::new(world), secret_key, outbox_grew: Notify::new(), in_flight: Mutex::default() }
+    }
+
+    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `step` as one change because of `cause`: what is due first, then the step, journalled before this returns.
+    /// A refusal undoes the step unless it says that its effects stay.
+    pub(crate) fn change<T>(
+        &self,
+        account: &str,
+        cause: Cause,
+        step: impl FnOnce(&mut World) -> Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
+        let mut world = self.world();
+        catch_up(&mut world)?;
+        world.begin(account, cause);
+        let answer = attempt(&mut world, step);
+        match &answer {
+            Err(error) if !error.keeps_effects => world.roll_back(),
+            _ => commit(&mut world)?,
+        }
+        drop(world);
+        self.outbox_grew.notify_one();
+        answer
+    }
+
+    /// Runs what the clock has made due.
+    pub(crate) fn tick(&self) {
+        let mut world = self.world();
+        if let Err(error) = catch_up(&mut world) {
+            tracing::error!(?error, "due billing could not be run");
+        }
+        drop(world);
+        self.outbox_grew.notify_one();
+    }
+
+    pub(crate) fn settle(&self, delivery: &Delivery) {
+        let mut world = self.world();
+        world.settle(delivery);
+        // If this cannot be journalled the delivery is made again after a restart, which a receiver must bear anyway.
+        if commit(&mut world).is_err() {
+            world.outbox.settle(delivery.id);
+        }
+    }
+
+    pub(crate) fn abandon(&self, id: u64) {
+        let mut world = self.world();
+        world.begin("", Cause { operation: "delivery".to_owned(), ..Cause::default() });
+        world.change.abandoned.push(id);
+        if commit(&mut world).is_err() {
+            world.outbox.abandon(id);
+        }
+    }
+
+    /// Marks an idempotency key as in use; `None` if it is already.
+    pub(crate) fn hold_key(&self, account: &str, key: &str) -> Option<HeldKey<'_>> {
+        let held = (account.to_owned(), key.to_owned());
+        let mut in_flight = self.in_flight.lock().unwrap_or_else(PoisonError::into_inner);
+        in_flight.insert(held.clone()).then_some(HeldKey { app: self, held })
+    }
+}
+
+/// An idempotency key in use; dropping it frees the key.
+pub(crate) struct HeldKey<'a> {
+    app: &'a App,
+    held: (String, String),
+}
+
+impl Drop for HeldKey<'_> {
+    fn drop(&mut self) {
+        self.app.in_flight.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.held);
+    }
+}
+
+/// Runs `step`; a panic in it is a 500 and undoes it.
+pub(crate) fn attempt<T>(
+    world: &mut World,
+    step: impl FnOnce(&mut World) -> Result<T, ApiError>,
+) -> Result<T, ApiError> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| step(world))).unwrap_or_else(|_| Err(ApiError::internal()))
+}
+
+/// Commits the change at work, or gives the 500 that says it has not happened.
+pub(crate) fn commit(world: &mut World) -> Result<(), ApiError> {
+    world.commit().map_err(|error| {
+        tracing::error!(%error, "the journal cannot be written");
+        ApiError::internal()
+    })
+}
+
+/// Runs everything due by the present virtual time, in order, each step a change of its own.
+pub(crate) fn catch_up(world: &mut World) -> Result<(), ApiError> {
+    let until = world.clock.now();
+    while let Some((at, account, id)) = world.next_due(until) {
+        world.now = world.now.max(at);
+        world.account = account;
+        world.cause = Cause { operation: "clock".to_owned(), ..Cause::default() };
+        let step = attempt(world, |world| {
+            billing::run_due(world, &id);
+            Ok(())
+        });
+        if let Err(error) = step {
+            world.roll_back();
+            return Err(error);
+        }
+        commit(world)?;
+        if world.next_due(until).is_some_and(|next| next.0 == at && next.2 == id) {
+            tracing::error!(%id, at, "due work did not move on");
+            return Err(ApiError::internal());
+        }
+    }
+    Ok(())
+}

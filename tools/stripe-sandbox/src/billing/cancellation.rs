@@ -1,0 +1,68 @@
+//! The ends of a subscription.
+//!
+//! Source: <https://docs.stripe.com/billing/subscriptions/cancel>.
+
+use serde_json::Value;
+
+use super::invoicing;
+use crate::{field, world::World};
+
+/// Ends a subscription whose planned end has come.
+pub(crate) fn end(world: &mut World, id: &str) {
+    let now = world.now;
+    let ended = world.edit(id, |one| {
+        field::set(one, "status", "canceled");
+        field::set(one, "ended_at", now);
+        if field::at(one, "canceled_at").is_null() {
+            field::set(one, "canceled_at", now);
+        }
+        if field::at(one, "cancellation_details.reason").is_null() {
+            field::set(one, "cancellation_details.reason", "cancellation_requested");
+        }
+    });
+    stop_collection(world, id);
+    world.emit("customer.subscription.deleted", &ended, None);
+}
+
+/// Cancels a subscription at once; `reason` is `cancellation_requested` unless said otherwise.
+pub(crate) fn cancel_now(world: &mut World, id: &str, reason: Option<&str>) {
+    let now = world.now;
+    let Some(subscription) = world.find(id).cloned() else { return };
+    if matches!(field::text(&subscription, "status"), "canceled" | "incomplete_expired") {
+        return;
+    }
+    let canceled = world.edit(id, |one| {
+        field::set(one, "status", "canceled");
+        field::set(one, "canceled_at", now);
+        field::set(one, "ended_at", now);
+        field::set(one, "cancel_at", Value::Null);
+        field::set(one, "cancel_at_period_end", false);
+        field::set(one, "cancellation_details.reason", reason.unwrap_or("cancellation_requested"));
+    });
+    stop_collection(world, id);
+    world.emit("customer.subscription.deleted", &canceled, None);
+}
+
+/// Open invoices and drafts of an ended subscription stay as they are but are not advanced any more.
+fn stop_collection(world: &mut World, subscription: &str) {
+    for invoice in world.all("invoice") {
+        let own = field::text(&invoice, "parent.subscription_details.subscription") == subscription;
+        if own && matches!(field::text(&invoice, "status"), "draft" | "open") {
+            world.update(field::text(&invoice, "id"), "invoice.updated", |one| {
+                field::set(one, "auto_advance", false);
+                field::set(one, "next_payment_attempt", Value::Null);
+                field::set(one, "automatically_finalizes_at", Value::Null);
+            });
+        }
+    }
+}
+
+/// The first payment never came: the subscription expires and its invoice is voided.
+pub(crate) fn expire_incomplete(world: &mut World, id: &str) {
+    let now = world.now;
+    let expired = world.update(id, "customer.subscription.updated", |one| {
+        field::set(one, "status", "incomplete_expired");
+        field::set(one, "ended_at", now);
+    });
+    invoicing::void(world, field::text(&expired, "latest_invoice"));
+}

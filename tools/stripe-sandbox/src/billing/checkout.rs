@@ -1,0 +1,205 @@
+//! Paying a checkout session on its hosted page.
+
+use serde_json::{Value, json};
+
+use super::{
+    cards, invoicing,
+    payment::{self, NewIntent},
+    start::{self, NewSubscription},
+};
+use crate::{
+    field,
+    http::error::ApiError,
+    resources::{
+        checkout_session::{blank_details, details_of},
+        customer,
+        payment_method::{self, Payer},
+    },
+    world::World,
+};
+
+/// What the payer typed.
+pub(crate) struct Typed<'a> {
+    pub(crate) number: &'a str,
+    pub(crate) expiry: &'a str,
+    pub(crate) cvc: &'a str,
+    pub(crate) name: Option<&'a str>,
+    pub(crate) email: Option<&'a str>,
+}
+
+/// Pays the open session `id` and gives the URL to go to. A declined card leaves a failed attempt and an open session.
+pub(crate) fn pay(world: &mut World, id: &str, typed: &Typed<'_>) -> Result<String, ApiError> {
+    let session = world.get("checkout.session", id, "session")?;
+    if field::text(&session, "status") != "open" {
+        return Err(ApiError::invalid("This checkout session is not open any more."));
+    }
+    let card = cards::by_number(typed.number).map_err(payment::refused)?;
+    let expiry = expiry(typed.expiry, world.now)?;
+    if !(3..=4).contains(&typed.cvc.len()) || !typed.cvc.bytes().all(|digit| digit.is_ascii_digit()) {
+        return Err(wrong("invalid_cvc", "cvc", "Your card's security code is invalid."));
+    }
+    let email = field::some_text(&session, "customer_details.email").or(typed.email).map(str::to_owned);
+    let Some(email) = email.filter(|email| email.contains('@')) else {
+        return Err(ApiError::invalid("Your email address is missing or incomplete.").code("email_invalid").param("email"));
+    };
+    let method = payment_method::new(world, card, &Payer { expiry, name: typed.name, email: Some(&email) });
+    if card.refusal.is_some() && field::integer(&session, "amount_total") > 0 {
+        let intent = intent(world, &session);
+        return Err(payment::attempt(world, &intent, &method).err().unwrap_or_else(ApiError::internal));
+    }
+    match field::text(&session, "mode") {
+        "subscription" => pay_subscription(world, &session, &method, &email, typed.name)?,
+        _ => pay_once(world, &session, &method, &email, typed.name)?,
+    }
+    Ok(field::text(&session, "success_url").replace("{CHECKOUT_SESSION_ID}", id))
+}
+
+fn wrong(code: &str, param: &str, message: &str) -> ApiError {
+    ApiError::new(402, "card_error", message).code(code).param(param)
+}
+
+/// `12/34`, `12 / 34` or `12/2034` as month and year, if it is not past.
+fn expiry(typed: &str, now: i64) -> Result<(i64, i64), ApiError> {
+    let parsed = typed.split_once('/').and_then(|(month, year)| {
+        let month: i64 = month.trim().parse().ok()?;
+        let year: i64 = year.trim().parse().ok()?;
+        ((1..=12).contains(&month) && (0..=9999).contains(&year))
+            .then_some((month, if year < 100 { 2000 + year } else { year }))
+    });
+    let Some((month, year)) = parsed else {
+        return Err(wrong("invalid_expiry_month", "exp_month", "Your card's expiration date is incomplete."));
+    };
+    let today = chrono::DateTime::from_timestamp(now, 0).unwrap_or_default();
+    let this_month = (i64::from(chrono::Datelike::year(&today)), i64::from(chrono::Datelike::month(&today)));
+    if (year, month) < this_month {
+        return Err(wrong("invalid_expiry_year", "exp_year", "Your card's expiration date is in the past."));
+    }
+    Ok((month, year))
+}
+
+/// The session's payment intent: the one of an earlier attempt, or a new one.
+fn intent(world: &mut World, session: &Value) -> String {
+    if let Some(intent) = field::some_text(session, "_sandbox.payment_intent") {
+        return intent.to_owned();
+    }
+    let intent = payment::new_intent(
+        world,
+        &NewIntent {
+            amount: field::integer(session, "amount_total"),
+            currency: field::text(session, "currency"),
+            customer: field::some_text(session, "customer"),
+            description: field::some_text(session, "_sandbox.intent.description"),
+            metadata: field::at(session, "_sandbox.intent.metadata").clone(),
+            receipt_email: field::some_text(session, "_sandbox.intent.receipt_email"),
+        },
+    );
+    world.create("payment_intent.created", &intent);
+    let id = field::text(&intent, "id").to_owned();
+    let pays_once = field::text(session, "mode") == "payment";
+    world.edit(field::text(session, "id"), |one| {
+        field::set(one, "_sandbox.payment_intent", id.clone());
+        if pays_once {
+            field::set(one, "payment_intent", id.clone());
+        }
+    });
+    id
+}
+
+/// The session's customer, made now if there is none yet.
+fn payer(world: &mut World, session: &Value, email: &str, name: Option<&str>) -> String {
+    match field::some_text(session, "customer") {
+        Some(customer) => customer.to_owned(),
+        None => field::text(&customer::create_for_page(world, email, name), "id").to_owned(),
+    }
+}
+
+fn pay_once(world: &mut World, session: &Value, method: &Value, email: &str, name: Option<&str>) -> Result<(), ApiError> {
+    let known = field::some_text(session, "customer").is_some();
+    let wants_customer = known || field::text(session, "customer_creation") == "always";
+    let customer = wants_customer.then(|| payer(world, session, email, name));
+    let saves = field::some_text(session, "_sandbox.intent.setup_future_usage").is_some();
+    if let Some(customer) = customer.as_ref().filter(|_| saves) {
+        payment_method::attach(world, field::text(method, "id"), customer, "payment_method")?;
+    }
+    let free = field::integer(session, "amount_total") == 0;
+    if !free {
+        let intent = intent(world, session);
+        world.edit(&intent, |one| field::set(one, "customer", customer.clone()));
+        payment::attempt(world, &intent, method)?;
+    }
+    complete(world, session, customer.as_deref(), email, name, if free { "no_payment_required" } else { "paid" }, None);
+    Ok(())
+}
+
+fn pay_subscription(
+    world: &mut World,
+    session: &Value,
+    method: &Value,
+    email: &str,
+    name: Option<&str>,
+) -> Result<(), ApiError> {
+    let customer = payer(world, session, email, name);
+    let method = payment_method::attach(world, field::text(method, "id"), &customer, "payment_method")?;
+    let lines = field::elements(session, "_sandbox.line_items");
+    let sold = |kind: &str| -> Vec<(Value, i64, Value)> {
+        lines
+            .iter()
+            .filter(|line| field::text(line, "price.type") == kind)
+            .map(|line| (field::at(line, "price").clone(), field::integer(line, "quantity"), field::at(line, "metadata").clone()))
+            .collect()
+    };
+    let begun = field::some_text(session, "_sandbox.payment_intent").map(str::to_owned);
+    if let Some(intent) = &begun {
+        world.edit(intent, |one| field::set(one, "customer", customer.clone()));
+    }
+    let (subscription, invoice) = start::begin(
+        world,
+        &NewSubscription {
+            items: sold("recurring"),
+            once: sold("one_time").into_iter().map(|(price, quantity, _)| (price, quantity)).collect(),
+            metadata: field::at(session, "_sandbox.subscription.metadata").clone(),
+            description: field::some_text(session, "_sandbox.subscription.description").map(str::to_owned),
+            default_payment_method: Some(field::text(&method, "id").to_owned()),
+            billing_mode: field::text(session, "_sandbox.subscription.billing_mode").to_owned(),
+            automatic_tax: field::flag(session, "automatic_tax.enabled"),
+            trial_days: field::integer(session, "_sandbox.subscription.trial_days"),
+            save_default_payment_method: false,
+            customer: customer.clone(),
+            intent: begun,
+        },
+    );
+    let due = world.find(&invoice).map(|one| field::integer(one, "amount_due")).unwrap_or_default();
+    if due > 0 {
+        invoicing::pay(world, &invoice, &method)?;
+    }
+    let status = if due > 0 { "paid" } else { "no_payment_required" };
+    complete(world, session, Some(&customer), email, name, status, Some((&subscription, &invoice)));
+    Ok(())
+}
+
+fn complete(
+    world: &mut World,
+    session: &Value,
+    customer: Option<&str>,
+    email: &str,
+    name: Option<&str>,
+    payment_status: &str,
+    made: Option<(&str, &str)>,
+) {
+    let details = match customer.and_then(|id| world.find(id)) {
+        Some(customer) => details_of(customer),
+        None => blank_details(email, name),
+    };
+    let completed = world.edit(field::text(session, "id"), |one| {
+        field::set(one, "status", "complete");
+        field::set(one, "payment_status", payment_status);
+        field::set(one, "url", Value::Null);
+        field::set(one, "customer", customer);
+        field::set(one, "customer_details", details);
+        if let Some((subscription, invoice)) = made {
+            field::set(one, "subscription", subscription);
+            field::set(one, "invoice", json!(invoice));
+        }
+    });
+    world.emit("checkout.session.completed", &completed, None);
+}

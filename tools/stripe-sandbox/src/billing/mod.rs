@@ -1,0 +1,62 @@
+//! What happens as time passes: subscriptions renew or end, invoices are finalized and collected, sessions expire.
+
+pub(crate) mod cancellation;
+pub(crate) mod cards;
+pub(crate) mod checkout;
+pub(crate) mod invoicing;
+pub(crate) mod payment;
+pub(crate) mod period;
+pub(crate) mod renewal;
+pub(crate) mod start;
+
+use serde_json::Value;
+
+use crate::{field, resources::checkout_session, world::World};
+
+/// How long an incomplete subscription may wait for its first payment.
+/// Source: <https://docs.stripe.com/billing/subscriptions/overview#subscription-statuses> (23 hours).
+pub(crate) const INCOMPLETE_LIFE: i64 = 23 * 3600;
+
+/// When `object` next has something to do, in virtual time, if ever.
+pub(crate) fn due_at(object: &Value) -> Option<i64> {
+    let timestamp = |path: &str| field::at(object, path).as_i64();
+    match (field::text(object, "object"), field::text(object, "status")) {
+        ("subscription", "active" | "trialing" | "past_due") => {
+            [timestamp("cancel_at"), timestamp("_sandbox.trial_notice_at"), earliest_period_end(object)]
+                .into_iter()
+                .flatten()
+                .min()
+        }
+        ("subscription", "incomplete") => Some(field::integer(object, "created") + INCOMPLETE_LIFE),
+        ("invoice", "draft") => timestamp("automatically_finalizes_at"),
+        ("invoice", "open") => timestamp("next_payment_attempt"),
+        ("checkout.session", "open") => timestamp("expires_at"),
+        _ => None,
+    }
+}
+
+/// Does what has come due for the object `id`.
+pub(crate) fn run_due(world: &mut World, id: &str) {
+    let Some(object) = world.find(id).cloned() else { return };
+    match (field::text(&object, "object"), field::text(&object, "status")) {
+        ("subscription", "incomplete") => cancellation::expire_incomplete(world, id),
+        ("subscription", _) => renewal::run(world, &object),
+        ("invoice", "draft") => {
+            invoicing::finalize(world, id);
+            renewal::collect(world, id);
+        }
+        ("invoice", _) => renewal::collect(world, id),
+        ("checkout.session", _) => checkout_session::expire_now(world, id),
+        _ => {}
+    }
+}
+
+/// The end of the item period that ends first.
+pub(crate) fn earliest_period_end(subscription: &Value) -> Option<i64> {
+    field::elements(subscription, "items.data").iter().map(|item| field::integer(item, "current_period_end")).min()
+}
+
+/// The end of the item period that ends last.
+pub(crate) fn latest_period_end(subscription: &Value) -> Option<i64> {
+    field::elements(subscription, "items.data").iter().map(|item| field::integer(item, "current_period_end")).max()
+}

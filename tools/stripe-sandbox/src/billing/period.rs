@@ -1,0 +1,84 @@
+//! Billing periods by the calendar: the n-th period of a subscription ends n intervals after its anchor, on the anchor's
+//! day or the month's last.
+//!
+//! Source: <https://docs.stripe.com/billing/subscriptions/billing-cycle>.
+
+use chrono::{DateTime, Days, Months, Utc};
+use serde_json::Value;
+
+use crate::field;
+
+/// The first end after `after` of a period of `price`'s length counted from `anchor`.
+pub(crate) fn next_end(anchor: i64, after: i64, price: &Value) -> i64 {
+    let count = u32::try_from(field::integer(price, "recurring.interval_count").max(1)).unwrap_or(1);
+    let interval = field::text(price, "recurring.interval");
+    let Some(start) = DateTime::from_timestamp(anchor, 0) else { return after + 86_400 };
+    // An anchor in the future (a trial's end) is itself the first end.
+    if anchor > after {
+        return anchor;
+    }
+    let longest = i64::from(count) * longest_days(interval) * 86_400;
+    // So many whole periods have surely passed; the next ends are tried from there.
+    let passed = u32::try_from((after - anchor) / longest).unwrap_or_default();
+    (passed..=passed.saturating_add(10_000))
+        .map(|periods| plus(start, interval, periods.saturating_mul(count)))
+        .find(|end| *end > after)
+        .unwrap_or(after + longest)
+}
+
+fn plus(start: DateTime<Utc>, interval: &str, count: u32) -> i64 {
+    let days = |length: u64| start.checked_add_days(Days::new(u64::from(count) * length));
+    let end = match interval {
+        "day" => days(1),
+        "week" => days(7),
+        "year" => start.checked_add_months(Months::new(count.saturating_mul(12))),
+        _ => start.checked_add_months(Months::new(count)),
+    };
+    end.map_or(i64::MAX / 2, |end| end.timestamp())
+}
+
+fn longest_days(interval: &str) -> i64 {
+    match interval {
+        "day" => 1,
+        "week" => 7,
+        "year" => 366,
+        _ => 31,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::next_end;
+
+    fn date(text: &str) -> i64 {
+        chrono::DateTime::parse_from_rfc3339(&format!("{text}T10:00:00Z")).map(|time| time.timestamp()).unwrap_or(0)
+    }
+
+    #[test]
+    fn a_month_from_the_31st_ends_on_the_last_day_and_comes_back_to_the_31st() {
+        let monthly = json!({ "recurring": { "interval": "month", "interval_count": 1 } });
+        let anchor = date("2027-01-31");
+        let mut end = anchor;
+        let ends: Vec<i64> = (0..4).map(|_| { end = next_end(anchor, end, &monthly); end }).collect();
+        assert_eq!(ends, ["2027-02-28", "2027-03-31", "2027-04-30", "2027-05-31"].map(date));
+    }
+
+    #[test]
+    fn a_year_from_a_leap_day_ends_on_the_28th_until_the_next_leap_year() {
+        let yearly = json!({ "recurring": { "interval": "year", "interval_count": 1 } });
+        let anchor = date("2028-02-29");
+        assert_eq!(next_end(anchor, anchor, &yearly), date("2029-02-28"));
+        assert_eq!(next_end(anchor, date("2031-02-28"), &yearly), date("2032-02-29"));
+    }
+
+    #[test]
+    fn days_weeks_and_counted_months_add_up() {
+        let every = |interval: &str, count: i64| json!({ "recurring": { "interval": interval, "interval_count": count } });
+        let anchor = date("2027-01-15");
+        assert_eq!(next_end(anchor, anchor, &every("day", 10)), date("2027-01-25"));
+        assert_eq!(next_end(anchor, anchor, &every("week", 2)), date("2027-01-29"));
+        assert_eq!(next_end(anchor, anchor, &every("month", 3)), date("2027-04-15"));
+    }
+}

@@ -1,0 +1,101 @@
+//! A subscription at the end of a period, and the collection of its invoices.
+
+use serde_json::{Value, json};
+
+use super::{
+    cancellation, invoicing, period,
+    start::{self},
+};
+use crate::{field, resources::payment_method, world::World};
+
+/// A renewal invoice stays a draft so long. Source: <https://docs.stripe.com/invoicing/integration/automatic-advancement-collection>.
+const DRAFT_LIFE: i64 = 3600;
+/// Days from one failed attempt to the next; after the last the subscription is canceled. A custom schedule, as
+/// Smart Retries follow no published rule.
+const RETRY_DAYS: &[i64] = &[3, 5, 7];
+
+/// Does what is due for a running subscription: notice of a trial's end, its end, or the next period.
+pub(crate) fn run(world: &mut World, subscription: &Value) {
+    let id = field::text(subscription, "id");
+    let now = world.now;
+    if field::at(subscription, "_sandbox.trial_notice_at").as_i64().is_some_and(|at| at <= now) {
+        let told = world.edit(id, |one| field::set(one, "_sandbox.trial_notice_at", Value::Null));
+        world.emit("customer.subscription.trial_will_end", &told, None);
+        return;
+    }
+    if field::at(subscription, "cancel_at").as_i64().is_some_and(|at| at <= now) {
+        cancellation::end(world, id);
+        return;
+    }
+    renew(world, subscription);
+}
+
+/// Moves the items whose period is over into the next one and drafts the invoice for it.
+fn renew(world: &mut World, subscription: &Value) {
+    let id = field::text(subscription, "id");
+    let now = world.now;
+    let anchor = field::integer(subscription, "billing_cycle_anchor");
+    let mut renewed = subscription.clone();
+    let mut lines = Vec::new();
+    if let Value::Array(items) = field::place(&mut renewed, "items.data") {
+        for item in items.iter_mut().filter(|item| field::integer(item, "current_period_end") <= now) {
+            let start = field::integer(item, "current_period_end");
+            let end = period::next_end(anchor, start, field::at(item, "price"));
+            field::set(item, "current_period_start", start);
+            field::set(item, "current_period_end", end);
+            lines.push(start::line(world, item));
+        }
+    }
+    if field::text(&renewed, "status") == "trialing" {
+        field::set(&mut renewed, "status", "active");
+    }
+    // The invoice is drafted first, so that the update names it.
+    let invoice = invoicing::draft(world, &renewed, &lines, "subscription_cycle", Some(now + DRAFT_LIFE));
+    field::set(&mut renewed, "latest_invoice", field::at(&invoice, "id").clone());
+    world.update(id, "customer.subscription.updated", |one| *one = renewed);
+}
+
+/// Tries to collect an open invoice from the payment method that is responsible for it.
+pub(crate) fn collect(world: &mut World, id: &str) {
+    let Some(invoice) = world.find(id).cloned().filter(|one| field::text(one, "status") == "open") else { return };
+    let subscription = field::text(&invoice, "parent.subscription_details.subscription").to_owned();
+    let method = world.find(&subscription).cloned().and_then(|one| payment_method::responsible(world, &one));
+    let paid = match method {
+        Some(method) => invoicing::pay(world, id, &method).is_ok(),
+        None => false,
+    };
+    if !paid {
+        fail(world, id, &subscription);
+    }
+}
+
+/// Records a failed attempt: the next one is planned, or, after the last, the subscription ends.
+fn fail(world: &mut World, id: &str, subscription: &str) {
+    let now = world.now;
+    let attempts = world.find(id).map(|one| field::integer(one, "attempt_count")).unwrap_or_default();
+    let next = usize::try_from(attempts).ok().and_then(|index| RETRY_DAYS.get(index)).map(|days| now + days * 86_400);
+    let invoice = world.update(id, "invoice.updated", |one| {
+        field::set(one, "attempted", true);
+        field::set(one, "attempt_count", attempts + 1);
+        field::set(one, "next_payment_attempt", json!(next));
+    });
+    world.emit("invoice.payment_failed", &invoice, None);
+    if next.is_none() {
+        cancellation::cancel_now(world, subscription, Some("payment_failed"));
+        return;
+    }
+    world.update(subscription, "customer.subscription.updated", |one| {
+        if field::text(one, "status") == "active" {
+            field::set(one, "status", "past_due");
+        }
+    });
+}
+
+/// Records that the first payment failed; the subscription stays incomplete.
+pub(crate) fn fail_first(world: &mut World, id: &str) {
+    let invoice = world.update(id, "invoice.updated", |one| {
+        field::set(one, "attempted", true);
+        field::set(one, "attempt_count", field::integer(one, "attempt_count") + 1);
+    });
+    world.emit("invoice.payment_failed", &invoice, None);
+}

@@ -1,0 +1,172 @@
+//! Beginning a subscription: the object, its items and its first invoice.
+
+use serde_json::{Value, json};
+
+use super::{
+    invoicing::{self, Line},
+    period,
+};
+use crate::{field, resources::price, shapes, world::World};
+
+/// What a new subscription is made of; all of it is checked already.
+pub(crate) struct NewSubscription {
+    pub(crate) customer: String,
+    /// Recurring prices with their quantities and item metadata.
+    pub(crate) items: Vec<(Value, i64, Value)>,
+    /// Prices sold once, on the first invoice.
+    pub(crate) once: Vec<(Value, i64)>,
+    pub(crate) metadata: Value,
+    pub(crate) description: Option<String>,
+    pub(crate) default_payment_method: Option<String>,
+    pub(crate) billing_mode: String,
+    pub(crate) automatic_tax: bool,
+    pub(crate) trial_days: i64,
+    pub(crate) save_default_payment_method: bool,
+    /// A payment intent begun on a hosted page, to be used for the first invoice.
+    pub(crate) intent: Option<String>,
+}
+
+/// Notice of a trial's end is given so long before. Source: <https://docs.stripe.com/billing/subscriptions/trials>.
+const TRIAL_NOTICE: i64 = 3 * 86_400;
+
+/// Creates the subscription, `incomplete` or `trialing`, and finalizes its first invoice; nothing is charged yet unless
+/// nothing is due. Gives the ids of both.
+pub(crate) fn begin(world: &mut World, new: &NewSubscription) -> (String, String) {
+    let now = world.now;
+    let id = world.id("sub_", 24);
+    let trial_end = (new.trial_days > 0).then(|| now + new.trial_days * 86_400);
+    let anchor = trial_end.unwrap_or(now);
+    let mut subscription = shapes::subscription();
+    field::set(&mut subscription, "id", id.clone());
+    field::set(&mut subscription, "created", now);
+    field::set(&mut subscription, "start_date", now);
+    field::set(&mut subscription, "livemode", world.livemode);
+    field::set(&mut subscription, "customer", new.customer.clone());
+    field::set(&mut subscription, "metadata", new.metadata.clone());
+    field::set(&mut subscription, "description", new.description.clone());
+    field::set(&mut subscription, "default_payment_method", new.default_payment_method.clone());
+    field::set(&mut subscription, "billing_cycle_anchor", anchor);
+    if new.billing_mode == "classic" {
+        field::set(&mut subscription, "billing_mode", json!({ "type": "classic", "flexible": null, "updated_at": null }));
+    }
+    if new.automatic_tax {
+        let liability = json!({ "type": "self" });
+        field::set(&mut subscription, "automatic_tax", json!({ "disabled_reason": null, "enabled": true, "liability": liability }));
+    }
+    if new.save_default_payment_method {
+        field::set(&mut subscription, "payment_settings.save_default_payment_method", "on_subscription");
+    }
+    if let Some(end) = trial_end {
+        field::set(&mut subscription, "status", "trialing");
+        field::set(&mut subscription, "trial_start", now);
+        field::set(&mut subscription, "trial_end", end);
+        field::set(&mut subscription, "_sandbox.trial_notice_at", (end - TRIAL_NOTICE).max(now + 1));
+    }
+    let currency = new.items.first().map(|(price, ..)| field::text(price, "currency").to_owned()).unwrap_or_default();
+    field::set(&mut subscription, "currency", currency);
+    let mut items = Vec::new();
+    let mut lines = Vec::new();
+    for (price, quantity, metadata) in &new.items {
+        let item = new_item(world, &id, price, *quantity, metadata, (now, period::next_end(anchor, now, price)));
+        lines.push(match trial_end {
+            Some(_) => trial_line(world, &item),
+            None => line(world, &item),
+        });
+        items.push(item);
+    }
+    for (price, quantity) in &new.once {
+        lines.push(Line {
+            amount: field::integer(price, "unit_amount") * quantity,
+            quantity: *quantity,
+            description: product_name(world, price),
+            price: price.clone(),
+            item: None,
+            period: (now, now),
+        });
+    }
+    field::set(&mut subscription, "items.data", items);
+    field::set(&mut subscription, "items.url", format!("/v1/subscription_items?subscription={id}"));
+    world.put(&subscription);
+
+    let invoice = invoicing::draft(world, &subscription, &lines, "subscription_create", None);
+    let invoice = field::text(&invoice, "id").to_owned();
+    let subscription = world.edit(&id, |one| field::set(one, "latest_invoice", invoice.clone()));
+    world.emit("customer.subscription.created", &subscription, None);
+    invoicing::finalize_with(world, &invoice, new.intent.as_deref());
+    (id, invoice)
+}
+
+/// A new item over its first period.
+pub(crate) fn new_item(
+    world: &mut World,
+    subscription: &str,
+    price: &Value,
+    quantity: i64,
+    metadata: &Value,
+    period: (i64, i64),
+) -> Value {
+    let mut item = shapes::subscription_item();
+    field::set(&mut item, "id", world.id("si_", 14));
+    field::set(&mut item, "created", world.now);
+    field::set(&mut item, "subscription", subscription);
+    field::set(&mut item, "price", price.clone());
+    field::set(&mut item, "plan", price::plan(price));
+    field::set(&mut item, "quantity", quantity);
+    field::set(&mut item, "current_period_start", period.0);
+    field::set(&mut item, "current_period_end", period.1);
+    if metadata.is_object() {
+        field::set(&mut item, "metadata", metadata.clone());
+    }
+    item
+}
+
+/// The line that bills an item for its current period.
+pub(crate) fn line(world: &World, item: &Value) -> Line {
+    let price = field::at(item, "price").clone();
+    let quantity = field::integer(item, "quantity");
+    Line {
+        amount: field::integer(&price, "unit_amount") * quantity,
+        quantity,
+        description: format!("{quantity} × {} (at {})", product_name(world, &price), worded(&price)),
+        price,
+        item: Some(field::text(item, "id").to_owned()),
+        period: (field::integer(item, "current_period_start"), field::integer(item, "current_period_end")),
+    }
+}
+
+fn trial_line(world: &World, item: &Value) -> Line {
+    let line = line(world, item);
+    Line { amount: 0, description: format!("Trial period for {}", product_name(world, &line.price)), ..line }
+}
+
+/// The name of the product that a price is for.
+pub(crate) fn product_name(world: &World, price: &Value) -> String {
+    world.find(field::text(price, "product")).map(|product| field::text(product, "name").to_owned()).unwrap_or_default()
+}
+
+/// A price in words: `20.00 usd / month`.
+pub(crate) fn worded(price: &Value) -> String {
+    let amount = money(field::integer(price, "unit_amount"), field::text(price, "currency"));
+    let count = field::integer(price, "recurring.interval_count");
+    match (field::some_text(price, "recurring.interval"), count) {
+        (None, _) => amount,
+        (Some(interval), 1) => format!("{amount} / {interval}"),
+        (Some(interval), count) => format!("{amount} every {count} {interval}s"),
+    }
+}
+
+/// Currencies without minor units and with three digits of them. Source: <https://docs.stripe.com/currencies>.
+const NO_DECIMALS: &[&str] = &[
+    "bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf",
+];
+const THREE_DECIMALS: &[&str] = &["bhd", "jod", "kwd", "omr", "tnd"];
+
+/// An amount in words: `20.00 usd`.
+pub(crate) fn money(minor_units: i64, currency: &str) -> String {
+    let (unit, digits) = match currency {
+        none if NO_DECIMALS.contains(&none) => return format!("{minor_units} {currency}"),
+        three if THREE_DECIMALS.contains(&three) => (1000, 3),
+        _ => (100, 2),
+    };
+    format!("{}.{:0digits$} {currency}", minor_units / unit, (minor_units % unit).abs())
+}

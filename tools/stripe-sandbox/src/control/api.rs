@@ -1,0 +1,197 @@
+//! The handlers of the control API. All of it speaks JSON; a body that does not fit is a 400 that says why.
+
+use std::sync::Arc;
+
+use axum::{
+    body::Bytes,
+    extract::{Path, State},
+    response::{IntoResponse, Response},
+};
+use http::{HeaderValue, StatusCode, header};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+
+use super::faults::Faults;
+use crate::{
+    app::App,
+    field,
+    http::error::ApiError,
+    resources::webhook_endpoint::{self, NewEndpoint},
+    world::{Cause, clock::LONGEST_ADVANCE, rendered},
+};
+
+fn answer(status: StatusCode, body: String) -> Response {
+    let mut response = (status, body).into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+fn ok(body: &Value) -> Response {
+    answer(StatusCode::OK, body.to_string())
+}
+
+fn bad(message: &str) -> Response {
+    answer(StatusCode::BAD_REQUEST, json!({ "error": { "message": message } }).to_string())
+}
+
+fn refused(error: &ApiError) -> Response {
+    answer(StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), error.body().to_string())
+}
+
+fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(body).map_err(|error| error.to_string())
+}
+
+fn cause(operation: &str) -> Cause {
+    Cause { operation: operation.to_owned(), ..Cause::default() }
+}
+
+/// `GET /_sandbox/clock`.
+pub(crate) async fn clock(State(app): State<Arc<App>>) -> Response {
+    let world = app.world();
+    ok(&json!({ "now": world.clock.now(), "ticks": world.clock.ticks() }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Advance {
+    advance_seconds: i64,
+}
+
+/// `POST /_sandbox/clock`: moves time on and runs everything that comes due before it answers.
+pub(crate) async fn advance(State(app): State<Arc<App>>, body: Bytes) -> Response {
+    let seconds = match parsed::<Advance>(&body) {
+        Ok(Advance { advance_seconds }) if (0..=LONGEST_ADVANCE).contains(&advance_seconds) => advance_seconds,
+        Ok(_) => return bad(&format!("advance_seconds is not between 0 and {LONGEST_ADVANCE}")),
+        Err(error) => return bad(&error),
+    };
+    let moved = app.change("", cause("clock"), |world| {
+        world.change.offset = Some(world.clock.offset.saturating_add(seconds));
+        Ok(())
+    });
+    if let Err(error) = moved {
+        return refused(&error);
+    }
+    app.tick();
+    ok(&json!({ "now": app.world().clock.now() }))
+}
+
+/// `GET /_sandbox/faults`.
+pub(crate) async fn faults(State(app): State<Arc<App>>) -> Response {
+    ok(&json!(app.world().faults))
+}
+
+/// `POST /_sandbox/faults`: replaces the whole setting.
+pub(crate) async fn set_faults(State(app): State<Arc<App>>, body: Bytes) -> Response {
+    let faults: Faults = match parsed(&body) {
+        Ok(faults) => faults,
+        Err(error) => return bad(&error),
+    };
+    if let Err(message) = faults.check() {
+        return bad(&message);
+    }
+    let set = app.change("", cause("faults"), |world| {
+        world.change.faults = Some(faults);
+        Ok(())
+    });
+    match set {
+        Ok(()) => ok(&json!(app.world().faults)),
+        Err(error) => refused(&error),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Endpoint {
+    url: String,
+    secret: Option<String>,
+    #[serde(default)]
+    connect: bool,
+    enabled_events: Option<Vec<String>>,
+    name: Option<String>,
+}
+
+/// `POST /_sandbox/webhook_endpoints`: registers an endpoint, with a chosen secret if one is given. The endpoint with the
+/// same `name`, or else the same `url` and `connect`, is changed instead of a second one made.
+pub(crate) async fn register(State(app): State<Arc<App>>, body: Bytes) -> Response {
+    let wanted: Endpoint = match parsed(&body) {
+        Ok(wanted) => wanted,
+        Err(error) => return bad(&error),
+    };
+    if wanted.secret.as_ref().is_some_and(|secret| secret.trim().is_empty()) {
+        return bad("secret is empty");
+    }
+    let registered = app.change("", cause("register endpoint"), |world| {
+        let known = world.all("webhook_endpoint").into_iter().find(|one| match &wanted.name {
+            Some(name) => field::text(one, "_sandbox.name") == name,
+            None => field::text(one, "url") == wanted.url && field::flag(one, "_sandbox.connect") == wanted.connect,
+        });
+        let secret = match (&wanted.secret, &known) {
+            (Some(secret), _) => secret.clone(),
+            (None, Some(known)) => field::text(known, "_sandbox.secret").to_owned(),
+            (None, None) => world.id("whsec_", 32),
+        };
+        let new = NewEndpoint {
+            url: wanted.url,
+            secret,
+            connect: wanted.connect,
+            enabled_events: wanted.enabled_events.unwrap_or_else(|| vec!["*".to_owned()]),
+            name: wanted.name,
+        };
+        match known {
+            Some(mut known) => {
+                webhook_endpoint::write(&mut known, &new)?;
+                world.put(&known);
+                Ok(known)
+            }
+            None => webhook_endpoint::register(world, &new),
+        }
+    });
+    match registered {
+        Ok(endpoint) => ok(&json!({
+            "id": field::at(&endpoint, "id"),
+            "secret": field::at(&endpoint, "_sandbox.secret"),
+        })),
+        Err(error) => refused(&error),
+    }
+}
+
+/// `GET /_sandbox/deliveries`: what is pending, and what became of the rest.
+pub(crate) async fn deliveries(State(app): State<Arc<App>>) -> Response {
+    app.tick();
+    let world = app.world();
+    let outbox = &world.outbox;
+    ok(&json!({
+        "pending": outbox.pending.len(),
+        "delivered": outbox.delivered,
+        "attempts": outbox.attempts,
+        "dropped": outbox.dropped,
+        "abandoned": outbox.abandoned,
+    }))
+}
+
+/// `GET /_sandbox/ledger`: every effect, oldest first.
+pub(crate) async fn ledger(State(app): State<Arc<App>>) -> Response {
+    ok(&json!({ "effects": app.world().ledger }))
+}
+
+/// `GET /_sandbox/objects/{type}`: all objects of a type in all accounts, newest first, deleted stubs included.
+pub(crate) async fn objects(State(app): State<Arc<App>>, Path(kind): Path<String>) -> Response {
+    app.tick();
+    let world = app.world();
+    let data: Vec<Value> = world
+        .accounts()
+        .into_iter()
+        .flat_map(|account| {
+            let found = world.all_of(&account, &kind);
+            found.into_iter().map(move |object| json!({ "account": account, "object": rendered(&object) }))
+        })
+        .collect();
+    answer(StatusCode::OK, world.publish(&json!({ "data": data })))
+}
+
+/// `GET /_sandbox/world`: a hash of every object there is.
+pub(crate) async fn world(State(app): State<Arc<App>>) -> Response {
+    app.tick();
+    ok(&json!({ "sha256": app.world().hash() }))
+}

@@ -1,0 +1,4 @@
+//! The control API under `/_sandbox/`: the clock, faults, endpoints with chosen secrets, and what a test may look at.
+
+pub(crate) mod api;
+pub(crate) mod faults;

@@ -1,0 +1,98 @@
+//! Stripe's error bodies.
+//!
+//! Source: <https://docs.stripe.com/api/errors>, <https://docs.stripe.com/error-codes>.
+
+use serde_json::{Map, Value, json};
+
+/// A refusal as Stripe words it: a status and the fields of `error`.
+#[derive(Clone, Debug)]
+pub(crate) struct ApiError {
+    pub(crate) status: u16,
+    pub(crate) fields: Map<String, Value>,
+    /// The call had effects that stay (a declined charge, say) although it is refused.
+    pub(crate) keeps_effects: bool,
+    /// Execution had begun, so the refusal is kept under the idempotency key.
+    pub(crate) replayable: bool,
+}
+
+/// What an operation gives: the object to answer with, or the refusal.
+pub(crate) type Answer = Result<Value, ApiError>;
+
+impl ApiError {
+    pub(crate) fn new(status: u16, kind: &str, message: impl Into<String>) -> Self {
+        let mut fields = Map::new();
+        fields.insert("type".to_owned(), json!(kind));
+        fields.insert("message".to_owned(), json!(message.into()));
+        Self { status, fields, keeps_effects: false, replayable: true }
+    }
+
+    /// A 400 `invalid_request_error`.
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(400, "invalid_request_error", message)
+    }
+
+    pub(crate) fn with(mut self, field: &str, value: impl Into<Value>) -> Self {
+        self.fields.insert(field.to_owned(), value.into());
+        self
+    }
+
+    pub(crate) fn code(self, code: &str) -> Self {
+        let doc_url = format!("https://docs.stripe.com/error-codes#{}", code.replace('_', "-"));
+        self.with("code", code).with("doc_url", doc_url)
+    }
+
+    pub(crate) fn param(self, param: impl Into<String>) -> Self {
+        self.with("param", param.into())
+    }
+
+    /// Refused before execution began: the idempotency key stays free.
+    pub(crate) fn before_execution(mut self) -> Self {
+        self.replayable = false;
+        self
+    }
+
+    pub(crate) fn missing(kind: &str, id: &str, param: &str) -> Self {
+        Self::new(404, "invalid_request_error", format!("No such {kind}: '{id}'"))
+            .code("resource_missing")
+            .param(param)
+    }
+
+    pub(crate) fn parameter_missing(param: &str) -> Self {
+        Self::invalid(format!("Missing required param: {param}.")).code("parameter_missing").param(param).before_execution()
+    }
+
+    pub(crate) fn parameter_unknown(param: &str) -> Self {
+        Self::invalid(format!("Received unknown parameter: {param}")).code("parameter_unknown").param(param).before_execution()
+    }
+
+    pub(crate) fn parameter_invalid(code: &str, param: &str, message: impl Into<String>) -> Self {
+        Self::invalid(message).code(code).param(param).before_execution()
+    }
+
+    /// The body as it goes out.
+    pub(crate) fn body(&self) -> Value {
+        json!({ "error": self.fields })
+    }
+
+    /// An answer that a fault asks for: any status, with the type and code Stripe gives that status.
+    pub(crate) fn injected(status: u16) -> Self {
+        let (kind, code, message) = match status {
+            401 => ("invalid_request_error", None, "Invalid API Key provided"),
+            402 => ("card_error", Some("card_declined"), "Your card was declined."),
+            404 => ("invalid_request_error", Some("resource_missing"), "No such object"),
+            409 => ("idempotency_error", Some("idempotency_key_in_use"), "There is currently another in-progress request"),
+            429 => ("invalid_request_error", Some("rate_limit"), "Request rate limit exceeded."),
+            400..=499 => ("invalid_request_error", None, "The request was refused."),
+            _ => ("api_error", None, "An unknown error occurred."),
+        };
+        let error = Self::new(status, kind, message);
+        match code {
+            Some(code) => error.code(code),
+            None => error,
+        }
+    }
+
+    pub(crate) fn internal() -> Self {
+        Self::new(500, "api_error", "The sandbox could not keep or finish this call.").before_execution()
+    }
+}

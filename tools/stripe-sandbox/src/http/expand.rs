@@ -1,0 +1,105 @@
+//! `expand[]`: ids in an answer replaced by the objects they name, at most four deep.
+//!
+//! Source: <https://docs.stripe.com/expand>.
+
+use serde_json::{Value, json};
+
+use super::{error::ApiError, form::Params};
+use crate::{
+    field,
+    world::{World, rendered},
+};
+
+const DEEPEST: usize = 4;
+
+/// The paths asked for.
+pub(crate) fn paths(params: &Params) -> Result<Vec<String>, ApiError> {
+    let mut paths = params.texts("expand");
+    paths.extend(params.text("expand").map(str::to_owned));
+    for path in &paths {
+        if path.split('.').filter(|step| *step != "data").count() > DEEPEST {
+            let message = format!("You cannot expand more than {DEEPEST} levels of a property ({path}).");
+            return Err(ApiError::invalid(message).param("expand"));
+        }
+    }
+    Ok(paths)
+}
+
+/// Expands one path of `answer`.
+pub(crate) fn expand(world: &World, answer: &mut Value, path: &str) -> Result<(), ApiError> {
+    let steps: Vec<&str> = path.split('.').collect();
+    walk(world, answer, &steps, path)
+}
+
+fn walk(world: &World, here: &mut Value, steps: &[&str], path: &str) -> Result<(), ApiError> {
+    let Some((step, deeper)) = steps.split_first() else { return Ok(()) };
+    if let Value::Array(elements) = here {
+        return elements.iter_mut().try_for_each(|element| walk(world, element, steps, path));
+    }
+    if here.is_null() {
+        return Ok(());
+    }
+    let is_list = matches!(field::text(here, "object"), "list" | "search_result");
+    if let Some(included) = included(world, here, step) {
+        field::set(here, step, included);
+    }
+    let Some(next) = here.get_mut(*step) else {
+        let message = format!("This property cannot be expanded ({path}).");
+        return Err(ApiError::invalid(message).param("expand"));
+    };
+    if *step == "data" && is_list {
+        return walk(world, next, deeper, path);
+    }
+    if let Value::String(id) = next {
+        match world.find(id) {
+            Some(object) => *next = rendered(object),
+            None => {
+                let message = format!("This property cannot be expanded ({path}).");
+                return Err(ApiError::invalid(message).param("expand"));
+            }
+        }
+    }
+    if let Value::Array(ids) = next {
+        for id in ids.iter_mut() {
+            if let Some(object) = id.as_str().and_then(|id| world.find(id)) {
+                *id = rendered(object);
+            }
+        }
+    }
+    walk(world, next, deeper, path)
+}
+
+/// Fields that are left out of an object unless they are asked for.
+fn included(world: &World, object: &Value, step: &str) -> Option<Value> {
+    let id = field::text(object, "id");
+    match (field::text(object, "object"), step) {
+        ("checkout.session", "line_items") => {
+            let lines = field::at(world.find(id)?, "_sandbox.line_items").clone();
+            Some(list(&format!("/v1/checkout/sessions/{id}/line_items"), lines))
+        }
+        ("tax.calculation", "line_items") => {
+            let lines = field::at(world.find(id)?, "_sandbox.line_items").clone();
+            Some(list(&format!("/v1/tax/calculations/{id}/line_items"), lines))
+        }
+        ("invoice", "payments") => {
+            let payments = world.all("invoice_payment").into_iter().filter(|one| field::text(one, "invoice") == id);
+            Some(list("/v1/invoice_payments", payments.map(|one| rendered(&one)).collect()))
+        }
+        ("invoice", "confirmation_secret") => {
+            let payment = world.all("invoice_payment").into_iter().find(|one| field::text(one, "invoice") == id)?;
+            let intent = world.find(field::text(&payment, "payment.payment_intent"))?;
+            Some(json!({ "client_secret": field::text(intent, "client_secret"), "type": "payment_intent" }))
+        }
+        ("customer", "subscriptions") => {
+            let all = world.all("subscription").into_iter();
+            let own = all.filter(|one| field::text(one, "customer") == id && field::text(one, "status") != "canceled");
+            Some(list(&format!("/v1/customers/{id}/subscriptions"), own.map(|one| rendered(&one)).collect()))
+        }
+        ("customer", "tax") => Some(crate::resources::customer::tax(object)),
+        _ => None,
+    }
+}
+
+fn list(url: &str, data: Value) -> Value {
+    json!({ "object": "list", "url": url, "has_more": false, "data": data })
+}

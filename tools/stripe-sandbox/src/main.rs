@@ -1,0 +1,64 @@
+//! `stripe-sandbox`: the sandbox as a process of its own.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Parser;
+use stripe_sandbox::{Config, Sandbox};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+
+/// A stateful stand-in for Stripe at the wire, with a clock that can be moved.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "Example:\n  stripe-sandbox --listen 127.0.0.1:12111 --secret-key sk_test_mine --journal sandbox.journal\n  \
+                  curl -u sk_test_mine: http://127.0.0.1:12111/v1/customers -d email=jenny@example.com"
+)]
+struct Arguments {
+    /// Address to listen on; port 0 chooses a free one.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    listen: String,
+    /// The one key the API accepts; sk_test_… or sk_live_… chooses the mode.
+    #[arg(long, default_value = "sk_test_counterfoilsandbox")]
+    secret_key: String,
+    /// File the world is kept in; without it the world ends with the process.
+    #[arg(long)]
+    journal: Option<PathBuf>,
+    /// Ids are drawn from it: the same seed and the same calls give the same ids.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Unix seconds the virtual clock stands at until it is advanced; without it the clock ticks.
+    #[arg(long)]
+    frozen_time: Option<i64>,
+    /// Origin that browsers reach this sandbox under, for the URLs of hosted pages.
+    #[arg(long)]
+    public_url: Option<String>,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::WARN).init();
+    let arguments = Arguments::parse();
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    let mut terminated = signal(SignalKind::terminate())?;
+    let listener =
+        TcpListener::bind(&arguments.listen).await.with_context(|| format!("listen address {}", arguments.listen))?;
+    let config = Config {
+        secret_key: arguments.secret_key,
+        seed: arguments.seed,
+        journal: arguments.journal,
+        frozen_time: arguments.frozen_time,
+        public_url: arguments.public_url,
+    };
+    let sandbox = Sandbox::start(config, listener).await?;
+    println!("stripe-sandbox listens on {} with key {}", sandbox.url(), sandbox.secret_key());
+    tokio::select! {
+        _ = interrupted.recv() => {}
+        _ = terminated.recv() => {}
+    }
+    sandbox.stop().await;
+    Ok(())
+}

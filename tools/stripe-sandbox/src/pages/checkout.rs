@@ -1,0 +1,148 @@
+//! `GET` and `POST /c/pay/{id}`: the page that a checkout session's `url` leads to.
+
+use std::{collections::BTreeMap, fmt::Write, sync::Arc};
+
+use axum::{
+    Form,
+    extract::{Path, State},
+    response::Response,
+};
+use http::StatusCode;
+use serde_json::Value;
+
+use super::{escaped, page, redirect};
+use crate::{
+    app::App,
+    billing::{
+        cards,
+        checkout::{self, Typed},
+        start::{money, worded},
+    },
+    field,
+    http::error::ApiError,
+    world::Cause,
+};
+
+/// The session's account and its present state.
+fn find(app: &App, id: &str) -> Option<(String, Value)> {
+    app.tick();
+    let mut world = app.world();
+    world.accounts().into_iter().find_map(|account| {
+        world.account = account.clone();
+        Some((account, world.get("checkout.session", id, "session").ok()?))
+    })
+}
+
+/// Shows the page.
+pub(crate) async fn show(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response {
+    match find(&app, &id) {
+        Some((_, session)) => form(StatusCode::OK, &session, None, &BTreeMap::new()),
+        None => unknown(),
+    }
+}
+
+/// Pays. The fields are `card_number`, `card_expiry` (`12/34`), `card_cvc`, and, where asked for, `email` and `name`.
+pub(crate) async fn submit(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    Form(sent): Form<BTreeMap<String, String>>,
+) -> Response {
+    let Some((account, session)) = find(&app, &id) else { return unknown() };
+    if field::text(&session, "status") != "open" {
+        return form(StatusCode::CONFLICT, &session, None, &sent);
+    }
+    let value = |name: &str| sent.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
+    let typed = Typed {
+        number: value("card_number").unwrap_or_default(),
+        expiry: value("card_expiry").unwrap_or_default(),
+        cvc: value("card_cvc").unwrap_or_default(),
+        name: value("name"),
+        email: value("email"),
+    };
+    let request_id = app.world().id("req_", 14);
+    let cause = Cause { operation: "checkout page".to_owned(), request_id: Some(request_id), idempotency_key: None };
+    match app.change(&account, cause, |world| checkout::pay(world, &id, &typed)) {
+        Ok(url) => redirect(&url),
+        Err(error) => {
+            let session = find(&app, &id).map(|(_, session)| session).unwrap_or(session);
+            let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            form(status, &session, Some(&error), &sent)
+        }
+    }
+}
+
+fn unknown() -> Response {
+    page(StatusCode::NOT_FOUND, "No such checkout session", "<p>This link leads to no checkout session of this sandbox.</p>")
+}
+
+fn form(status: StatusCode, session: &Value, error: Option<&ApiError>, sent: &BTreeMap<String, String>) -> Response {
+    match field::text(session, "status") {
+        "open" => {}
+        "complete" => return page(status, "You are all done here", "<p>This checkout session was paid already.</p>"),
+        _ => return page(status, "Too late", "<p>This checkout session has expired.</p>"),
+    }
+    let mut body = String::new();
+    if let Some(error) = error {
+        let message = error.fields.get("message").and_then(Value::as_str).unwrap_or_default();
+        let code = error.fields.get("decline_code").or(error.fields.get("code")).and_then(Value::as_str).unwrap_or_default();
+        let _ = write!(body, "<p role=\"alert\" data-code=\"{}\">{}</p>\n", escaped(code), escaped(message));
+    }
+    body.push_str(&summary(session));
+    body.push_str("<form method=\"post\" autocomplete=\"off\">\n");
+    if field::some_text(session, "customer_details.email").is_none() {
+        body.push_str(&input("email", "Email", "email", "jenny@example.com", sent.get("email"), "email"));
+    }
+    body.push_str(&input("card_number", "Card number", "text", "4242 4242 4242 4242", None, "cc-number"));
+    body.push_str(&input("card_expiry", "Expiry (month / year)", "text", "12 / 34", None, "cc-exp"));
+    body.push_str(&input("card_cvc", "Security code (CVC)", "text", "123", None, "cc-csc"));
+    let _ = write!(
+        body,
+        "<label for=\"name\">Name on card (optional)</label>\n<input id=\"name\" name=\"name\" value=\"{}\" autocomplete=\"cc-name\">\n",
+        escaped(sent.get("name").map(String::as_str).unwrap_or_default())
+    );
+    let verb = if field::text(session, "mode") == "subscription" { "Subscribe" } else { "Pay" };
+    let _ = write!(body, "<button type=\"submit\">{verb}</button>\n</form>\n");
+    if let Some(url) = field::some_text(session, "cancel_url") {
+        let _ = write!(body, "<p><a href=\"{}\">Back</a></p>\n", escaped(url));
+    }
+    body.push_str("<h2>Test cards</h2>\n<p class=\"note\">No real card works here. Any future expiry and any code will do.</p>\n<table>\n");
+    for (number, does) in cards::OFFERED {
+        let _ = write!(body, "<tr><td><code>{number}</code></td><td>{does}</td></tr>\n");
+    }
+    body.push_str("</table>");
+    page(status, "Checkout", &body)
+}
+
+fn summary(session: &Value) -> String {
+    let currency = field::text(session, "currency");
+    let mut out = "<table>\n<caption class=\"note\">What you pay for</caption>\n".to_owned();
+    for line in field::elements(session, "_sandbox.line_items") {
+        let _ = write!(
+            out,
+            "<tr><td>{} × {}</td><td>{}</td></tr>\n",
+            field::integer(line, "quantity"),
+            escaped(field::text(line, "description")),
+            escaped(&worded(field::at(line, "price"))),
+        );
+    }
+    let tax = field::integer(session, "total_details.amount_tax");
+    if tax > 0 {
+        let _ = write!(out, "<tr><td>Tax</td><td>{}</td></tr>\n", money(tax, currency));
+    }
+    let total = money(field::integer(session, "amount_total"), currency);
+    let _ = write!(out, "<tr><th scope=\"row\">Due today</th><td><strong>{total}</strong></td></tr>\n</table>\n");
+    let trial = field::integer(session, "_sandbox.subscription.trial_days");
+    if trial > 0 {
+        let _ = write!(out, "<p>Free for {trial} days.</p>\n");
+    }
+    out
+}
+
+fn input(name: &str, label: &str, kind: &str, hint: &str, value: Option<&String>, autocomplete: &str) -> String {
+    let value = escaped(value.map(String::as_str).unwrap_or_default());
+    let mode = if kind == "text" { " inputmode=\"numeric\"" } else { "" };
+    format!(
+        "<label for=\"{name}\">{label}</label>\n<input id=\"{name}\" name=\"{name}\" type=\"{kind}\"{mode} placeholder=\"{hint}\" \
+         value=\"{value}\" autocomplete=\"{autocomplete}\" required>\n"
+    )
+}

@@ -1,0 +1,63 @@
+//! Account links: single-use, short-lived ways into the hosted onboarding.
+//!
+//! Source: <https://docs.stripe.com/api/account_links>.
+
+use serde_json::{Value, json};
+
+use super::{Call, Operation};
+use crate::{
+    field,
+    http::error::{Answer, ApiError},
+    world::World,
+};
+
+pub(crate) const OPERATIONS: &[Operation] = &[Operation {
+    method: "POST",
+    path: "/v1/account_links",
+    accepts: &[
+        "account", "type", "refresh_url", "return_url", "collect", "collection_options[fields]",
+        "collection_options[future_requirements]",
+    ],
+    requires: &["account", "type"],
+    run: create,
+}];
+
+/// A link opens the onboarding for five minutes.
+const LIFE: i64 = 300;
+
+fn create(world: &mut World, call: &Call) -> Answer {
+    let params = &call.params;
+    let account = world.get("account", params.required("account")?, "account")?;
+    let kind = params.one_of("type", &["account_onboarding", "account_update"])?.unwrap_or_default();
+    for name in ["refresh_url", "return_url"] {
+        let url = params.text(name).ok_or_else(|| ApiError::parameter_missing(name))?;
+        if !url::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https")) {
+            return Err(ApiError::invalid(format!("Not a valid URL: {url}")).code("url_invalid").param(name));
+        }
+    }
+    let token = world.id("alink_", 24);
+    let stored = json!({
+        "id": token,
+        "object": "account_link",
+        "created": world.now,
+        "expires_at": world.now + LIFE,
+        "account": field::at(&account, "id"),
+        "type": kind,
+        "refresh_url": params.text("refresh_url"),
+        "return_url": params.text("return_url"),
+        "state": "new",
+    });
+    world.put(&stored);
+    let path = format!("/setup/s/{}/{token}", field::text(&account, "id"));
+    Ok(json!({
+        "object": "account_link",
+        "created": world.now,
+        "expires_at": world.now + LIFE,
+        "url": World::page_url(&path),
+    }))
+}
+
+/// Whether the link may still be used, in this state.
+pub(crate) fn is_usable(world: &World, link: &Value, state: &str) -> bool {
+    field::text(link, "state") == state && world.now < field::integer(link, "expires_at")
+}

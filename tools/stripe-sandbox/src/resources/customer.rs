@@ -1,0 +1,190 @@
+//! Customers.
+
+use serde_json::{Value, json};
+
+use super::{Call, Operation, address, copy_texts, list_of, merge_metadata, payment_method, search, tax_rates};
+use crate::{
+    billing::cancellation,
+    field,
+    http::{
+        error::{Answer, ApiError},
+        form::Params,
+        matches,
+    },
+    shapes,
+    world::{World, ids, rendered},
+};
+
+const FIELDS: &[&str] = &[
+    "address[city]", "address[country]", "address[line1]", "address[line2]", "address[postal_code]", "address[state]",
+    "address", "description", "email", "name", "phone", "business_name", "individual_name", "metadata[*]",
+    "preferred_locales[]", "tax_exempt", "tax[validate_location]", "tax[ip_address]",
+    "invoice_settings[default_payment_method]", "invoice_prefix",
+    "shipping[name]", "shipping[phone]", "shipping[address][*]", "shipping",
+    "payment_method", "tax_id_data[][type]", "tax_id_data[][value]",
+];
+
+pub(crate) const OPERATIONS: &[Operation] = &[
+    Operation { method: "POST", path: "/v1/customers", accepts: FIELDS, requires: &[], run: create },
+    Operation {
+        method: "GET",
+        path: "/v1/customers",
+        accepts: &["limit", "starting_after", "ending_before", "email", "created", "created[*]"],
+        requires: &[],
+        run: |world, call| {
+            list_of(world, "customer", "/v1/customers", &call.params, |one| matches(one, &call.params, &["email"]))
+        },
+    },
+    Operation {
+        method: "GET",
+        path: "/v1/customers/search",
+        accepts: &["query", "limit", "page"],
+        requires: &["query"],
+        run: |world, call| search::run(world, "customer", "/v1/customers/search", &call.params),
+    },
+    Operation { method: "GET", path: "/v1/customers/{id}", accepts: &[], requires: &[], run: get },
+    Operation { method: "POST", path: "/v1/customers/{id}", accepts: FIELDS, requires: &[], run: update },
+    Operation { method: "DELETE", path: "/v1/customers/{id}", accepts: &[], requires: &[], run: delete },
+];
+
+fn create(world: &mut World, call: &Call) -> Answer {
+    let id = world.id("cus_", 14);
+    let customer = new(world, id, &call.params)?;
+    world.create("customer.created", &customer);
+    if let Some(method) = call.params.text("payment_method") {
+        payment_method::attach(world, method, field::text(&customer, "id"), "payment_method")?;
+    }
+    let customer = set_default(world, &customer, &call.params, None)?;
+    Ok(rendered(&customer))
+}
+
+fn new(world: &World, id: String, params: &Params) -> Answer {
+    let mut customer = shapes::customer();
+    field::set(&mut customer, "created", world.now);
+    field::set(&mut customer, "livemode", world.livemode);
+    field::set(&mut customer, "invoice_prefix", ids::letters(&id, 8).to_uppercase());
+    field::set(&mut customer, "id", id);
+    write(&mut customer, params)?;
+    Ok(customer)
+}
+
+/// A customer that a hosted page creates for someone who gave only an email.
+pub(crate) fn create_for_page(world: &mut World, email: &str, name: Option<&str>) -> Value {
+    let id = world.id("cus_", 14);
+    let mut customer = new(world, id, &Params::default()).unwrap_or_default();
+    field::set(&mut customer, "email", email);
+    field::set(&mut customer, "name", name);
+    world.create("customer.created", &customer);
+    customer
+}
+
+fn get(world: &mut World, call: &Call) -> Answer {
+    let stored = world.find(call.id()).filter(|value| field::text(value, "object") == "customer");
+    stored.map(rendered).ok_or_else(|| ApiError::missing("customer", call.id(), "id"))
+}
+
+fn update(world: &mut World, call: &Call) -> Answer {
+    let customer = world.get("customer", call.id(), "id")?;
+    let mut changed = customer.clone();
+    write(&mut changed, &call.params)?;
+    let changed = set_default(world, &customer, &call.params, Some(changed))?;
+    Ok(rendered(&changed))
+}
+
+/// Writes `changed` (or `customer` as it is) with the default payment method asked for, as one `customer.updated`.
+fn set_default(world: &mut World, customer: &Value, params: &Params, changed: Option<Value>) -> Answer {
+    const NAME: &str = "invoice_settings[default_payment_method]";
+    let id = field::text(customer, "id");
+    let mut changed = changed.unwrap_or_else(|| customer.clone());
+    if params.clears(NAME) {
+        field::set(&mut changed, "invoice_settings.default_payment_method", Value::Null);
+    } else if let Some(method) = params.text(NAME) {
+        let method = payment_method::of_customer(world, method, id, NAME)?;
+        field::set(&mut changed, "invoice_settings.default_payment_method", field::at(&method, "id").clone());
+    }
+    Ok(world.update(id, "customer.updated", |one| *one = changed))
+}
+
+fn write(customer: &mut Value, params: &Params) -> Result<(), ApiError> {
+    copy_texts(customer, params, &["description", "email", "name", "phone", "business_name", "individual_name"]);
+    copy_texts(customer, params, &["invoice_prefix"]);
+    if let Some(email) = params.text("email").filter(|email| !email.contains('@') || email.len() > 512) {
+        return Err(ApiError::invalid(format!("Invalid email address: {email}")).code("email_invalid").param("email"));
+    }
+    let metadata = merge_metadata(field::at(customer, "metadata"), params, "metadata")?;
+    field::set(customer, "metadata", metadata);
+    if params.has("address") {
+        field::set(customer, "address", address(params, "address"));
+    }
+    if params.has("shipping") {
+        let shipping = match params.at("shipping") {
+            Value::Object(_) => json!({
+                "name": params.text("shipping[name]"),
+                "phone": params.text("shipping[phone]"),
+                "address": address(params, "shipping[address]"),
+            }),
+            _ => Value::Null,
+        };
+        field::set(customer, "shipping", shipping);
+    }
+    if let Some(exempt) = params.one_of("tax_exempt", &["none", "exempt", "reverse"])? {
+        field::set(customer, "tax_exempt", exempt);
+    }
+    if params.has("preferred_locales") {
+        field::set(customer, "preferred_locales", params.texts("preferred_locales"));
+    }
+    if let Some(ip_address) = params.text("tax[ip_address]") {
+        field::set(customer, "_sandbox.ip_address", ip_address);
+    }
+    for tax_id in params.list("tax_id_data") {
+        let given = json!({ "type": tax_id.required("type")?, "value": tax_id.required("value")? });
+        if let Value::Array(list) = field::place(customer, "_sandbox.tax_ids") {
+            list.push(given);
+        } else {
+            field::set(customer, "_sandbox.tax_ids", json!([given]));
+        }
+    }
+    let how = params.one_of("tax[validate_location]", &["immediately", "deferred", "auto"])?;
+    if how == Some("immediately") && field::text(&tax(customer), "automatic_tax") != "supported" {
+        return Err(ApiError::invalid("The customer's location isn't recognized. Set a valid customer address.")
+            .code("customer_tax_location_invalid"));
+    }
+    Ok(())
+}
+
+/// The customer's `tax` hash: whether their place is known well enough to tax.
+pub(crate) fn tax(customer: &Value) -> Value {
+    let known = tax_rates::is_location(field::at(customer, "address"));
+    json!({
+        "automatic_tax": if known { "supported" } else { "unrecognized_location" },
+        "ip_address": field::at(customer, "_sandbox.ip_address"),
+        "location": if known {
+            json!({
+                "country": field::at(customer, "address.country"),
+                "state": field::at(customer, "address.state"),
+                "source": "billing_address",
+            })
+        } else {
+            Value::Null
+        },
+        "provider": "stripe",
+    })
+}
+
+fn delete(world: &mut World, call: &Call) -> Answer {
+    let customer = world.get("customer", call.id(), "id")?;
+    for subscription in world.all("subscription") {
+        if field::text(&subscription, "customer") == call.id() {
+            cancellation::cancel_now(world, field::text(&subscription, "id"), None);
+        }
+    }
+    for method in world.all("payment_method") {
+        if field::text(&method, "customer") == call.id() {
+            payment_method::release(world, field::text(&method, "id"));
+        }
+    }
+    world.emit("customer.deleted", &customer, None);
+    let stub = json!({ "id": call.id(), "object": "customer", "deleted": true });
+    world.put(&stub);
+    Ok(stub)
+}

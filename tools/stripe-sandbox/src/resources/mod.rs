@@ -1,0 +1,203 @@
+//! The objects of the API and their operations, one file per resource.
+
+pub(crate) mod account;
+pub(crate) mod account_link;
+pub(crate) mod charge;
+pub(crate) mod checkout_session;
+pub(crate) mod customer;
+pub(crate) mod event;
+pub(crate) mod invoice;
+pub(crate) mod payment_intent;
+pub(crate) mod payment_method;
+pub(crate) mod price;
+pub(crate) mod product;
+pub(crate) mod search;
+pub(crate) mod subscription;
+pub(crate) mod tax_calculation;
+pub(crate) mod tax_rates;
+pub(crate) mod webhook_endpoint;
+
+use serde_json::{Map, Value, json};
+
+use crate::{
+    field,
+    http::{
+        error::{Answer, ApiError},
+        form::Params,
+        list,
+    },
+    world::{World, rendered},
+};
+
+/// One operation of the API, declared as data.
+pub(crate) struct Operation {
+    pub(crate) method: &'static str,
+    /// Ids stand in braces: `/v1/customers/{id}`.
+    pub(crate) path: &'static str,
+    /// Patterns of [`crate::http::accepts`].
+    pub(crate) accepts: &'static [&'static str],
+    pub(crate) requires: &'static [&'static str],
+    pub(crate) run: fn(&mut World, &Call) -> Answer,
+}
+
+/// What an operation is called with.
+pub(crate) struct Call {
+    pub(crate) params: Params,
+    /// What stood in the braces of the path.
+    pub(crate) ids: Vec<String>,
+}
+
+impl Call {
+    /// The first id in the path.
+    pub(crate) fn id(&self) -> &str {
+        self.ids.first().map(String::as_str).unwrap_or_default()
+    }
+}
+
+const ALL: &[&[Operation]] = &[
+    account::OPERATIONS,
+    account_link::OPERATIONS,
+    charge::OPERATIONS,
+    checkout_session::OPERATIONS,
+    customer::OPERATIONS,
+    event::OPERATIONS,
+    invoice::OPERATIONS,
+    payment_intent::OPERATIONS,
+    payment_method::OPERATIONS,
+    price::OPERATIONS,
+    product::OPERATIONS,
+    subscription::OPERATIONS,
+    tax_calculation::OPERATIONS,
+    webhook_endpoint::OPERATIONS,
+];
+
+/// The operation for a request, and the ids in its path. Where two fit, the one declared first.
+pub(crate) fn route(method: &str, path: &str) -> Option<(&'static Operation, Vec<String>)> {
+    ALL.iter().flat_map(|operations| operations.iter()).find_map(|operation| {
+        let ids = (operation.method == method).then(|| ids(operation.path, path))??;
+        Some((operation, ids))
+    })
+}
+
+fn ids(template: &str, path: &str) -> Option<Vec<String>> {
+    let mut ids = Vec::new();
+    let (mut wanted, mut given) = (template.split('/'), path.split('/'));
+    loop {
+        match (wanted.next(), given.next()) {
+            (None, None) => return Some(ids),
+            (Some(want), Some(have)) if want.starts_with('{') && !have.is_empty() => {
+                ids.push(percent_encoding::percent_decode_str(have).decode_utf8_lossy().into_owned());
+            }
+            (Some(want), Some(have)) if want == have => {}
+            _ => return None,
+        }
+    }
+}
+
+/// Answers with the object `id` of this kind.
+pub(crate) fn retrieve(world: &World, object: &str, id: &str) -> Answer {
+    world.get(object, id, "id").map(|value| rendered(&value))
+}
+
+/// Answers with a page of all objects of a kind that `keep` lets through and that were created when asked.
+pub(crate) fn list_of(world: &World, object: &str, url: &str, params: &Params, keep: impl Fn(&Value) -> bool) -> Answer {
+    let mut found = Vec::new();
+    for value in world.all(object) {
+        if keep(&value) && list::created_within(params, field::integer(&value, "created"))? {
+            found.push(rendered(&value));
+        }
+    }
+    list::page(url, params, found)
+}
+
+/// Copies the texts sent under these names into the object's fields of the same names; an empty one clears to null.
+pub(crate) fn copy_texts(object: &mut Value, params: &Params, names: &[&str]) {
+    for name in names {
+        match params.at(name) {
+            Value::String(text) if text.is_empty() => field::set(object, name, Value::Null),
+            Value::String(text) => field::set(object, name, text.clone()),
+            _ => {}
+        }
+    }
+}
+
+/// Most keys, longest key, longest value. Source: <https://docs.stripe.com/api/metadata>.
+const METADATA_LIMITS: (usize, usize, usize) = (50, 40, 500);
+
+/// Merges the metadata sent under `name` into `current`; an empty value removes its key, an empty hash all of them.
+pub(crate) fn merge_metadata(current: &Value, params: &Params, name: &str) -> Answer {
+    let mut merged = current.as_object().cloned().unwrap_or_default();
+    match params.at(name) {
+        Value::Null => return Ok(Value::Object(merged)),
+        Value::String(text) if text.is_empty() => return Ok(json!({})),
+        Value::Object(sent) => {
+            for (key, value) in sent {
+                let Some(value) = value.as_str() else {
+                    return Err(ApiError::invalid(format!("Invalid metadata value for `{key}`.")).param(name));
+                };
+                if value.is_empty() {
+                    merged.shift_remove(key);
+                } else {
+                    merged.insert(key.clone(), json!(value));
+                }
+            }
+        }
+        _ => return Err(ApiError::invalid("Invalid hash").param(name)),
+    }
+    check_metadata(&merged, name)?;
+    Ok(Value::Object(merged))
+}
+
+fn check_metadata(merged: &Map<String, Value>, name: &str) -> Result<(), ApiError> {
+    let (most, longest_key, longest_value) = METADATA_LIMITS;
+    if merged.len() > most {
+        return Err(ApiError::invalid(format!("Metadata can have at most {most} keys.")).param(name));
+    }
+    for (key, value) in merged {
+        if key.chars().count() > longest_key {
+            return Err(ApiError::invalid(format!("Metadata keys can be at most {longest_key} characters: {key}")).param(name));
+        }
+        if value.as_str().unwrap_or_default().chars().count() > longest_value {
+            let message = format!("Metadata values can be at most {longest_value} characters (key {key}).");
+            return Err(ApiError::invalid(message).param(name));
+        }
+    }
+    Ok(())
+}
+
+/// The address sent under `name`, complete with nulls; null where it is cleared or was not sent.
+pub(crate) fn address(params: &Params, name: &str) -> Value {
+    if !params.at(name).is_object() {
+        return Value::Null;
+    }
+    let mut address = json!({});
+    for part in ["city", "country", "line1", "line2", "postal_code", "state"] {
+        field::set(&mut address, part, params.text(&format!("{name}[{part}]")));
+    }
+    address
+}
+
+/// A currency as Stripe takes it: three letters, lower case.
+pub(crate) fn currency(params: &Params, name: &str) -> Result<String, ApiError> {
+    let given = params.required(name)?;
+    let currency = given.to_ascii_lowercase();
+    if currency.len() == 3 && currency.bytes().all(|byte| byte.is_ascii_lowercase()) {
+        return Ok(currency);
+    }
+    Err(ApiError::invalid(format!("Invalid currency: {given}.")).param(name))
+}
+
+/// Largest amount, in minor units. Source: <https://docs.stripe.com/currencies> (eight digits).
+pub(crate) const LARGEST_AMOUNT: i64 = 99_999_999;
+/// Largest quantity of one line.
+pub(crate) const LARGEST_QUANTITY: i64 = 999_999;
+
+/// A quantity, 1 where none was sent.
+pub(crate) fn quantity(params: &Params, name: &str) -> Result<i64, ApiError> {
+    match params.integer(name)?.unwrap_or(1) {
+        quantity @ 1..=LARGEST_QUANTITY => Ok(quantity),
+        quantity => {
+            Err(ApiError::parameter_invalid("parameter_invalid_integer", name, format!("Invalid quantity: {quantity}")))
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Prices: fixed in amount once made, found again by lookup key.
+
+use serde_json::{Value, json};
+
+use super::{Call, LARGEST_AMOUNT, Operation, copy_texts, currency, list_of, merge_metadata, product, retrieve};
+use crate::{
+    field,
+    http::{
+        error::{Answer, ApiError},
+        form::Params,
+        matches,
+    },
+    shapes,
+    world::{World, rendered},
+};
+
+pub(crate) const OPERATIONS: &[Operation] = &[
+    Operation {
+        method: "POST",
+        path: "/v1/prices",
+        accepts: &[
+            "active", "billing_scheme", "currency", "lookup_key", "transfer_lookup_key", "metadata[*]", "nickname",
+            "product", "product_data[name]", "product_data[metadata][*]", "product_data[tax_code]",
+            "product_data[unit_label]", "product_data[statement_descriptor]", "recurring[interval]",
+            "recurring[interval_count]", "recurring[usage_type]", "tax_behavior", "unit_amount", "unit_amount_decimal",
+        ],
+        requires: &["currency"],
+        run: create,
+    },
+    Operation {
+        method: "GET",
+        path: "/v1/prices",
+        accepts: &[
+            "limit", "starting_after", "ending_before", "active", "currency", "product", "type", "lookup_keys[]",
+            "recurring[interval]", "created", "created[*]",
+        ],
+        requires: &[],
+        run: list,
+    },
+    Operation {
+        method: "GET",
+        path: "/v1/prices/{id}",
+        accepts: &[],
+        requires: &[],
+        run: |world, call| retrieve(world, "price", call.id()),
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/prices/{id}",
+        accepts: &["active", "lookup_key", "transfer_lookup_key", "metadata[*]", "nickname", "tax_behavior"],
+        requires: &[],
+        run: update,
+    },
+];
+
+fn create(world: &mut World, call: &Call) -> Answer {
+    let product = match call.params.text("product") {
+        Some(id) => field::text(&world.get("product", id, "product")?, "id").to_owned(),
+        None if call.params.has("product_data") => product::create_inline(world, &call.params, "product_data")?,
+        None => return Err(ApiError::parameter_missing("product")),
+    };
+    Ok(rendered(&create_from(world, &call.params, &product, "")?))
+}
+
+/// A price on these terms; `within` is where they stood, for the refusals.
+pub(crate) fn create_from(world: &mut World, params: &Params, product: &str, within: &str) -> Answer {
+    let named = |name: &str| if within.is_empty() { name.to_owned() } else { format!("{within}[{name}]") };
+    let unit_amount = match (params.integer("unit_amount")?, params.text("unit_amount_decimal")) {
+        (Some(_), Some(_)) => {
+            return Err(ApiError::invalid("You may only specify one of these parameters: unit_amount, unit_amount_decimal."));
+        }
+        (Some(amount), None) => amount,
+        (None, Some(decimal)) => decimal.parse::<i64>().map_err(|_| {
+            ApiError::invalid("The sandbox takes whole minor units only in unit_amount_decimal.").param(named("unit_amount_decimal"))
+        })?,
+        (None, None) => return Err(ApiError::parameter_missing(&named("unit_amount"))),
+    };
+    if !(0..=LARGEST_AMOUNT).contains(&unit_amount) {
+        let code = if unit_amount < 0 { "parameter_invalid_integer" } else { "amount_too_large" };
+        return Err(ApiError::parameter_invalid(code, &named("unit_amount"), format!("Invalid amount: {unit_amount}")));
+    }
+    let mut price = shapes::price();
+    field::set(&mut price, "id", world.id("price_", 24));
+    field::set(&mut price, "created", world.now);
+    field::set(&mut price, "livemode", world.livemode);
+    field::set(&mut price, "currency", currency(params, "currency")?);
+    field::set(&mut price, "product", product);
+    field::set(&mut price, "unit_amount", unit_amount);
+    field::set(&mut price, "unit_amount_decimal", unit_amount.to_string());
+    if params.has("recurring") {
+        params.required("recurring[interval]")?;
+        let interval = params.one_of("recurring[interval]", &["day", "week", "month", "year"])?;
+        let count = params.integer("recurring[interval_count]")?.unwrap_or(1);
+        if !(1..=36).contains(&count) {
+            return Err(ApiError::invalid(format!("Invalid interval_count: {count}")).param(named("recurring[interval_count]")));
+        }
+        if params.text("recurring[usage_type]").is_some_and(|usage| usage != "licensed") {
+            return Err(ApiError::invalid("The sandbox bills licensed prices only.").param(named("recurring[usage_type]")));
+        }
+        field::set(&mut price, "type", "recurring");
+        field::set(
+            &mut price,
+            "recurring",
+            json!({ "interval": interval, "interval_count": count, "meter": null, "trial_period_days": null, "usage_type": "licensed" }),
+        );
+    }
+    write(world, &mut price, params)?;
+    world.create("price.created", &price);
+    Ok(price)
+}
+
+fn write(world: &mut World, price: &mut Value, params: &Params) -> Result<(), ApiError> {
+    copy_texts(price, params, &["nickname"]);
+    if let Some(active) = params.boolean("active")? {
+        field::set(price, "active", active);
+    }
+    if let Some(behavior) = params.one_of("tax_behavior", &["inclusive", "exclusive", "unspecified"])? {
+        field::set(price, "tax_behavior", behavior);
+    }
+    let metadata = merge_metadata(field::at(price, "metadata"), params, "metadata")?;
+    field::set(price, "metadata", metadata);
+    params.one_of("billing_scheme", &["per_unit"])?;
+    if let Some(key) = params.text("lookup_key") {
+        let transfers = params.boolean("transfer_lookup_key")?.unwrap_or(false);
+        let id = field::text(price, "id").to_owned();
+        let holder = world.all("price").into_iter().find(|one| field::text(one, "lookup_key") == key);
+        if let Some(holder) = holder.map(|one| field::text(&one, "id").to_owned()).filter(|holder| *holder != id) {
+            if !transfers {
+                let message = format!("A price (`{holder}`) already uses that lookup key.");
+                return Err(ApiError::invalid(message).param("lookup_key"));
+            }
+            world.update(&holder, "price.updated", |one| field::set(one, "lookup_key", Value::Null));
+        }
+        field::set(price, "lookup_key", key);
+    }
+    Ok(())
+}
+
+fn update(world: &mut World, call: &Call) -> Answer {
+    let mut changed = world.get("price", call.id(), "id")?;
+    write(world, &mut changed, &call.params)?;
+    Ok(rendered(&world.update(call.id(), "price.updated", |one| *one = changed)))
+}
+
+fn list(world: &mut World, call: &Call) -> Answer {
+    let params = &call.params;
+    let active = params.boolean("active")?;
+    let keys = params.texts("lookup_keys");
+    list_of(world, "price", "/v1/prices", params, |one| {
+        active.is_none_or(|active| field::flag(one, "active") == active)
+            && (keys.is_empty() || keys.iter().any(|key| key == field::text(one, "lookup_key")))
+            && matches(one, params, &["currency", "product", "type"])
+            && params.text("recurring[interval]").is_none_or(|wanted| field::text(one, "recurring.interval") == wanted)
+    })
+}
+
+/// The price named by `price` or made from `price_data` among the parameters of a line.
+pub(crate) fn of_line(world: &mut World, line: &Params, within: &str) -> Answer {
+    if let Some(id) = line.text("price") {
+        let price = world.get("price", id, &format!("{within}[price]"))?;
+        if !field::flag(&price, "active") {
+            let message = "The price specified is inactive. This field only accepts active prices.";
+            return Err(ApiError::invalid(message).param(format!("{within}[price]")));
+        }
+        return Ok(price);
+    }
+    if !line.has("price_data") {
+        return Err(ApiError::parameter_missing(&format!("{within}[price]")));
+    }
+    let terms = Params::under(line, "price_data");
+    let product = match terms.text("product") {
+        Some(id) => field::text(&world.get("product", id, &format!("{within}[price_data][product]"))?, "id").to_owned(),
+        None => product::create_inline(world, &terms, "product_data")?,
+    };
+    create_from(world, &terms, &product, &format!("{within}[price_data]"))
+}
+
+/// The legacy plan that mirrors a recurring price; typed clients insist on it in subscription items.
+pub(crate) fn plan(price: &Value) -> Value {
+    let mut plan = shapes::plan();
+    for name in ["id", "active", "billing_scheme", "created", "currency", "livemode", "metadata", "nickname", "product"] {
+        field::set(&mut plan, name, field::at(price, name).clone());
+    }
+    field::set(&mut plan, "amount", field::at(price, "unit_amount").clone());
+    field::set(&mut plan, "amount_decimal", field::at(price, "unit_amount_decimal").clone());
+    field::set(&mut plan, "interval", field::at(price, "recurring.interval").clone());
+    field::set(&mut plan, "interval_count", field::at(price, "recurring.interval_count").clone());
+    plan
+}

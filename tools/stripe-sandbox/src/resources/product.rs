@@ -1,0 +1,133 @@
+//! Products.
+
+use serde_json::Value;
+
+use super::{Call, Operation, copy_texts, list_of, merge_metadata, price, retrieve};
+use crate::{
+    field,
+    http::{
+        error::{Answer, ApiError},
+        form::Params,
+    },
+    shapes,
+    world::{World, rendered},
+};
+
+pub(crate) const OPERATIONS: &[Operation] = &[
+    Operation {
+        method: "POST",
+        path: "/v1/products",
+        accepts: &[
+            "id", "name", "active", "description", "metadata[*]", "images[]", "shippable", "statement_descriptor",
+            "tax_code", "unit_label", "url", "marketing_features[][name]",
+            "default_price_data[currency]", "default_price_data[unit_amount]", "default_price_data[tax_behavior]",
+            "default_price_data[recurring][interval]", "default_price_data[recurring][interval_count]",
+            "default_price_data[metadata][*]",
+        ],
+        requires: &["name"],
+        run: create,
+    },
+    Operation {
+        method: "GET",
+        path: "/v1/products",
+        accepts: &["limit", "starting_after", "ending_before", "active", "ids[]", "created", "created[*]", "url"],
+        requires: &[],
+        run: list,
+    },
+    Operation {
+        method: "GET",
+        path: "/v1/products/{id}",
+        accepts: &[],
+        requires: &[],
+        run: |world, call| retrieve(world, "product", call.id()),
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/products/{id}",
+        accepts: &[
+            "name", "active", "description", "metadata[*]", "images[]", "shippable", "statement_descriptor", "tax_code",
+            "unit_label", "url", "default_price", "marketing_features[][name]",
+        ],
+        requires: &[],
+        run: update,
+    },
+];
+
+fn create(world: &mut World, call: &Call) -> Answer {
+    let params = &call.params;
+    let id = match params.text("id") {
+        Some(id) if world.find(id).is_some() => {
+            return Err(ApiError::invalid(format!("Product already exists: {id}")).code("resource_already_exists").param("id"));
+        }
+        Some(id) => id.to_owned(),
+        None => world.id("prod_", 14),
+    };
+    let mut product = shapes::product();
+    field::set(&mut product, "id", id.clone());
+    field::set(&mut product, "created", world.now);
+    field::set(&mut product, "livemode", world.livemode);
+    write(world, &mut product, params)?;
+    world.create("product.created", &product);
+    if params.has("default_price_data") {
+        let terms = Params::under(params, "default_price_data");
+        let price = price::create_from(world, &terms, &id, "default_price_data")?;
+        product = world.edit(&id, |one| field::set(one, "default_price", field::at(&price, "id").clone()));
+    }
+    Ok(rendered(&product))
+}
+
+/// A product named inline, in `product_data`.
+pub(crate) fn create_inline(world: &mut World, params: &Params, name: &str) -> Result<String, ApiError> {
+    let data = Params::under(params, name);
+    if data.text("name").is_none() {
+        return Err(ApiError::parameter_missing(&format!("{name}[name]")));
+    }
+    let id = world.id("prod_", 14);
+    let mut product = shapes::product();
+    field::set(&mut product, "id", id.clone());
+    field::set(&mut product, "created", world.now);
+    field::set(&mut product, "livemode", world.livemode);
+    write(world, &mut product, &data)?;
+    world.create("product.created", &product);
+    Ok(id)
+}
+
+fn write(world: &World, product: &mut Value, params: &Params) -> Result<(), ApiError> {
+    copy_texts(product, params, &["name", "description", "statement_descriptor", "tax_code", "unit_label", "url"]);
+    if let Some(active) = params.boolean("active")? {
+        field::set(product, "active", active);
+    }
+    if let Some(shippable) = params.boolean("shippable")? {
+        field::set(product, "shippable", shippable);
+    }
+    if params.has("images") {
+        field::set(product, "images", params.texts("images"));
+    }
+    if params.has("marketing_features") {
+        field::set(product, "marketing_features", params.at("marketing_features").clone());
+    }
+    let metadata = merge_metadata(field::at(product, "metadata"), params, "metadata")?;
+    field::set(product, "metadata", metadata);
+    field::set(product, "updated", world.now);
+    Ok(())
+}
+
+fn update(world: &mut World, call: &Call) -> Answer {
+    let mut changed = world.get("product", call.id(), "id")?;
+    write(world, &mut changed, &call.params)?;
+    if let Some(price) = call.params.text("default_price") {
+        let price = world.get("price", price, "default_price")?;
+        field::set(&mut changed, "default_price", field::at(&price, "id").clone());
+    }
+    Ok(rendered(&world.update(call.id(), "product.updated", |one| *one = changed)))
+}
+
+fn list(world: &mut World, call: &Call) -> Answer {
+    let active = call.params.boolean("active")?;
+    let ids = call.params.texts("ids");
+    list_of(world, "product", "/v1/products", &call.params, |one| {
+        active.is_none_or(|active| field::flag(one, "active") == active)
+            && (ids.is_empty() || ids.iter().any(|id| id == field::text(one, "id")))
+            && crate::http::matches(one, &call.params, &["url"])
+    })
+}

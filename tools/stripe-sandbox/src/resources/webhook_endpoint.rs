@@ -1,0 +1,143 @@
+//! Webhook endpoints.
+//!
+//! Source: <https://docs.stripe.com/api/webhook_endpoints>.
+
+use serde_json::{Value, json};
+
+use super::{Call, Operation, copy_texts, list_of, merge_metadata, retrieve};
+use crate::{
+    field,
+    http::error::{Answer, ApiError},
+    shapes,
+    world::{API_VERSION, World, rendered},
+};
+
+pub(crate) const OPERATIONS: &[Operation] = &[
+    Operation {
+        method: "POST",
+        path: "/v1/webhook_endpoints",
+        accepts: &["url", "enabled_events[]", "api_version", "connect", "description", "metadata[*]"],
+        requires: &["url", "enabled_events"],
+        run: create,
+    },
+    Operation {
+        method: "GET",
+        path: "/v1/webhook_endpoints",
+        accepts: &["limit", "starting_after", "ending_before"],
+        requires: &[],
+        run: |world, call| list_of(world, "webhook_endpoint", "/v1/webhook_endpoints", &call.params, |_| true),
+    },
+    Operation {
+        method: "GET",
+        path: "/v1/webhook_endpoints/{id}",
+        accepts: &[],
+        requires: &[],
+        run: |world, call| retrieve(world, "webhook_endpoint", call.id()),
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/webhook_endpoints/{id}",
+        accepts: &["url", "enabled_events[]", "description", "disabled", "metadata[*]"],
+        requires: &[],
+        run: update,
+    },
+    Operation {
+        method: "DELETE",
+        path: "/v1/webhook_endpoints/{id}",
+        accepts: &[],
+        requires: &[],
+        run: |world, call| {
+            world.get("webhook_endpoint", call.id(), "webhook_endpoint")?;
+            let stub = json!({ "id": call.id(), "object": "webhook_endpoint", "deleted": true });
+            world.put(&stub);
+            Ok(stub)
+        },
+    },
+];
+
+fn create(world: &mut World, call: &Call) -> Answer {
+    let params = &call.params;
+    if let Some(version) = params.text("api_version").filter(|version| *version != API_VERSION) {
+        return Err(ApiError::invalid(format!("The sandbox speaks {API_VERSION} only, not {version}.")).param("api_version"));
+    }
+    let secret = world.id("whsec_", 32);
+    let new = NewEndpoint {
+        url: params.required("url")?.to_owned(),
+        secret: secret.clone(),
+        connect: params.boolean("connect")?.unwrap_or(false),
+        enabled_events: params.texts("enabled_events"),
+        name: None,
+    };
+    let mut endpoint = register(world, &new)?;
+    copy_texts(&mut endpoint, params, &["description"]);
+    field::set(&mut endpoint, "metadata", merge_metadata(&json!({}), params, "metadata")?);
+    world.put(&endpoint);
+    let mut answer = rendered(&endpoint);
+    field::set(&mut answer, "secret", secret);
+    Ok(answer)
+}
+
+/// What an endpoint is registered with, by the API or by the control API.
+pub(crate) struct NewEndpoint {
+    pub(crate) url: String,
+    pub(crate) secret: String,
+    pub(crate) connect: bool,
+    pub(crate) enabled_events: Vec<String>,
+    /// Set by the control API: what it finds the endpoint by when its URL changes.
+    pub(crate) name: Option<String>,
+}
+
+/// Stores a new endpoint.
+pub(crate) fn register(world: &mut World, new: &NewEndpoint) -> Answer {
+    let mut endpoint = shapes::webhook_endpoint();
+    field::set(&mut endpoint, "id", world.id("we_", 24));
+    field::set(&mut endpoint, "created", world.now);
+    field::set(&mut endpoint, "livemode", world.livemode);
+    field::set(&mut endpoint, "_sandbox", json!({ "name": new.name }));
+    write(&mut endpoint, new)?;
+    world.put(&endpoint);
+    Ok(endpoint)
+}
+
+/// Writes what `new` says into an endpoint.
+pub(crate) fn write(endpoint: &mut Value, new: &NewEndpoint) -> Result<(), ApiError> {
+    field::set(endpoint, "url", checked_url(&new.url)?);
+    field::set(endpoint, "enabled_events", checked_events(&new.enabled_events)?);
+    field::set(endpoint, "_sandbox.secret", new.secret.clone());
+    field::set(endpoint, "_sandbox.connect", new.connect);
+    Ok(())
+}
+
+fn checked_url(url: &str) -> Result<&str, ApiError> {
+    let fits = url::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+        && url.parse::<http::Uri>().is_ok();
+    if fits { Ok(url) } else { Err(ApiError::invalid(format!("Invalid URL: {url}")).code("url_invalid").param("url")) }
+}
+
+fn checked_events(events: &[String]) -> Result<&[String], ApiError> {
+    let fits = |event: &String| event == "*" || (event.contains('.') && !event.contains('*') && event.is_ascii());
+    match events.iter().find(|event| !fits(event)) {
+        Some(event) => Err(ApiError::invalid(format!("Invalid event type: {event}")).param("enabled_events")),
+        None if events.is_empty() => Err(ApiError::parameter_missing("enabled_events")),
+        None => Ok(events),
+    }
+}
+
+fn update(world: &mut World, call: &Call) -> Answer {
+    let params = &call.params;
+    let mut changed = world.get("webhook_endpoint", call.id(), "webhook_endpoint")?;
+    if let Some(url) = params.text("url") {
+        field::set(&mut changed, "url", checked_url(url)?);
+    }
+    if params.has("enabled_events") {
+        field::set(&mut changed, "enabled_events", checked_events(&params.texts("enabled_events"))?);
+    }
+    if let Some(disabled) = params.boolean("disabled")? {
+        field::set(&mut changed, "status", if disabled { "disabled" } else { "enabled" });
+    }
+    copy_texts(&mut changed, params, &["description"]);
+    let metadata = merge_metadata(field::at(&changed, "metadata"), params, "metadata")?;
+    field::set(&mut changed, "metadata", metadata);
+    world.put(&changed);
+    Ok(rendered(&changed))
+}
