@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use http::header::{HeaderMap, HeaderValue};
 use http_body_util::BodyExt;
@@ -77,8 +78,15 @@ where
         if let Some(id) = trace_id(&span) {
             span.record("trace_id", id);
         }
+        let begun = Instant::now();
         let answer = span.in_scope(|| self.0.call(request)).instrument(span.clone());
-        Box::pin(async move { Ok(observed(answer.await?, span, failed_for_server)) })
+        Box::pin(async move {
+            Ok(observed(answer.await?, move |code| {
+                record(&span, code, failed_for_server(code));
+                let elapsed_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+                tracing::info!(parent: &span, elapsed_ms, "call answered");
+            }))
+        })
     }
 }
 
@@ -103,9 +111,9 @@ where
         let answer = span.in_scope(|| self.0.call(request)).instrument(span.clone());
         Box::pin(async move {
             match answer.await {
-                Ok(response) => Ok(observed(response, span, |code| code != Code::Ok)),
+                Ok(response) => Ok(observed(response, move |code| record(&span, code, code != Code::Ok))),
                 Err(error) => {
-                    record(&span, Code::Unavailable, |_| true);
+                    record(&span, Code::Unavailable, true);
                     Err(error)
                 }
             }
@@ -142,16 +150,17 @@ fn method(path: &str) -> &str {
         .unwrap_or("_OTHER")
 }
 
-/// Records the call's status, which stands in the headers or comes after the body; the span lasts until then.
-fn observed(response: Response, span: Span, failed: fn(Code) -> bool) -> Response {
+/// Calls `ended` with the call's status, which stands in the headers or comes after the body; a span that `ended` holds lasts
+/// until then.
+fn observed(response: Response, ended: impl Fn(Code) + Send + 'static) -> Response {
     if let Some(code) = code(response.headers()) {
-        record(&span, code, failed);
+        ended(code);
         return response;
     }
     response.map(|body| {
         Body::new(body.map_frame(move |frame| {
             if let Some(code) = frame.trailers_ref().and_then(code) {
-                record(&span, code, failed);
+                ended(code);
             }
             frame
         }))
@@ -164,9 +173,9 @@ fn code(headers: &HeaderMap) -> Option<Code> {
         .map(|value| Code::from_bytes(value.as_bytes()))
 }
 
-fn record(span: &Span, code: Code, failed: fn(Code) -> bool) {
+fn record(span: &Span, code: Code, failed: bool) {
     span.record("rpc.response.status_code", name(code));
-    if failed(code) {
+    if failed {
         span.record("otel.status_code", "ERROR");
     }
 }

@@ -78,7 +78,8 @@ impl Drop for Guard {
     }
 }
 
-/// Sets up logs and traces for this process, which is called `service_name` in them. To be called once, by `main`, inside
+/// Sets up logs and traces for this process, which is called `service_name` in them; a panic becomes a log line
+/// too, that says where. To be called once, by `main`, inside
 /// a multi-threaded Tokio runtime that outlives the guard.
 ///
 /// # Errors
@@ -99,6 +100,11 @@ pub fn init(service_name: &'static str, config: &Config) -> Result<Guard, Error>
         .with(lines.with_filter(filter))
         .with(spans.with_filter(own))
         .try_init()?;
+    // Where, but not what: a panic's message may repeat the value it choked on.
+    std::panic::set_hook(Box::new(|panic| {
+        let location = panic.location().map(ToString::to_string);
+        tracing::error!(location, "a thread panicked");
+    }));
     Ok(Guard(provider))
 }
 
