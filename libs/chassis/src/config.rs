@@ -70,9 +70,10 @@ pub enum Error {
 }
 
 /// What was read, before it is given its types.
-#[derive(Debug)]
 pub struct Source {
     figment: Figment,
+    /// What the file alone says.
+    file: Option<(PathBuf, Dict)>,
     environment: BTreeMap<String, String>,
 }
 
@@ -97,14 +98,22 @@ impl Source {
             .merge(Serialized::default("server", server::Config::default()))
             .merge(Serialized::default("telemetry", telemetry::Config::default()))
             .merge(Serialized::default("database.schema", S::NAME.replace('-', "_")));
-        if let Some(path) = file {
-            figment = figment.merge(Toml::string(&text_of(path)?));
+        let file = match file {
+            Some(path) => Some((path.to_owned(), read_file(path)?)),
+            None => None,
+        };
+        if let Some((_, dict)) = &file {
+            figment = figment.merge(Serialized::defaults(dict));
         }
         let environment = keys(environment);
         for (key, text) in &environment {
             figment = figment.merge(Serialized::default(key, value(text)));
         }
-        Ok(Source { figment, environment })
+        Ok(Source {
+            figment,
+            file,
+            environment,
+        })
     }
 
     /// The configuration with its types.
@@ -114,6 +123,9 @@ impl Source {
     pub fn config<S: DeserializeOwned>(mut self) -> Result<Config<S>, Error> {
         let sections: Sections = self.extract()?;
         let service = self.extract()?;
+        if let (Some((path, file)), Ok(all)) = (&self.file, self.figment.extract::<Dict>()) {
+            known::<S>(path, file, &all)?;
+        }
         let config = Config {
             server: sections.server,
             database: sections.database,
@@ -200,17 +212,43 @@ impl Error {
     }
 }
 
-/// The file's text, once it is known to be TOML: figment's own message would repeat the line, and what stands there.
-fn text_of(path: &Path) -> Result<String, Error> {
-    let fail = |problem: String| Error::File {
+/// What the file says. The parser's own message would repeat the line that is wrong, and with it what stands there.
+fn read_file(path: &Path) -> Result<Dict, Error> {
+    let fail = |problem: &str| Error::File {
         path: path.to_owned(),
-        problem,
+        problem: first_line(problem),
     };
-    let text = std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
-    match Toml::from_str::<Dict>(&text) {
-        Ok(_) => Ok(text),
-        Err(error) => Err(fail(first_line(&error.to_string()))),
+    let text = std::fs::read_to_string(path).map_err(|error| fail(&error.to_string()))?;
+    Toml::from_str(&text).map_err(|error| fail(&error.to_string()))
+}
+
+/// Refuses a key in the file that nobody reads: it is a mistyped one. The environment is not searched for such, as several
+/// services may share it.
+fn known<S: DeserializeOwned>(path: &Path, file: &Dict, all: &Dict) -> Result<(), Error> {
+    let Ok(all) = serde_json::to_value(all) else {
+        return Ok(());
+    };
+    let (mut by_chassis, mut by_service) = (Vec::new(), Vec::new());
+    // Both succeeded before, as figment read them.
+    let _ = serde_ignored::deserialize::<_, _, Sections>(&all, |key| by_chassis.push(key.to_string()));
+    let _ = serde_ignored::deserialize::<_, _, S>(&all, |key| by_service.push(key.to_string()));
+    // Each passes over the other's sections.
+    by_chassis.retain(|key| is_of_chassis(key));
+    by_service.retain(|key| !is_of_chassis(key));
+    let file = Figment::from(Serialized::defaults(file));
+    let mut unread = by_chassis.iter().chain(&by_service);
+    match unread.find(|key| file.contains(&key.replace("?.", ""))) {
+        Some(key) => Err(Error::File {
+            path: path.to_owned(),
+            problem: format!("nobody reads {key}"),
+        }),
+        None => Ok(()),
     }
+}
+
+fn is_of_chassis(key: &str) -> bool {
+    let section = key.split('.').next().unwrap_or_default();
+    ["server", "database", "telemetry"].contains(&section)
 }
 
 /// The variables that are ours, by key; those with our prefix win.

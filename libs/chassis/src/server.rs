@@ -71,16 +71,18 @@ pub struct Running {
 }
 
 impl Running {
-    /// Waits until the service has ended, which it does only after its token was cancelled or its server failed.
+    /// Waits until the service has ended: its token was cancelled, or its server or a background task failed.
     ///
     /// # Errors
-    /// When the server failed.
+    /// When it ended without being asked to.
     pub async fn stopped(self) -> anyhow::Result<()> {
         self.end.await.context("the server's task ended badly")?
     }
 }
 
-/// Starts a service and serves it on `listener` until `shutdown` is cancelled. The database need not be there yet.
+/// Starts a service and serves it on `listener` until `shutdown` is cancelled. The database need not be there yet. A service
+/// that ends without being asked to, since one of its background tasks failed, says so in [`Running::stopped`] and does not
+/// cancel the token, which may be that of several services.
 ///
 /// # Errors
 /// When the service does not start, or `listener` is not on loopback.
@@ -110,10 +112,13 @@ pub async fn serve_with<S: Service>(
     }
     let db = Db::connect(&config.database).await?;
     let tasks = TaskTracker::new();
+    let stop = shutdown.child_token();
+    // Whatever fails from here on, the tasks the service has begun are told to end.
+    let begun = stop.clone().drop_guard();
     let host = Host {
         db,
         clock,
-        shutdown: shutdown.clone(),
+        shutdown: stop.clone(),
         tasks: tasks.clone(),
         listeners,
     };
@@ -123,8 +128,17 @@ pub async fn serve_with<S: Service>(
         policy: S::policy(),
         started,
         tasks,
+        stop,
     };
-    let end = tokio::spawn(parts.run(listener, shutdown)?);
+    let served = parts.run(listener)?;
+    begun.disarm();
+    let end = tokio::spawn(async move {
+        served.await?;
+        if !shutdown.is_cancelled() {
+            bail!("a background task failed");
+        }
+        Ok(())
+    });
     Ok(Running { addr, end })
 }
 
@@ -134,20 +148,18 @@ struct Parts {
     policy: &'static [Rule],
     started: Started,
     tasks: TaskTracker,
+    stop: CancellationToken,
 }
 
 impl Parts {
-    /// Builds the server; the future serves and, when `shutdown` is cancelled, drains.
-    fn run(
-        self,
-        listener: TcpListener,
-        shutdown: CancellationToken,
-    ) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + Send + 'static> {
+    /// Builds the server; the future serves and, when `stop` is cancelled, drains.
+    fn run(self, listener: TcpListener) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + Send + 'static> {
         let Self {
             config,
             policy,
             started,
             tasks,
+            stop,
         } = self;
         let (serving, receiver) = watch::channel(true);
         let routes = routes(&config, started, receiver)?;
@@ -176,10 +188,10 @@ impl Parts {
         Ok(async move {
             let mut server = tokio::spawn(server);
             tokio::select! {
-                () = shutdown.cancelled() => {}
+                () = stop.cancelled() => {}
                 // It ends by itself only when it fails; then everything else ends too.
                 failure = &mut server => {
-                    shutdown.cancel();
+                    stop.cancel();
                     failure??;
                     bail!("the server ended by itself");
                 }
@@ -225,7 +237,8 @@ fn routes(config: &Config, started: Started, serving: watch::Receiver<bool>) -> 
     let mut reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(counterfoil_proto::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .with_service_name("grpc.health.v1.Health");
+        .with_service_name("grpc.health.v1.Health")
+        .with_service_name("grpc.reflection.v1.ServerReflection");
     for service in started.services {
         reflection = reflection.with_service_name(*service);
     }

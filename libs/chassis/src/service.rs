@@ -25,7 +25,7 @@ pub trait Service: Send + Sync + Sized + 'static {
     fn migrations() -> &'static EmbeddedMigrations;
     /// Who may call what. What no rule names is denied.
     fn policy() -> &'static [Rule];
-    /// Builds the service and spawns its background tasks on `host.tasks`. They must end when `host.shutdown` is
+    /// Builds the service and spawns its background tasks ([`Host::spawn`]). They must end when `host.shutdown` is
     /// cancelled, as must streams the service has open.
     ///
     /// # Errors
@@ -41,10 +41,31 @@ pub struct Host {
     pub clock: Clock,
     /// Cancelled when the process begins to end.
     pub shutdown: CancellationToken,
-    /// Where background tasks are spawned; the end waits for them, within `drain_ms`.
+    /// Where tasks are spawned that the end waits for, within `drain_ms`. For those that must never end before it, see
+    /// [`Host::spawn`].
     pub tasks: TaskTracker,
     /// Listeners besides the gRPC server's, for a service that has others.
     pub listeners: Listeners,
+}
+
+impl Host {
+    /// Spawns a background task that the service cannot be without. When it panics or ends too early, the service ends, to be
+    /// started again by whoever keeps it running; the end waits for it, within `drain_ms`.
+    pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        let shutdown = self.shutdown.clone();
+        let running = tokio::spawn(task);
+        self.tasks.spawn(async move {
+            let ended = running.await;
+            if ended.is_err() || !shutdown.is_cancelled() {
+                tracing::error!(
+                    task = name,
+                    panicked = ended.is_err(),
+                    "a background task ended too early"
+                );
+                shutdown.cancel();
+            }
+        });
+    }
 }
 
 /// What a service hands back.

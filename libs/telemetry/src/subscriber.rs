@@ -78,9 +78,8 @@ impl Drop for Guard {
     }
 }
 
-/// Sets up logs and traces for this process, which is called `service_name` in them; a panic becomes a log line
-/// too, that says where. To be called once, by `main`, inside
-/// a multi-threaded Tokio runtime that outlives the guard.
+/// Sets up logs and traces for this process, which is called `service_name` in them; a panic becomes a log line too, which
+/// says where it was. To be called once, by `main`, inside a multi-threaded Tokio runtime that outlives the guard.
 ///
 /// # Errors
 /// When the configuration is not usable, or it was called before.

@@ -1,0 +1,288 @@
+//! The command line and the configuration, without a process.
+
+use std::io::Write;
+
+use counterfoil_chassis::run;
+use tempfile::NamedTempFile;
+
+use crate::service::Accounts;
+
+/// What all keys without a default need.
+const ENOUGH: [(&str, &str); 3] = [
+    ("DATABASE_URL", "postgres://app:hunter2@db.example/counterfoil"),
+    ("STRIPE_SECRET_KEY", "sk_test_hunter3"),
+    ("COUNTERFOIL_STRIPE__MODE", "test"),
+];
+
+struct Ran {
+    code: u8,
+    out: String,
+    err: String,
+}
+
+fn ran(arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
+    let arguments = std::iter::once(&"test-accounts")
+        .chain(arguments)
+        .map(std::ffi::OsString::from);
+    let environment = environment
+        .iter()
+        .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let code = run::<Accounts<true>>(arguments, environment, &mut out, &mut err);
+    Ran {
+        code,
+        out: String::from_utf8(out).unwrap(),
+        err: String::from_utf8(err).unwrap(),
+    }
+}
+
+fn checked(environment: &[(&str, &str)]) -> Ran {
+    ran(&["config", "check"], environment)
+}
+
+fn without<'e>(key: &str, environment: &[(&'e str, &'e str)]) -> Vec<(&'e str, &'e str)> {
+    environment.iter().copied().filter(|(name, _)| *name != key).collect()
+}
+
+fn file(text: &str) -> NamedTempFile {
+    let mut file = NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file
+}
+
+#[test]
+fn a_missing_key_is_one_line_that_names_it_and_its_variable() {
+    let ran_ = checked(&[]);
+    assert_eq!((ran_.code, ran_.out.as_str()), (2, ""));
+    assert_eq!(
+        ran_.err,
+        "configuration: missing database.url (environment DATABASE_URL)\n"
+    );
+    for (variable, line) in [
+        (
+            "DATABASE_URL",
+            "configuration: missing database.url (environment DATABASE_URL)\n",
+        ),
+        (
+            "STRIPE_SECRET_KEY",
+            "configuration: missing stripe.secret_key (environment STRIPE_SECRET_KEY)\n",
+        ),
+        (
+            "COUNTERFOIL_STRIPE__MODE",
+            "configuration: missing stripe.mode (environment COUNTERFOIL_STRIPE__MODE)\n",
+        ),
+    ] {
+        for command in [&["config", "check"][..], &["serve"], &[], &["migrate"]] {
+            let ran = ran(command, &without(variable, &ENOUGH));
+            assert_eq!(
+                (ran.code, ran.out.as_str(), ran.err.as_str()),
+                (2, "", line),
+                "{command:?}"
+            );
+        }
+    }
+    // A whole section that is missing is no different.
+    let ran = checked(&without(
+        "STRIPE_SECRET_KEY",
+        &without("COUNTERFOIL_STRIPE__MODE", &ENOUGH),
+    ));
+    assert_eq!(
+        ran.err,
+        "configuration: missing stripe.secret_key (environment STRIPE_SECRET_KEY)\n"
+    );
+}
+
+#[test]
+fn a_bad_value_is_one_line_that_names_its_key_and_not_the_value() {
+    for (variable, text, line) in [
+        (
+            "COUNTERFOIL_SERVER__LISTEN",
+            "hunter4",
+            "server.listen cannot be used: invalid socket address syntax (environment COUNTERFOIL_SERVER__LISTEN)",
+        ),
+        (
+            "COUNTERFOIL_SERVER__DRAIN_MS",
+            "soon-hunter4",
+            "server.drain_ms must be u64 (environment COUNTERFOIL_SERVER__DRAIN_MS)",
+        ),
+        (
+            "COUNTERFOIL_SERVER__DEFAULT_DEADLINE_MS",
+            "70000",
+            "server.default_deadline_ms must be more than 0 and at most server.max_deadline_ms (environment \
+             COUNTERFOIL_SERVER__DEFAULT_DEADLINE_MS)",
+        ),
+        (
+            "COUNTERFOIL_STRIPE__MODE",
+            "hunter4",
+            "stripe.mode must be one of live, test (environment COUNTERFOIL_STRIPE__MODE)",
+        ),
+        (
+            "COUNTERFOIL_STRIPE",
+            "hunter4",
+            "stripe must be struct Stripe (environment COUNTERFOIL_STRIPE)",
+        ),
+        (
+            "COUNTERFOIL_TELEMETRY__FORMAT",
+            "xml",
+            "telemetry.format must be one of text, json (environment COUNTERFOIL_TELEMETRY__FORMAT)",
+        ),
+    ] {
+        let mut environment = without(variable, &ENOUGH);
+        if variable == "COUNTERFOIL_STRIPE" {
+            environment = without("STRIPE_SECRET_KEY", &without("COUNTERFOIL_STRIPE__MODE", &environment));
+        }
+        environment.push((variable, text));
+        let ran = checked(&environment);
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{variable}");
+        assert_eq!(ran.err, format!("configuration: {line}\n"));
+    }
+}
+
+#[test]
+fn the_environment_overrides_the_file_and_our_names_override_the_well_known_ones() {
+    let file = file(
+        "[server]\nlisten = '127.0.0.1:1'\ndrain_ms = 1\n\
+         [database]\nurl = 'postgres://file/db'\nschema = 'other'\n\
+         [stripe]\nsecret_key = 'sk_test_file'\nmode = 'test'\n",
+    );
+    let path = file.path().to_str().unwrap();
+    let environment = [
+        ("DATABASE_URL", "postgres://known/db"),
+        ("COUNTERFOIL_DATABASE__URL", "postgres://ours/db"),
+        ("COUNTERFOIL_SERVER__DRAIN_MS", "2"),
+    ];
+    let ran = ran(&["config", "check", "--config", path], &environment);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    for line in [
+        "server.listen = \"127.0.0.1:1\"",
+        "server.drain_ms = 2",
+        "server.dev_identity = false",
+        "database.url = \"postgres://ours/db\"",
+        "database.schema = \"other\"",
+        "telemetry.log = \"info\"",
+        "telemetry.otlp_endpoint is not set",
+    ] {
+        assert!(
+            ran.out.lines().any(|printed| printed == line),
+            "{line} not in\n{}",
+            ran.out
+        );
+    }
+}
+
+#[test]
+fn what_is_in_force_is_printed_without_its_secrets() {
+    let mut environment = ENOUGH.to_vec();
+    environment.push((
+        "COUNTERFOIL_ENDPOINTS__PLATFORM__SECRETS",
+        "[{name = \"one\", value = \"hunter5\"}]",
+    ));
+    environment.push(("COUNTERFOIL_ENDPOINTS__PLATFORM__OTHER", "whsec_hunter6"));
+    let ran = checked(&environment);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    assert!(!ran.out.contains("hunter"), "{}", ran.out);
+    for line in [
+        "database.url = \"postgres://app:hidden@db.example/counterfoil\"",
+        "database.schema = \"test_accounts\"",
+        "stripe.secret_key = (hidden)",
+        "stripe.mode = \"test\"",
+        "endpoints.platform.other = (hidden)",
+        "endpoints.platform.secrets[0].value = (hidden)",
+    ] {
+        assert!(
+            ran.out.lines().any(|printed| printed == line),
+            "{line} not in\n{}",
+            ran.out
+        );
+    }
+}
+
+#[test]
+fn a_text_that_looks_like_a_number_is_still_a_text() {
+    let mut environment = ENOUGH.to_vec();
+    environment.push(("COUNTERFOIL_STRIPE__SECRET_KEY", "12345"));
+    environment.push(("COUNTERFOIL_TELEMETRY__LOG", "true"));
+    let ran = checked(&environment);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    assert!(!ran.out.contains("12345"), "{}", ran.out);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named_and_not_repeated() {
+    let broken = file("[stripe]\nsecret_key = \"sk_test_hunter2\n");
+    let broken = broken.path().to_str().unwrap();
+    let ran_ = ran(&["--config", broken], &ENOUGH);
+    assert_eq!(ran_.code, 2);
+    assert_eq!(ran_.err.lines().count(), 1, "{}", ran_.err);
+    assert!(
+        ran_.err.starts_with(&format!("configuration: {broken}: ")),
+        "{}",
+        ran_.err
+    );
+    assert!(!ran_.err.contains("hunter"), "{}", ran_.err);
+
+    let ran = ran(&["--config", "/nowhere/at/all.toml"], &ENOUGH);
+    assert_eq!((ran.code, ran.err.lines().count()), (2, 1));
+    assert!(
+        ran.err.starts_with("configuration: /nowhere/at/all.toml: "),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
+fn a_key_in_the_file_that_nobody_reads_is_refused() {
+    for (section, key) in [
+        ("[server]\nlisten_on = '127.0.0.1:1'", "server.listen_on"),
+        ("[stripe]\ntimout_ms = 3", "stripe.timout_ms"),
+        ("[strip]\nmode = 'live'", "strip"),
+    ] {
+        let file = file(section);
+        let path = file.path().to_str().unwrap();
+        let mut environment = ENOUGH.to_vec();
+        environment.push(("COUNTERFOIL_HTTP__LISTEN", "127.0.0.1:2"));
+        let ran = ran(&["config", "check", "--config", path], &environment);
+        assert_eq!(ran.err, format!("configuration: {path}: nobody reads {key}\n"));
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""));
+    }
+}
+
+#[test]
+fn migrating_needs_the_owners_url() {
+    let ran = ran(&["migrate"], &ENOUGH);
+    assert_eq!(ran.code, 2);
+    assert_eq!(
+        ran.err,
+        "configuration: missing database.owner_url (environment COUNTERFOIL_DATABASE__OWNER_URL)\n"
+    );
+}
+
+#[test]
+fn a_process_that_cannot_start_says_why_in_one_line() {
+    let ran = ran(&["serve", "--listen", "0.0.0.0:0"], &ENOUGH);
+    assert_eq!((ran.code, ran.out.as_str()), (1, ""));
+    assert_eq!(ran.err.lines().count(), 1, "{}", ran.err);
+    assert!(
+        ran.err.starts_with("test-accounts: server.listen is 0.0.0.0:"),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
+fn a_key_of_the_other_mode_refuses_to_start() {
+    let mut environment = without("COUNTERFOIL_STRIPE__MODE", &ENOUGH);
+    environment.push(("COUNTERFOIL_STRIPE__MODE", "live"));
+    let ran = ran(&["serve"], &environment);
+    assert_eq!((ran.code, ran.out.as_str()), (1, ""));
+    assert_eq!(ran.err, "test-accounts: a test key in a live deployment\n");
+}
+
+#[test]
+fn a_wrong_command_line_is_exit_code_2_and_help_is_0() {
+    let wrong = ran(&["fly"], &ENOUGH);
+    assert_eq!((wrong.code, wrong.out.as_str()), (2, ""));
+    let help = ran(&["--help"], &[]);
+    assert_eq!((help.code, help.err.as_str()), (0, ""));
+    assert!(help.out.contains("migrate"), "{}", help.out);
+}
