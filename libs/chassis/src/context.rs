@@ -46,7 +46,7 @@ where
     accept_with(request, T::try_from)
 }
 
-/// As [`accept`], for a message whose reading needs more than itself, such as the origins a redirect may lead to.
+/// As [`accept`], for a message that is read with something besides, such as the allowed origins of a redirect.
 ///
 /// # Errors
 /// As [`accept`].

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use counterfoil_chassis::redirect::AllowedOrigins;
 use counterfoil_chassis::{
-    Clock, Config, EmbeddedMigrations, Host, Rule, Running, Service, Started, Violations, accept, client, serve,
-    server, status,
+    Clock, Config, EmbeddedMigrations, Host, Rule, Running, Service, Started, Violations, accept, accept_with, client,
+    serve, server, status,
 };
 use counterfoil_proto::connect::v1 as pb;
 use counterfoil_proto::connect::v1::connected_account_service_client::ConnectedAccountServiceClient;
@@ -83,19 +83,14 @@ pub(crate) async fn take(semaphore: &Semaphore) {
 
 struct Api(Settings);
 
-struct NewAccount;
-
-impl TryFrom<(pb::CreateConnectedAccountRequest, AllowedOrigins)> for NewAccount {
-    type Error = Violations;
-
-    fn try_from((message, allowed): (pb::CreateConnectedAccountRequest, AllowedOrigins)) -> Result<Self, Violations> {
-        let mut violations = Violations::default();
-        let key = violations.uuid("idempotency_key", &message.idempotency_key);
-        violations.length("country_code", &message.country_code, 2..=2);
-        let refresh = violations.url("refresh_url", &message.refresh_url, &allowed);
-        let back = violations.url("return_url", &message.return_url, &allowed);
-        violations.all((key, refresh, back)).map(|_| NewAccount)
-    }
+/// Reads a request for an account, of which only the rules matter here.
+fn new_account(message: pb::CreateConnectedAccountRequest, allowed: &AllowedOrigins) -> Result<(), Violations> {
+    let mut violations = Violations::default();
+    let key = violations.uuid("idempotency_key", &message.idempotency_key);
+    violations.length("country_code", &message.country_code, 2..=2);
+    let refresh = violations.url("refresh_url", &message.refresh_url, allowed);
+    let back = violations.url("return_url", &message.return_url, allowed);
+    violations.all((key, refresh, back)).map(|_| ())
 }
 
 struct Wanted(AccountId);
@@ -117,8 +112,9 @@ impl ConnectedAccountService for Api {
         &self,
         request: Request<pb::CreateConnectedAccountRequest>,
     ) -> Result<Response<pb::CreateConnectedAccountResponse>, Status> {
-        let request = request.map(|message| (message, self.0.redirect.allowed_origins.clone()));
-        let (_, NewAccount) = accept(request)?;
+        let (_, ()) = accept_with(request, |message| {
+            new_account(message, &self.0.redirect.allowed_origins)
+        })?;
         Ok(Response::new(pb::CreateConnectedAccountResponse::default()))
     }
 
