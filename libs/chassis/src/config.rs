@@ -160,6 +160,10 @@ impl Source {
                 Err(error) => error,
             };
             let mut key = error.path.join(".");
+            if begun.as_ref() == Some(&key) && !error.missing() {
+                // What was begun as a section is a plain value, and missing.
+                return Err(Error::missing(&key));
+            }
             match error.kind {
                 Kind::MissingField(field) => {
                     if !key.is_empty() {
@@ -172,8 +176,6 @@ impl Source {
                     self.give(&key, Value::from(Dict::new()));
                     begun = Some(key);
                 }
-                // What was begun as a section is a plain value, and missing.
-                Kind::InvalidType(..) if begun.as_ref() == Some(&key) => return Err(Error::missing(&key)),
                 Kind::InvalidType(_, expected) => {
                     let text = self.environment.get(&key).cloned();
                     match text {
@@ -251,11 +253,11 @@ fn is_of_chassis(key: &str) -> bool {
     ["server", "database", "telemetry"].contains(&section)
 }
 
-/// The variables that are ours, by key; those with our prefix win.
+/// The variables that are ours, by key; those with our prefix win, and an empty one is as good as none.
 fn keys(environment: impl IntoIterator<Item = (String, String)>) -> BTreeMap<String, String> {
     let mut named = BTreeMap::new();
     let mut keys = BTreeMap::new();
-    for (variable, text) in environment {
+    for (variable, text) in environment.into_iter().filter(|(_, text)| !text.is_empty()) {
         if let Some(key) = variable.strip_prefix(PREFIX).filter(|key| !key.is_empty()) {
             named.insert(key.to_ascii_lowercase().replace("__", "."), text);
         } else if let Some((_, key)) = WELL_KNOWN.iter().find(|(name, _)| *name == variable) {

@@ -81,6 +81,13 @@ fn a_missing_key_is_one_line_that_names_it_and_its_variable() {
             );
         }
     }
+    // An empty variable is as good as none.
+    let mut empty = without("DATABASE_URL", &ENOUGH);
+    empty.extend([("DATABASE_URL", ""), ("OTEL_EXPORTER_OTLP_ENDPOINT", "")]);
+    assert_eq!(
+        checked(&empty).err,
+        "configuration: missing database.url (environment DATABASE_URL)\n"
+    );
     // A whole section that is missing is no different.
     let ran = checked(&without(
         "STRIPE_SECRET_KEY",
