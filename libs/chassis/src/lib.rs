@@ -30,7 +30,7 @@ pub use config::Config;
 pub use context::{Context, accept, accept_with};
 pub use counterfoil_types::Clock;
 pub use diesel_migrations::EmbeddedMigrations;
-pub use policy::{Rule, uncovered};
+pub use policy::Rule;
 pub use process::{main, run};
 pub use server::{Running, serve, serve_with};
 pub use service::{Host, Listeners, Service, Started};

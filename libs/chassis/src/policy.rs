@@ -4,8 +4,12 @@ use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures::future::Either;
+use prost::Message;
+use prost_types::FileDescriptorSet;
+use tokio_util::task::TaskTracker;
 use tonic::Status;
 use tonic::body::Body;
 use tower::{Layer, Service};
@@ -34,11 +38,20 @@ impl Rule {
     }
 }
 
-/// The methods in `methods` that no rule lets anybody call: a service's test walks its descriptors and expects none.
-#[must_use]
-pub fn uncovered<'m>(policy: &[Rule], methods: impl IntoIterator<Item = &'m str>) -> Vec<&'m str> {
-    let covered = |method: &&str| policy.iter().any(|rule| matches(rule.methods, method));
-    methods.into_iter().filter(|method| !covered(method)).collect()
+/// The methods of `services` that no rule lets anybody call. They would be denied to all, so somebody forgot them.
+pub(crate) fn uncovered(policy: &[Rule], services: &[&str]) -> anyhow::Result<Vec<String>> {
+    let files = FileDescriptorSet::decode(counterfoil_proto::FILE_DESCRIPTOR_SET)?.file;
+    let mut methods = Vec::new();
+    for file in files {
+        for service in &file.service {
+            let name = format!("{}.{}", file.package(), service.name());
+            if services.contains(&name.as_str()) {
+                methods.extend(service.method.iter().map(|method| format!("/{name}/{}", method.name())));
+            }
+        }
+    }
+    methods.retain(|method| !policy.iter().any(|rule| matches(rule.methods, method)));
+    Ok(methods)
 }
 
 fn matches(pattern: &str, text: &str) -> bool {
@@ -48,18 +61,24 @@ fn matches(pattern: &str, text: &str) -> bool {
     }
 }
 
-/// Lets through whom the policy lets, with their identity in the request.
+/// How long a caller who came when too many calls were running waits before they come again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Lets through whom the policy lets, with their identity in the request, while fewer than `max_calls` are running. Those
+/// whose caller has left are running too, so the limit on a connection's streams bounds nothing.
 #[derive(Debug, Clone)]
 pub(crate) struct GateLayer {
     pub(crate) dev_identity: bool,
     pub(crate) policy: &'static [Rule],
+    pub(crate) calls: TaskTracker,
+    pub(crate) max_calls: usize,
 }
 
 /// What [`GateLayer`] makes of a service.
 #[derive(Debug, Clone)]
 pub(crate) struct Gate<S> {
     identity: Option<Arc<str>>,
-    policy: &'static [Rule],
+    layer: GateLayer,
     inner: S,
 }
 
@@ -69,7 +88,7 @@ impl<S> Layer<S> for GateLayer {
     fn layer(&self, inner: S) -> Gate<S> {
         Gate {
             identity: self.dev_identity.then(|| Arc::from(DEV)),
-            policy: self.policy,
+            layer: self.clone(),
             inner,
         }
     }
@@ -82,12 +101,15 @@ impl<S> Gate<S> {
             return Ok(self.identity.clone().unwrap_or_else(|| Arc::from("anonymous")));
         }
         let identity = self.identity.clone().ok_or_else(status::unauthenticated)?;
-        if self.policy.iter().any(|rule| rule.allows(&identity, method)) {
-            Ok(identity)
-        } else {
+        if !self.layer.policy.iter().any(|rule| rule.allows(&identity, method)) {
             tracing::warn!(identity = &*identity, "a call was denied by the policy");
-            Err(status::denied(&identity))
+            return Err(status::denied(&identity));
         }
+        if self.layer.calls.len() >= self.layer.max_calls {
+            tracing::warn!("a call was refused, too many are running");
+            return Err(status::rate_limited(RETRY));
+        }
+        Ok(identity)
     }
 }
 
@@ -134,7 +156,38 @@ mod tests {
         assert!(all.allows("spiffe://company/billing/worker", "/a.v1.AService/Get"));
         assert!(!all.allows("spiffe://company/bill", "/a.v1.AService/Get"));
         assert!(!all.allows("spiffe://company/billing/worker", "/a.v1.AService2/Get"));
-        let methods = ["/a.v1.AService/Get", "/b.v1.BService/Get"];
-        assert_eq!(uncovered(&[one, all], methods), ["/b.v1.BService/Get"]);
+    }
+
+    const GET: &str = "/counterfoil.connect.v1.ConnectedAccountService/GetConnectedAccount";
+    const RULES: &[Rule] = &[Rule {
+        identity: "dev",
+        methods: GET,
+    }];
+
+    #[test]
+    fn a_method_without_a_rule_is_found() {
+        let services = ["counterfoil.connect.v1.ConnectedAccountService"];
+        let forgotten = "/counterfoil.connect.v1.ConnectedAccountService/CreateConnectedAccount";
+        assert_eq!(uncovered(RULES, &services).unwrap(), [forgotten]);
+        assert!(uncovered(RULES, &[]).unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn when_too_many_calls_are_running_only_health_and_reflection_get_through() {
+        let calls = TaskTracker::new();
+        let layer = GateLayer {
+            dev_identity: true,
+            policy: RULES,
+            calls: calls.clone(),
+            max_calls: 1,
+        };
+        let gate = layer.layer(());
+        assert_eq!(&*gate.admit(GET).unwrap(), "dev");
+        let running = calls.track_future(std::future::pending::<()>());
+        let refused = gate.admit(GET).unwrap_err();
+        assert_eq!(refused.code(), tonic::Code::ResourceExhausted);
+        assert!(gate.admit("/grpc.health.v1.Health/Check").is_ok());
+        drop(running);
+        assert!(gate.admit(GET).is_ok());
     }
 }

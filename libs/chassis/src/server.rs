@@ -20,13 +20,15 @@ use tonic_health::pb::health_server::HealthServer;
 
 use crate::deadline::DeadlineLayer;
 use crate::health::HealthOf;
-use crate::policy::{GateLayer, Rule};
+use crate::policy::{GateLayer, Rule, uncovered};
 use crate::service::{Host, Listeners, Service, Started};
 
 /// How often an idle connection is asked whether it still lives, and how long it may take to answer.
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
 /// Calls at a time on one connection.
 const MAX_STREAMS: u32 = 128;
+/// Calls at a time in all, those included whose caller has left. A stream counts until it has begun.
+const MAX_CALLS: usize = 1024;
 /// Bytes of headers of one call. Messages are bounded by tonic, at 4 MiB.
 const MAX_HEADERS: u32 = 16 * 1024;
 
@@ -85,7 +87,7 @@ impl Running {
 /// cancel the token, which may be that of several services.
 ///
 /// # Errors
-/// When the service does not start, or `listener` is not on loopback.
+/// When the service does not start, `listener` is not on loopback, or the policy has no rule for one of the methods.
 pub async fn serve<S: Service>(
     config: crate::Config<S::Config>,
     listener: TcpListener,
@@ -98,7 +100,7 @@ pub async fn serve<S: Service>(
 /// As [`serve`], for a service that has other listeners besides.
 ///
 /// # Errors
-/// When the service does not start, or `listener` is not on loopback.
+/// As [`serve`].
 pub async fn serve_with<S: Service>(
     config: crate::Config<S::Config>,
     listener: TcpListener,
@@ -123,6 +125,9 @@ pub async fn serve_with<S: Service>(
         listeners,
     };
     let started = S::start(config.service, host).await?;
+    if let Some(method) = uncovered(S::policy(), started.services)?.first() {
+        bail!("no rule of the policy lets anybody call {method}");
+    }
     let parts = Parts {
         config: config.server,
         policy: S::policy(),
@@ -174,6 +179,8 @@ impl Parts {
             .layer(GateLayer {
                 dev_identity: config.dev_identity,
                 policy,
+                calls: calls.clone(),
+                max_calls: MAX_CALLS,
             })
             .layer(DeadlineLayer {
                 default: Duration::from_millis(config.default_deadline_ms),

@@ -34,6 +34,7 @@ pub fn key_reused() -> Status {
 /// There is no such object: NOT_FOUND, `NOT_FOUND`. `name` is the id that was asked for.
 #[must_use]
 pub fn not_found(resource_type: &str, name: &str) -> Status {
+    let name = clipped(name);
     let mut details = ErrorDetails::with_resource_info(resource_type, name, "", "does not exist");
     details.set_error_info("NOT_FOUND", DOMAIN, HashMap::new());
     Status::with_error_details(Code::NotFound, format!("no {resource_type} `{name}`"), details)
@@ -42,6 +43,7 @@ pub fn not_found(resource_type: &str, name: &str) -> Status {
 /// The object is there already: ALREADY_EXISTS, `ALREADY_EXISTS`. `name` is its id.
 #[must_use]
 pub fn already_exists(resource_type: &str, name: &str) -> Status {
+    let name = clipped(name);
     let mut details = ErrorDetails::with_resource_info(resource_type, name, "", "exists already");
     details.set_error_info("ALREADY_EXISTS", DOMAIN, HashMap::new());
     let message = format!("{resource_type} `{name}` exists already");
@@ -129,6 +131,14 @@ pub(crate) fn deadline_exceeded() -> Status {
     Status::with_error_details(Code::DeadlineExceeded, message, details)
 }
 
+/// The beginning of a name: a status travels in headers, and the name may be as long as the caller made it.
+fn clipped(name: &str) -> &str {
+    name.char_indices()
+        .nth(255)
+        .and_then(|(end, _)| name.get(..end))
+        .unwrap_or(name)
+}
+
 fn retriable(code: Code, reason: &str, message: &str, retry: Duration, metadata: HashMap<String, String>) -> Status {
     let mut details = ErrorDetails::with_retry_info(Some(retry));
     details.set_error_info(reason, DOMAIN, metadata);
@@ -177,6 +187,16 @@ mod tests {
             let retries = matches!(code, Code::Aborted | Code::ResourceExhausted | Code::Unavailable);
             assert_eq!(status.get_details_retry_info().is_some(), retries, "{reason}");
         }
+    }
+
+    #[test]
+    fn a_name_of_any_length_makes_a_short_status() {
+        let status = not_found("customer", &"ä".repeat(1_000_000));
+        assert_eq!(
+            status.get_details_resource_info().unwrap().resource_name,
+            "ä".repeat(255)
+        );
+        assert!(status.message().len() < 600);
     }
 
     #[test]

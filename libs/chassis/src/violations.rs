@@ -9,6 +9,9 @@ use uuid::Uuid;
 
 use crate::redirect::AllowedOrigins;
 
+/// Violations that a status holds at most.
+const MOST: usize = 64;
+
 /// The fields of a request that break a rule. Collected while a request is read, so that the caller learns of all at once:
 ///
 /// ```
@@ -36,7 +39,11 @@ pub trait Given {
 
 impl Violations {
     /// Adds a violation of `field`, a path in the caller's message. `description` says what the field must be.
+    /// What comes after the sixty-fourth is left out, as a status travels in headers.
     pub fn add(&mut self, field: impl Into<String>, description: impl Into<String>) {
+        if self.0.len() >= MOST {
+            return;
+        }
         self.0.push(FieldViolation::new(field, description));
     }
 
