@@ -3,17 +3,21 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures::StreamExt;
+use http_body::Frame;
+use http_body_util::{BodyStream, StreamBody};
 use tokio::task::JoinError;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tonic::Status;
 use tonic::body::Body;
 use tower::{Layer, Service};
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use crate::context::Deadline;
 use crate::status;
@@ -78,18 +82,42 @@ where
         // The timer is made here, not when first polled: tonic has one of its own for `grpc-timeout`, made right after
         // this call, which answers CANCELLED; this one is never the later one, and is polled first.
         let timer = tokio::time::sleep_until(deadline);
-        let work = self.layer.calls.spawn(self.inner.call(request).in_current_span());
+        let span = Span::current();
+        let work = self
+            .layer
+            .calls
+            .spawn(self.inner.call(request).instrument(span.clone()));
         Box::pin(async move {
             tokio::select! {
                 biased;
                 done = work => match done {
-                    Ok(answer) => answer,
+                    Ok(answer) => answer.map(|response| guarded(response, span)),
                     Err(failure) => Ok(after_failure(&failure).into_http()),
                 },
                 () = timer => Ok(status::deadline_exceeded().into_http()),
             }
         })
     }
+}
+
+/// A stream that panics ends as a handler does that panics, not with a reset.
+fn guarded(response: Response, span: Span) -> Response {
+    if response.headers().contains_key("grpc-status") {
+        return response;
+    }
+    response.map(|body| {
+        let frames = AssertUnwindSafe(BodyStream::new(body)).catch_unwind();
+        let frames = frames.map(move |frame| {
+            frame.unwrap_or_else(|_| {
+                let status = span.in_scope(|| status::internal(&"a stream panicked"));
+                let mut trailers = http::HeaderMap::new();
+                // It fails on a message that fits in no header, which this one does.
+                let _ = status.add_header(&mut trailers);
+                Ok(Frame::trailers(trailers))
+            })
+        });
+        Body::new(StreamBody::new(frames))
+    })
 }
 
 fn after_failure(failure: &JoinError) -> Status {
@@ -122,6 +150,8 @@ fn timeout(text: &str) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use http_body_util::BodyExt;
+
     use super::*;
 
     #[test]
@@ -135,6 +165,21 @@ mod tests {
         for wrong in ["", "S", "1", "-1S", "+1S", "1s", "100000000S", "1.5S", "1é"] {
             assert_eq!(timeout(wrong), None, "{wrong}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_panics_ends_with_an_error_id() {
+        let frames = futures::stream::iter([1, 2]).map(|number| match number {
+            1 => Ok::<_, Infallible>(Frame::data(tonic::codegen::Bytes::from_static(b"one"))),
+            _ => panic!("the stream is cursed"),
+        });
+        let body = Body::new(StreamBody::new(frames));
+        let guarded = guarded(http::Response::new(body), Span::none()).into_body();
+        let collected = guarded.collect().await.unwrap();
+        let status = Status::from_header_map(collected.trailers().unwrap()).unwrap();
+        assert_eq!(status.code(), tonic::Code::Internal);
+        assert!(status.message().starts_with("internal error err_"), "{status}");
+        assert_eq!(collected.to_bytes(), "one");
     }
 
     #[test]
