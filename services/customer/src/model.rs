@@ -1,0 +1,4 @@
+//! Resources, requests and states. No I/O, no foreign types.
+
+pub mod customer;
+pub mod signup;

@@ -1,0 +1,5 @@
+//! The service's tables: functions on a connection, one file per table.
+
+pub mod customer;
+mod schema;
+pub mod signup;
