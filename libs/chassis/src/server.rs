@@ -137,6 +137,7 @@ pub async fn serve_with<S: Service>(
     };
     let served = parts.run(listener)?;
     begun.disarm();
+    tracing::info!(service = S::NAME, %addr, "serving");
     let end = tokio::spawn(async move {
         served.await?;
         if !shutdown.is_cancelled() {
