@@ -1,0 +1,226 @@
+//! The state of one stream: what the consumer allowed, and how far each partition went. No I/O.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use counterfoil_proto::event::v1 as pb;
+use counterfoil_proto::event::v1::subscribe_response::Message as Say;
+
+use crate::log::head::Head;
+use crate::log::read::Row;
+
+/// What one Credit may allow, and what may be outstanding.
+pub(super) const LIMITS: pb::Limits = pb::Limits {
+    max_events: 100_000,
+    max_bytes: 1024 * 1024 * 1024,
+};
+/// The most events that a filter passes over before the consumer is told.
+const LONGEST_SILENCE: i64 = 1_000;
+/// The bytes of bodies that are read at a time: what one stream holds in memory at most, one body more aside.
+const READ_BYTES: i64 = 1024 * 1024;
+/// Rows that are read at a time.
+pub(super) const READ_ROWS: i64 = 100;
+
+/// The consumer broke the protocol: the field and what is wrong with it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Broken(pub(super) &'static str, pub(super) String);
+
+/// The log lacks an offset below its head.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Missing {
+    pub(super) partition: i32,
+    pub(super) offset: i64,
+}
+
+/// What to read next.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Read {
+    pub(super) partition: i32,
+    pub(super) after: i64,
+    pub(super) bytes: i64,
+    /// The most events to send of it.
+    pub(super) events: i64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Subscription {
+    events: i64,
+    bytes: i64,
+    lanes: BTreeMap<i32, Lane>,
+    /// The partition that was read last; the next one is looked for behind it.
+    turn: i32,
+}
+
+/// A partition of the stream.
+#[derive(Debug)]
+struct Lane {
+    /// Read up to here: sent, to be sent, or passed over.
+    read: i64,
+    /// Told the consumer up to here.
+    sent: i64,
+    /// Passed over since the consumer was last told.
+    passed: i64,
+}
+
+impl Subscription {
+    pub(super) fn has(&self, partition: i32) -> bool {
+        self.lanes.contains_key(&partition)
+    }
+
+    pub(super) fn add(&mut self, partition: i32, after: i64) {
+        let lane = Lane {
+            read: after,
+            sent: after,
+            passed: 0,
+        };
+        self.lanes.insert(partition, lane);
+    }
+
+    pub(super) fn drop(&mut self, partition: i32) -> Result<(), Broken> {
+        match self.lanes.remove(&partition) {
+            Some(_) => Ok(()),
+            None => Err(Broken(
+                "rebalance.drop",
+                format!("partition {partition} is not in the stream"),
+            )),
+        }
+    }
+
+    pub(super) fn credit(&mut self, credit: pb::Credit) -> Result<(), Broken> {
+        for (field, given, left, max) in [
+            ("credit.events", credit.events, &mut self.events, LIMITS.max_events),
+            ("credit.bytes", credit.bytes, &mut self.bytes, LIMITS.max_bytes),
+        ] {
+            if given < 1 || given > max {
+                return Err(Broken(field, format!("must be from 1 to {max}")));
+            }
+            *left = left.saturating_add(given);
+            if *left > max {
+                return Err(Broken(field, format!("more than {max} would be outstanding")));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn ack(&self, ack: &pb::Ack) -> Result<(), Broken> {
+        let Some(lane) = self.lanes.get(&ack.partition) else {
+            return Err(Broken(
+                "ack.partition",
+                format!("partition {} is not in the stream", ack.partition),
+            ));
+        };
+        if ack.offset < 0 || ack.offset > lane.sent {
+            return Err(Broken("ack.offset", format!("offset {} was not sent", ack.offset)));
+        }
+        Ok(())
+    }
+
+    /// The partition that lies behind what was read of it, if there is one: the log went back.
+    pub(super) fn rewound(&self, head: &Head) -> Option<(i32, i64)> {
+        let beyond = |(partition, lane): (&i32, &Lane)| {
+            (lane.read > head.last(*partition).unwrap_or_default()).then_some((*partition, lane.read))
+        };
+        self.lanes.iter().find_map(beyond)
+    }
+
+    /// What to read, where there is something new and credit for it. Partitions take turns, and while several wait each
+    /// gets a quarter of the credit.
+    pub(super) fn next(&self, head: &Head) -> Option<Read> {
+        if self.events < 1 || self.bytes < 1 {
+            return None;
+        }
+        let behind = |(partition, lane): &(&i32, &Lane)| lane.read < head.last(**partition).unwrap_or_default();
+        let later = self.lanes.range(self.turn.saturating_add(1)..);
+        let mut waiting = later.chain(self.lanes.range(..=self.turn)).filter(behind);
+        let (partition, lane) = waiting.next()?;
+        let alone = waiting.next().is_none();
+        let quarter = self.events.saturating_add(3).checked_div(4).unwrap_or(1);
+        Some(Read {
+            partition: *partition,
+            after: lane.read,
+            bytes: self.bytes.min(READ_BYTES),
+            events: if alone { self.events } else { quarter },
+        })
+    }
+
+    /// Takes the rows that were read and adds to `say` what the consumer is to be told. Every offset must follow the one
+    /// before it.
+    pub(super) fn take(&mut self, read: &Read, rows: Vec<Row>, say: &mut VecDeque<Say>) -> Result<(), Missing> {
+        let partition = read.partition;
+        self.turn = partition;
+        let Some(lane) = self.lanes.get_mut(&partition) else {
+            return Ok(());
+        };
+        let more = rows.len() >= usize::try_from(READ_ROWS).unwrap_or(usize::MAX);
+        let mut left = read.events;
+        let mut stopped = false;
+        if rows.is_empty() {
+            let offset = lane.read.saturating_add(1);
+            return Err(Missing { partition, offset });
+        }
+        for row in rows {
+            let next = lane.read.saturating_add(1);
+            if row.log_offset != next {
+                return Err(Missing {
+                    partition,
+                    offset: next,
+                });
+            }
+            if !row.admitted {
+                lane.read = next;
+                lane.passed = lane.passed.saturating_add(1);
+                continue;
+            }
+            if left == 0 {
+                stopped = true;
+                break;
+            }
+            left = left.saturating_sub(1);
+            lane.tell_progress(partition, say);
+            lane.read = next;
+            let bytes = row.body.as_ref().map_or(0, Vec::len);
+            self.events = self.events.saturating_sub(1);
+            self.bytes = self.bytes.saturating_sub(i64::try_from(bytes).unwrap_or(i64::MAX));
+            say.push_back(Say::Event(row.into()));
+        }
+        if stopped || !more || lane.passed >= LONGEST_SILENCE {
+            lane.tell_progress(partition, say);
+        }
+        Ok(())
+    }
+
+    /// Gives back the credit of events that will not be sent.
+    pub(super) fn give_back(&mut self, unsent: &VecDeque<Say>) {
+        for say in unsent {
+            if let Say::Event(event) = say {
+                self.events = self.events.saturating_add(1);
+                self.bytes = self
+                    .bytes
+                    .saturating_add(i64::try_from(event.body.len()).unwrap_or(i64::MAX));
+            }
+        }
+    }
+
+    /// Notes that something was handed to the transport.
+    pub(super) fn sent(&mut self, said: &Say) {
+        let (partition, through) = match said {
+            Say::Event(event) => (event.partition, event.offset),
+            Say::Progress(progress) => (progress.partition, progress.through_offset),
+            _ => return,
+        };
+        if let Some(lane) = self.lanes.get_mut(&partition) {
+            lane.sent = lane.sent.max(through);
+        }
+    }
+}
+
+impl Lane {
+    fn tell_progress(&mut self, partition: i32, say: &mut VecDeque<Say>) {
+        if self.passed > 0 {
+            say.push_back(Say::Progress(pb::Progress {
+                partition,
+                through_offset: self.read,
+                count: std::mem::take(&mut self.passed),
+            }));
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! `POST /webhooks/stripe/{endpoint}`: cap, verify, read the envelope, store, answer.
+//!
+//! A valid signature: stored durably, then 200. A bad one: 400. Too large: 413. Our failure: 503. Bodies of answers are
+//! constant. Nothing of a delivery is logged but its event's id and type.
+
+mod body;
+mod server;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Path, Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use counterfoil_chassis::Clock;
+use counterfoil_store::Db;
+use counterfoil_stripe::webhook;
+use http::{HeaderMap, StatusCode, header};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::{Instrument, Span};
+
+use crate::committer::{NotStored, Outcome, Queue};
+use crate::counters::Counters;
+use crate::delivery::Delivery;
+use crate::endpoint::{Endpoint, Endpoints};
+use crate::envelope::Envelope;
+use crate::log::append::NewEvent;
+use crate::log::quarantine::{self, Reason};
+
+pub(crate) use server::serve;
+
+/// The bytes of bodies that are being read or wait for the committer, all together.
+const BUDGET_BYTES: usize = 16 * 1024 * 1024;
+
+/// What a delivery needs on its way in.
+pub(crate) struct Ingest {
+    pub(crate) endpoints: Endpoints,
+    pub(crate) tolerance: Duration,
+    pub(crate) queue: Queue,
+    /// For the quarantine; events go through the queue.
+    pub(crate) db: Db,
+    pub(crate) counters: Arc<Counters>,
+    budget: Arc<Semaphore>,
+    /// Signatures are checked against the wall clock, even where time is virtual.
+    wall: Clock,
+}
+
+/// Why a delivery is not answered with 200.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refusal {
+    NoSuchEndpoint,
+    Encoded,
+    TooLarge,
+    TooSlow,
+    BrokenOff,
+    BadSignature,
+    Unavailable,
+}
+
+impl Ingest {
+    pub(crate) fn new(
+        endpoints: Endpoints,
+        tolerance: Duration,
+        queue: Queue,
+        db: Db,
+        counters: Arc<Counters>,
+    ) -> Ingest {
+        Ingest {
+            endpoints,
+            tolerance,
+            queue,
+            db,
+            counters,
+            budget: Arc::new(Semaphore::new(BUDGET_BYTES)),
+            wall: Clock::system(),
+        }
+    }
+
+    async fn receive(&self, endpoint: &str, request: Request) -> Result<Outcome, Refusal> {
+        let endpoint = self.endpoints.get(endpoint).ok_or(Refusal::NoSuchEndpoint)?;
+        let (head, body) = request.into_parts();
+        let encoding = head.headers.get(header::CONTENT_ENCODING);
+        if encoding.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+            return Err(Refusal::Encoded);
+        }
+        let body = body::read(body, &self.budget).await?;
+        let (signature, secret_name) = self.verify(endpoint, &head.headers, &body.bytes)?;
+        self.counters.received.add_one();
+        let delivery = Delivery {
+            endpoint: endpoint.name.clone(),
+            secret_name: secret_name.to_owned(),
+            signature: signature.to_owned(),
+            traceparent: counterfoil_telemetry::traceparent().unwrap_or_default(),
+            body: body.bytes,
+        };
+        self.keep(endpoint, delivery, body.budget).await
+    }
+
+    /// The header and the name of the secret that made it.
+    fn verify<'a>(
+        &self,
+        endpoint: &'a Endpoint,
+        headers: &'a HeaderMap,
+        body: &[u8],
+    ) -> Result<(&'a str, &'a str), Refusal> {
+        let mut given = headers.get_all("stripe-signature").iter();
+        let (Some(signature), None) = (given.next(), given.next()) else {
+            return Err(Refusal::BadSignature);
+        };
+        let signature = signature.to_str().map_err(|_| Refusal::BadSignature)?;
+        let now = self.wall.now().timestamp();
+        match webhook::verify(signature, body, &endpoint.secrets, self.tolerance, now) {
+            Ok(secret) => Ok((signature, secret)),
+            Err(rejected) => {
+                tracing::info!(endpoint = endpoint.name, reason = %rejected, "a delivery's signature was refused");
+                Err(Refusal::BadSignature)
+            }
+        }
+    }
+
+    /// Puts a verified delivery where it belongs.
+    async fn keep(
+        &self,
+        endpoint: &Endpoint,
+        delivery: Delivery,
+        budget: OwnedSemaphorePermit,
+    ) -> Result<Outcome, Refusal> {
+        let envelope = match Envelope::read(&delivery.body) {
+            Ok(envelope) => envelope,
+            Err(unreadable) => {
+                tracing::error!(endpoint = endpoint.name, error = %unreadable, "an unreadable delivery is quarantined");
+                return self.quarantine(Reason::Unreadable, &delivery).await;
+            }
+        };
+        Span::current()
+            .record("event.id", &envelope.event_id)
+            .record("event.type", &envelope.event_type);
+        if envelope.mode != endpoint.mode {
+            tracing::error!(
+                endpoint = endpoint.name,
+                event.id = envelope.event_id,
+                "an event of the {} mode came to an endpoint of the {} mode and is quarantined",
+                envelope.mode,
+                endpoint.mode
+            );
+            return self.quarantine(Reason::WrongMode, &delivery).await;
+        }
+        if endpoint.connect == envelope.account.is_empty() {
+            tracing::warn!(
+                endpoint = endpoint.name,
+                event.id = envelope.event_id,
+                account = envelope.account,
+                "an event's account does not fit what `connect` says of its endpoint"
+            );
+        }
+        let event = NewEvent {
+            envelope,
+            source: "webhook",
+            delivery,
+        };
+        self.queue
+            .store(event, budget)
+            .await
+            .map_err(|NotStored| Refusal::Unavailable)
+    }
+
+    async fn quarantine(&self, reason: Reason, delivery: &Delivery) -> Result<Outcome, Refusal> {
+        let put = async {
+            let mut conn = self.db.conn().await?;
+            Ok::<(), counterfoil_store::Error>(quarantine::put(&mut conn, reason, delivery).await?)
+        };
+        match put.await {
+            Ok(()) => {
+                self.counters.quarantined.add_one();
+                Ok(Outcome::Quarantined)
+            }
+            Err(error) => {
+                tracing::error!(error = %error, "a delivery could not be quarantined");
+                self.counters.failed.add_one();
+                Err(Refusal::Unavailable)
+            }
+        }
+    }
+}
+
+/// The routes: one, and 404 or 405 for everything else.
+pub(crate) fn router(ingest: Arc<Ingest>) -> Router {
+    Router::new()
+        .route("/webhooks/stripe/{endpoint}", post(receive))
+        .with_state(ingest)
+}
+
+async fn receive(State(ingest): State<Arc<Ingest>>, Path(endpoint): Path<String>, request: Request) -> Response {
+    // A root of its own: whoever sends may write any trace context into the request.
+    let span = tracing::info_span!(
+        parent: None,
+        "webhook",
+        otel.kind = "server",
+        endpoint,
+        event.id = tracing::field::Empty,
+        event.type = tracing::field::Empty,
+    );
+    match ingest.receive(&endpoint, request).instrument(span).await {
+        Ok(Outcome::Stored) => "stored\n".into_response(),
+        Ok(Outcome::Duplicate) => "known\n".into_response(),
+        Ok(Outcome::Quarantined) => "quarantined\n".into_response(),
+        Err(refusal) => {
+            let known = !matches!(refusal, Refusal::NoSuchEndpoint | Refusal::Unavailable);
+            if known {
+                ingest.counters.refused.add_one();
+            }
+            refusal.into_response()
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        match self {
+            Refusal::NoSuchEndpoint => (StatusCode::NOT_FOUND, "no such endpoint\n"),
+            Refusal::Encoded => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "no content encoding is accepted\n"),
+            Refusal::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large\n"),
+            Refusal::TooSlow => (StatusCode::REQUEST_TIMEOUT, "the body took too long\n"),
+            Refusal::BrokenOff => (StatusCode::BAD_REQUEST, "the body is incomplete\n"),
+            Refusal::BadSignature => (StatusCode::BAD_REQUEST, "the signature is not valid\n"),
+            Refusal::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "not stored, try again\n"),
+        }
+        .into_response()
+    }
+}

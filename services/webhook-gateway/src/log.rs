@@ -1,0 +1,7 @@
+//! The durable log: tables `event_dedupe`, `event_log`, `log_head` and `quarantine`. Functions on a connection.
+
+pub(crate) mod append;
+pub(crate) mod head;
+pub(crate) mod partitions;
+pub(crate) mod quarantine;
+pub(crate) mod read;
