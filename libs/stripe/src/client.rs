@@ -258,6 +258,7 @@ fn reply<T: miniserde::Deserialize>(answer: Answer) -> Result<Option<Reply<T>>, 
         let refusal = answer.refusal();
         let refusal = refusal.ok_or_else(|| Error::Bug("a refusal in the ledger is not readable".to_owned()))?;
         let not_found = refusal.status == 404;
+        let refusal = Box::new(refusal);
         return Err(if not_found {
             Error::NotFound(refusal)
         } else {

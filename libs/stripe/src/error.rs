@@ -11,10 +11,10 @@ pub enum Error {
     /// Stripe looked at the request and will not do it: a declined card, an invalid parameter, a wrong state. Final:
     /// the same step answers this for ever.
     #[error("stripe refused: {0}")]
-    Refused(Refusal),
+    Refused(Box<Refusal>),
     /// What the request names does not exist. Final.
     #[error("stripe has no such object: {0}")]
-    NotFound(Refusal),
+    NotFound(Box<Refusal>),
     /// Something else holds the object, or another caller of this step has not come to an end. Nothing happened by this
     /// call; it may be made again.
     #[error("another request holds the object")]
@@ -130,7 +130,7 @@ mod tests {
     fn a_refusal_shows_its_codes_but_not_the_message() {
         let body = br#"{"error": {"type": "card_error", "code": "card_declined", "decline_code": "lost_card",
             "message": "canary", "param": "source", "doc_url": "x"}}"#;
-        let error = Error::Refused(Refusal::parse(402, body, Some("req_1")).unwrap());
+        let error = Error::Refused(Box::new(Refusal::parse(402, body, Some("req_1")).unwrap()));
         let shown = error.to_string();
         assert_eq!(
             shown,

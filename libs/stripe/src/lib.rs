@@ -32,6 +32,7 @@ pub use resources::*;
 pub use stamp::Stamp;
 pub use stripe_client_core::{RequestBuilder, StripeMethod, StripeRequest};
 pub use stripe_shared as objects;
+pub use stripe_types::{Currency, Expandable, List, RangeBoundsTs, RangeQueryTs, Timestamp};
 
 /// The API version that every request pins. Source: <https://docs.stripe.com/changelog>.
 pub const API_VERSION: &str = "2026-09-30.endive";

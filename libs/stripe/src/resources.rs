@@ -7,6 +7,7 @@ pub mod account {
 }
 /// Links that lead a connected account's owner through onboarding.
 pub mod account_link {
+    pub use stripe_connect::AccountLink;
     pub use stripe_connect::account_link::*;
 }
 /// Checkout sessions.
@@ -36,4 +37,5 @@ pub mod subscription {
 /// Calculations of tax.
 pub mod tax_calculation {
     pub use stripe_misc::tax_calculation::*;
+    pub use stripe_misc::{TaxCalculation, TaxCalculationLineItem};
 }

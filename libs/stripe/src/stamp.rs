@@ -19,7 +19,8 @@ impl Stamp {
     pub(crate) fn of(date: &str, elapsed: Duration) -> Option<Stamp> {
         let date = DateTime::parse_from_rfc2822(date).ok()?.with_timezone(&Utc);
         let second = TimeDelta::seconds(1);
-        let elapsed = TimeDelta::from_std(elapsed).ok()?;
+        // Rounded up to what the database can hold, so that a stamp comes back from it as it was.
+        let elapsed = TimeDelta::microseconds(i64::try_from(elapsed.as_nanos().div_ceil(1_000)).ok()?);
         Some(Stamp {
             known_from: date.checked_sub_signed(elapsed)?.checked_sub_signed(second)?,
             known_to: date.checked_add_signed(second)?,
@@ -36,6 +37,12 @@ mod tests {
         let stamp = Stamp::of("Sun, 06 Nov 1994 08:49:37 GMT", Duration::from_millis(250)).unwrap();
         assert_eq!(stamp.known_from.to_rfc3339(), "1994-11-06T08:49:35.750+00:00");
         assert_eq!(stamp.known_to.to_rfc3339(), "1994-11-06T08:49:38+00:00");
+    }
+
+    #[test]
+    fn a_stamp_is_in_whole_microseconds_and_never_too_narrow() {
+        let stamp = Stamp::of("Sun, 06 Nov 1994 08:49:37 GMT", Duration::from_nanos(1)).unwrap();
+        assert_eq!(stamp.known_from.to_rfc3339(), "1994-11-06T08:49:35.999999+00:00");
     }
 
     #[test]

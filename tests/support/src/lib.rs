@@ -10,10 +10,21 @@
 )]
 
 mod database;
+#[cfg(feature = "service")]
+mod merchant;
+#[cfg(feature = "service")]
+mod service;
+mod stripe;
 
 use std::time::Duration;
 
 pub use database::TestDb;
+#[cfg(feature = "service")]
+pub use merchant::Stripe;
+#[cfg(feature = "service")]
+pub use service::{event, feed, no_gateway, serve, told};
+pub use stripe::{SANDBOX_TIME, sandbox};
+pub use stripe_sandbox::Sandbox;
 
 /// Asks `f` every 20 ms until it returns something, for at most 30 s.
 ///

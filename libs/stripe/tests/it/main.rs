@@ -1,0 +1,17 @@
+//! The client against a server that misbehaves, with a real ledger.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    missing_docs,
+    reason = "a test"
+)]
+
+mod fake;
+mod read;
+mod sandbox;
+mod step;
+mod webhook;
