@@ -25,7 +25,12 @@ pub(crate) struct App {
 
 impl App {
     pub(crate) fn new(world: World, secret_key: String) -> Self {
-        Self { world: Mutex::new(world), secret_key, outbox_grew: Notify::new(), in_flight: Mutex::default() }
+        Self {
+            world: Mutex::new(world),
+            secret_key,
+            outbox_grew: Notify::new(),
+            in_flight: Mutex::default(),
+        }
     }
 
     pub(crate) fn world(&self) -> MutexGuard<'_, World> {
@@ -74,7 +79,13 @@ impl App {
 
     pub(crate) fn abandon(&self, id: u64) {
         let mut world = self.world();
-        world.begin("", Cause { operation: "delivery".to_owned(), ..Cause::default() });
+        world.begin(
+            "",
+            Cause {
+                operation: "delivery".to_owned(),
+                ..Cause::default()
+            },
+        );
         world.change.abandoned.push(id);
         if commit(&mut world).is_err() {
             world.outbox.abandon(id);
@@ -97,7 +108,11 @@ pub(crate) struct HeldKey<'a> {
 
 impl Drop for HeldKey<'_> {
     fn drop(&mut self) {
-        self.app.in_flight.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.held);
+        self.app
+            .in_flight
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.held);
     }
 }
 
@@ -123,7 +138,10 @@ pub(crate) fn catch_up(world: &mut World) -> Result<(), ApiError> {
     while let Some((at, account, id)) = world.next_due(until) {
         world.now = world.now.max(at);
         world.account = account;
-        world.cause = Cause { operation: "clock".to_owned(), ..Cause::default() };
+        world.cause = Cause {
+            operation: "clock".to_owned(),
+            ..Cause::default()
+        };
         let step = attempt(world, |world| {
             billing::run_due(world, &id);
             Ok(())

@@ -40,13 +40,22 @@ impl Config {
                 rest.len() >= 4 && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
             })
         });
-        anyhow::ensure!(known, "secret key must begin with sk_test_ or sk_live_, then at least four letters or digits");
+        anyhow::ensure!(
+            known,
+            "secret key must begin with sk_test_ or sk_live_, then at least four letters or digits"
+        );
         if let Some(url) = &self.public_url {
             let parsed = url::Url::parse(url).map_err(|error| anyhow::anyhow!("public url `{url}`: {error}"))?;
-            anyhow::ensure!(matches!(parsed.scheme(), "http" | "https"), "public url `{url}` is not http or https");
+            anyhow::ensure!(
+                matches!(parsed.scheme(), "http" | "https"),
+                "public url `{url}` is not http or https"
+            );
         }
         if let Some(at) = self.frozen_time {
-            anyhow::ensure!((0..=4_102_444_800).contains(&at), "frozen time {at} is not between 1970 and 2100");
+            anyhow::ensure!(
+                (0..=4_102_444_800).contains(&at),
+                "frozen time {at} is not between 1970 and 2100"
+            );
         }
         Ok(())
     }

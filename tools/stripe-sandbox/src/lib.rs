@@ -1,7 +1,13 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(
     test,
-    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        reason = "tests"
+    )
 )]
 
 mod app;
@@ -49,7 +55,12 @@ impl Sandbox {
     pub async fn start(config: Config, listener: TcpListener) -> anyhow::Result<Self> {
         config.check()?;
         let url = format!("http://{}", listener.local_addr()?);
-        let public_url = config.public_url.as_deref().unwrap_or(&url).trim_end_matches('/').to_owned();
+        let public_url = config
+            .public_url
+            .as_deref()
+            .unwrap_or(&url)
+            .trim_end_matches('/')
+            .to_owned();
         let world = World::open(&config, public_url)?;
         let ticks = world.clock.ticks();
         let app = Arc::new(App::new(world, config.secret_key.clone()));
@@ -66,7 +77,14 @@ impl Sandbox {
                 }
             })
         });
-        Ok(Self { url, secret_key: config.secret_key, stop, server, sender, ticker })
+        Ok(Self {
+            url,
+            secret_key: config.secret_key,
+            stop,
+            server,
+            sender,
+            ticker,
+        })
     }
 
     /// `http://127.0.0.1:PORT`, without a trailing slash: the base for the API, the hosted pages and `/_sandbox/`.
@@ -97,9 +115,15 @@ fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/v1/{*path}", any(http::api))
         .route("/c/pay/{id}", get(pages::checkout::show).post(pages::checkout::submit))
-        .route("/setup/s/{account}/{token}", get(pages::onboarding::show).post(pages::onboarding::submit))
+        .route(
+            "/setup/s/{account}/{token}",
+            get(pages::onboarding::show).post(pages::onboarding::submit),
+        )
         .route("/_sandbox/clock", get(control::api::clock).post(control::api::advance))
-        .route("/_sandbox/faults", get(control::api::faults).post(control::api::set_faults))
+        .route(
+            "/_sandbox/faults",
+            get(control::api::faults).post(control::api::set_faults),
+        )
         .route("/_sandbox/webhook_endpoints", post(control::api::register))
         .route("/_sandbox/deliveries", get(control::api::deliveries))
         .route("/_sandbox/ledger", get(control::api::ledger))

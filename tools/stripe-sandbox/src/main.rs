@@ -40,12 +40,16 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::WARN).init();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_max_level(tracing::Level::WARN)
+        .init();
     let arguments = Arguments::parse();
     let mut interrupted = signal(SignalKind::interrupt())?;
     let mut terminated = signal(SignalKind::terminate())?;
-    let listener =
-        TcpListener::bind(&arguments.listen).await.with_context(|| format!("listen address {}", arguments.listen))?;
+    let listener = TcpListener::bind(&arguments.listen)
+        .await
+        .with_context(|| format!("listen address {}", arguments.listen))?;
     let config = Config {
         secret_key: arguments.secret_key,
         seed: arguments.seed,
@@ -54,7 +58,11 @@ async fn main() -> anyhow::Result<()> {
         public_url: arguments.public_url,
     };
     let sandbox = Sandbox::start(config, listener).await?;
-    println!("stripe-sandbox listens on {} with key {}", sandbox.url(), sandbox.secret_key());
+    println!(
+        "stripe-sandbox listens on {} with key {}",
+        sandbox.url(),
+        sandbox.secret_key()
+    );
     tokio::select! {
         _ = interrupted.recv() => {}
         _ = terminated.recv() => {}

@@ -27,7 +27,9 @@ pub(crate) fn end(world: &mut World, id: &str) {
 /// Cancels a subscription at once; `reason` is `cancellation_requested` unless said otherwise.
 pub(crate) fn cancel_now(world: &mut World, id: &str, reason: Option<&str>) {
     let now = world.now;
-    let Some(subscription) = world.find(id).cloned() else { return };
+    let Some(subscription) = world.find(id).cloned() else {
+        return;
+    };
     if matches!(field::text(&subscription, "status"), "canceled" | "incomplete_expired") {
         return;
     }
@@ -37,7 +39,11 @@ pub(crate) fn cancel_now(world: &mut World, id: &str, reason: Option<&str>) {
         field::set(one, "ended_at", now);
         field::set(one, "cancel_at", Value::Null);
         field::set(one, "cancel_at_period_end", false);
-        field::set(one, "cancellation_details.reason", reason.unwrap_or("cancellation_requested"));
+        field::set(
+            one,
+            "cancellation_details.reason",
+            reason.unwrap_or("cancellation_requested"),
+        );
     });
     stop_collection(world, id);
     world.emit("customer.subscription.deleted", &canceled, None);

@@ -22,7 +22,13 @@ pub(crate) struct Card {
 }
 
 const fn good(number: &'static str, token: &'static str, brand: &'static str) -> Card {
-    Card { number, token, brand, refusal: None, attaches: true }
+    Card {
+        number,
+        token,
+        brand,
+        refusal: None,
+        attaches: true,
+    }
 }
 
 const fn declined(number: &'static str, token: &'static str, decline_code: &'static str) -> Card {
@@ -30,13 +36,33 @@ const fn declined(number: &'static str, token: &'static str, decline_code: &'sta
         b"insufficient_funds" => "Your card has insufficient funds.",
         _ => "Your card was declined.",
     };
-    let refusal = Some(Refusal { code: "card_declined", decline_code: Some(decline_code), message });
-    Card { number, token, brand: "visa", refusal, attaches: false }
+    let refusal = Some(Refusal {
+        code: "card_declined",
+        decline_code: Some(decline_code),
+        message,
+    });
+    Card {
+        number,
+        token,
+        brand: "visa",
+        refusal,
+        attaches: false,
+    }
 }
 
 const fn refused(number: &'static str, token: &'static str, code: &'static str, message: &'static str) -> Card {
-    let refusal = Some(Refusal { code, decline_code: None, message });
-    Card { number, token, brand: "visa", refusal, attaches: false }
+    let refusal = Some(Refusal {
+        code,
+        decline_code: None,
+        message,
+    });
+    Card {
+        number,
+        token,
+        brand: "visa",
+        refusal,
+        attaches: false,
+    }
 }
 
 const CARDS: &[Card] = &[
@@ -48,19 +74,40 @@ const CARDS: &[Card] = &[
     good("4000000000000077", "bypassPending", "visa"),
     declined("4000000000000002", "chargeDeclined", "generic_decline"),
     declined("4000000000000002", "visa_chargeDeclined", "generic_decline"),
-    declined("4000000000009995", "visa_chargeDeclinedInsufficientFunds", "insufficient_funds"),
+    declined(
+        "4000000000009995",
+        "visa_chargeDeclinedInsufficientFunds",
+        "insufficient_funds",
+    ),
     declined("4000000000009987", "visa_chargeDeclinedLostCard", "lost_card"),
     declined("4000000000009979", "visa_chargeDeclinedStolenCard", "stolen_card"),
-    declined("4000000000006975", "visa_chargeDeclinedVelocityLimitExceeded", "card_velocity_exceeded"),
-    refused("4000000000000069", "chargeDeclinedExpiredCard", "expired_card", "Your card has expired."),
-    refused("4000000000000127", "chargeDeclinedIncorrectCvc", "incorrect_cvc", "Your card's security code is incorrect."),
+    declined(
+        "4000000000006975",
+        "visa_chargeDeclinedVelocityLimitExceeded",
+        "card_velocity_exceeded",
+    ),
+    refused(
+        "4000000000000069",
+        "chargeDeclinedExpiredCard",
+        "expired_card",
+        "Your card has expired.",
+    ),
+    refused(
+        "4000000000000127",
+        "chargeDeclinedIncorrectCvc",
+        "incorrect_cvc",
+        "Your card's security code is incorrect.",
+    ),
     refused(
         "4000000000000119",
         "chargeDeclinedProcessingError",
         "processing_error",
         "An error occurred while processing your card. Try again in a little bit.",
     ),
-    Card { attaches: true, ..declined("4000000000000341", "chargeCustomerFail", "generic_decline") },
+    Card {
+        attaches: true,
+        ..declined("4000000000000341", "chargeCustomerFail", "generic_decline")
+    },
 ];
 
 /// The numbers that the hosted page offers, with what they do.
@@ -83,7 +130,11 @@ pub(crate) fn by_number(number: &str) -> Result<Card, Refusal> {
     let digits: String = number.chars().filter(|letter| !matches!(letter, ' ' | '-')).collect();
     let whole = (12..=19).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_digit());
     if !whole || !is_luhn_valid(&digits) {
-        return Err(Refusal { code: "incorrect_number", decline_code: None, message: "Your card number is incorrect." });
+        return Err(Refusal {
+            code: "incorrect_number",
+            decline_code: None,
+            message: "Your card number is incorrect.",
+        });
     }
     CARDS.iter().find(|card| card.number == digits).copied().ok_or(Refusal {
         code: "card_declined",
@@ -114,12 +165,20 @@ mod tests {
 
     #[test]
     fn every_offered_number_does_what_is_said_of_it() {
-        let outcome = |number: &str| by_number(number).map(|card| card.refusal.map(|refusal| refusal.code)).map_err(|it| it.code);
+        let outcome = |number: &str| {
+            by_number(number)
+                .map(|card| card.refusal.map(|refusal| refusal.code))
+                .map_err(|it| it.code)
+        };
         assert_eq!(outcome("4242 4242 4242 4242"), Ok(None));
         assert_eq!(outcome("4000-0000-0000-0002"), Ok(Some("card_declined")));
         assert_eq!(outcome("4242424242424241"), Err("incorrect_number"));
         assert_eq!(outcome("4111111111111111"), Err("card_declined"));
         assert_eq!(outcome("424242424242424a"), Err("incorrect_number"));
-        assert!(OFFERED.iter().all(|(number, _)| by_number(number).is_ok() || number.ends_with("4241")));
+        assert!(
+            OFFERED
+                .iter()
+                .all(|(number, _)| by_number(number).is_ok() || number.ends_with("4241"))
+        );
     }
 }

@@ -38,14 +38,28 @@ pub(crate) fn pay(world: &mut World, id: &str, typed: &Typed<'_>) -> Result<Stri
     if !(3..=4).contains(&typed.cvc.len()) || !typed.cvc.bytes().all(|digit| digit.is_ascii_digit()) {
         return Err(wrong("invalid_cvc", "cvc", "Your card's security code is invalid."));
     }
-    let email = field::some_text(&session, "customer_details.email").or(typed.email).map(str::to_owned);
+    let email = field::some_text(&session, "customer_details.email")
+        .or(typed.email)
+        .map(str::to_owned);
     let Some(email) = email.filter(|email| email.contains('@')) else {
-        return Err(ApiError::invalid("Your email address is missing or incomplete.").code("email_invalid").param("email"));
+        return Err(ApiError::invalid("Your email address is missing or incomplete.")
+            .code("email_invalid")
+            .param("email"));
     };
-    let method = payment_method::new(world, card, &Payer { expiry, name: typed.name, email: Some(&email) });
+    let method = payment_method::new(
+        world,
+        card,
+        &Payer {
+            expiry,
+            name: typed.name,
+            email: Some(&email),
+        },
+    );
     if card.refusal.is_some() && field::integer(&session, "amount_total") > 0 {
         let intent = intent(world, &session);
-        return Err(payment::attempt(world, &intent, &method).err().unwrap_or_else(ApiError::internal));
+        return Err(payment::attempt(world, &intent, &method)
+            .err()
+            .unwrap_or_else(ApiError::internal));
     }
     match field::text(&session, "mode") {
         "subscription" => pay_subscription(world, &session, &method, &email, typed.name)?,
@@ -67,12 +81,23 @@ fn expiry(typed: &str, now: i64) -> Result<(i64, i64), ApiError> {
             .then_some((month, if year < 100 { 2000 + year } else { year }))
     });
     let Some((month, year)) = parsed else {
-        return Err(wrong("invalid_expiry_month", "exp_month", "Your card's expiration date is incomplete."));
+        return Err(wrong(
+            "invalid_expiry_month",
+            "exp_month",
+            "Your card's expiration date is incomplete.",
+        ));
     };
     let today = chrono::DateTime::from_timestamp(now, 0).unwrap_or_default();
-    let this_month = (i64::from(chrono::Datelike::year(&today)), i64::from(chrono::Datelike::month(&today)));
+    let this_month = (
+        i64::from(chrono::Datelike::year(&today)),
+        i64::from(chrono::Datelike::month(&today)),
+    );
     if (year, month) < this_month {
-        return Err(wrong("invalid_expiry_year", "exp_year", "Your card's expiration date is in the past."));
+        return Err(wrong(
+            "invalid_expiry_year",
+            "exp_year",
+            "Your card's expiration date is in the past.",
+        ));
     }
     Ok((month, year))
 }
@@ -113,7 +138,13 @@ fn payer(world: &mut World, session: &Value, email: &str, name: Option<&str>) ->
     }
 }
 
-fn pay_once(world: &mut World, session: &Value, method: &Value, email: &str, name: Option<&str>) -> Result<(), ApiError> {
+fn pay_once(
+    world: &mut World,
+    session: &Value,
+    method: &Value,
+    email: &str,
+    name: Option<&str>,
+) -> Result<(), ApiError> {
     let known = field::some_text(session, "customer").is_some();
     let wants_customer = known || field::text(session, "customer_creation") == "always";
     let customer = wants_customer.then(|| payer(world, session, email, name));
@@ -127,7 +158,15 @@ fn pay_once(world: &mut World, session: &Value, method: &Value, email: &str, nam
         world.edit(&intent, |one| field::set(one, "customer", customer.clone()));
         payment::attempt(world, &intent, method)?;
     }
-    complete(world, session, customer.as_deref(), email, name, if free { "no_payment_required" } else { "paid" }, None);
+    complete(
+        world,
+        session,
+        customer.as_deref(),
+        email,
+        name,
+        if free { "no_payment_required" } else { "paid" },
+        None,
+    );
     Ok(())
 }
 
@@ -145,7 +184,13 @@ fn pay_subscription(
         lines
             .iter()
             .filter(|line| field::text(line, "price.type") == kind)
-            .map(|line| (field::at(line, "price").clone(), field::integer(line, "quantity"), field::at(line, "metadata").clone()))
+            .map(|line| {
+                (
+                    field::at(line, "price").clone(),
+                    field::integer(line, "quantity"),
+                    field::at(line, "metadata").clone(),
+                )
+            })
             .collect()
     };
     let begun = field::some_text(session, "_sandbox.payment_intent").map(str::to_owned);
@@ -156,7 +201,10 @@ fn pay_subscription(
         world,
         &NewSubscription {
             items: sold("recurring"),
-            once: sold("one_time").into_iter().map(|(price, quantity, _)| (price, quantity)).collect(),
+            once: sold("one_time")
+                .into_iter()
+                .map(|(price, quantity, _)| (price, quantity))
+                .collect(),
             metadata: field::at(session, "_sandbox.subscription.metadata").clone(),
             description: field::some_text(session, "_sandbox.subscription.description").map(str::to_owned),
             default_payment_method: Some(field::text(&method, "id").to_owned()),
@@ -168,12 +216,23 @@ fn pay_subscription(
             intent: begun,
         },
     );
-    let due = world.find(&invoice).map(|one| field::integer(one, "amount_due")).unwrap_or_default();
+    let due = world
+        .find(&invoice)
+        .map(|one| field::integer(one, "amount_due"))
+        .unwrap_or_default();
     if due > 0 {
         invoicing::pay(world, &invoice, &method)?;
     }
     let status = if due > 0 { "paid" } else { "no_payment_required" };
-    complete(world, session, Some(&customer), email, name, status, Some((&subscription, &invoice)));
+    complete(
+        world,
+        session,
+        Some(&customer),
+        email,
+        name,
+        status,
+        Some((&subscription, &invoice)),
+    );
     Ok(())
 }
 

@@ -5,13 +5,7 @@
 use serde_json::{Value, json};
 
 use super::payment;
-use crate::{
-    field,
-    http::error::ApiError,
-    resources::tax_rates,
-    shapes,
-    world::World,
-};
+use crate::{field, http::error::ApiError, resources::tax_rates, shapes, world::World};
 
 /// One line to be invoiced.
 pub(crate) struct Line {
@@ -33,7 +27,10 @@ pub(crate) fn draft(
     finalizes_at: Option<i64>,
 ) -> Value {
     let id = world.id("in_", 24);
-    let customer = world.find(field::text(subscription, "customer")).cloned().unwrap_or_default();
+    let customer = world
+        .find(field::text(subscription, "customer"))
+        .cloned()
+        .unwrap_or_default();
     let mut invoice = shapes::invoice();
     field::set(&mut invoice, "id", id.clone());
     field::set(&mut invoice, "created", world.now);
@@ -41,7 +38,11 @@ pub(crate) fn draft(
     field::set(&mut invoice, "billing_reason", reason);
     field::set(&mut invoice, "currency", field::at(subscription, "currency").clone());
     field::set(&mut invoice, "automatically_finalizes_at", finalizes_at);
-    field::set(&mut invoice, "period_start", lines.iter().map(|line| line.period.0).min().unwrap_or(world.now));
+    field::set(
+        &mut invoice,
+        "period_start",
+        lines.iter().map(|line| line.period.0).min().unwrap_or(world.now),
+    );
     field::set(&mut invoice, "period_end", world.now);
     field::set(&mut invoice, "customer", field::at(subscription, "customer").clone());
     for (name, of) in [
@@ -66,7 +67,10 @@ pub(crate) fn draft(
             "type": "subscription_details",
         }),
     );
-    let data: Vec<Value> = lines.iter().map(|line| new_line(world, &id, subscription, line)).collect();
+    let data: Vec<Value> = lines
+        .iter()
+        .map(|line| new_line(world, &id, subscription, line))
+        .collect();
     field::set(&mut invoice, "lines.data", data);
     field::set(&mut invoice, "lines.url", format!("/v1/invoices/{id}/lines"));
     let subtotal = lines.iter().map(|line| line.amount).sum::<i64>();
@@ -80,7 +84,11 @@ fn write_totals(invoice: &mut Value, subscription: &Value, customer: &Value, sub
     if field::flag(subscription, "automatic_tax.enabled") {
         let breakdown = tax_rates::on(customer, subtotal);
         tax = breakdown.amount;
-        let status = if breakdown.known_location { "complete" } else { "requires_location_inputs" };
+        let status = if breakdown.known_location {
+            "complete"
+        } else {
+            "requires_location_inputs"
+        };
         field::set(
             invoice,
             "automatic_tax",
@@ -120,7 +128,11 @@ fn new_line(world: &mut World, invoice: &str, subscription: &Value, line: &Line)
     field::set(&mut out, "quantity_decimal", line.quantity.to_string());
     field::set(&mut out, "currency", currency);
     field::set(&mut out, "description", line.description.clone());
-    field::set(&mut out, "period", json!({ "start": line.period.0, "end": line.period.1 }));
+    field::set(
+        &mut out,
+        "period",
+        json!({ "start": line.period.0, "end": line.period.1 }),
+    );
     field::set(&mut out, "metadata", field::at(subscription, "metadata").clone());
     field::set(
         &mut out,
@@ -221,19 +233,26 @@ pub(crate) fn finalize(world: &mut World, id: &str) {
 
 /// The payment object that ties an invoice to its payment intent.
 pub(crate) fn payment_of(world: &World, invoice: &str) -> Option<Value> {
-    world.all("invoice_payment").into_iter().find(|one| field::text(one, "invoice") == invoice)
+    world
+        .all("invoice_payment")
+        .into_iter()
+        .find(|one| field::text(one, "invoice") == invoice)
 }
 
 /// The open invoice that a payment intent pays, if any.
 pub(crate) fn invoice_of(world: &World, intent: &str) -> Option<String> {
     let payments = world.all("invoice_payment");
-    let payment = payments.iter().find(|one| field::text(one, "payment.payment_intent") == intent)?;
+    let payment = payments
+        .iter()
+        .find(|one| field::text(one, "payment.payment_intent") == intent)?;
     Some(field::text(payment, "invoice").to_owned())
 }
 
 /// Charges an open invoice to `method` and, if that succeeds, settles it.
 pub(crate) fn pay(world: &mut World, id: &str, method: &Value) -> Result<(), ApiError> {
-    let Some(payment) = payment_of(world, id) else { return Ok(()) };
+    let Some(payment) = payment_of(world, id) else {
+        return Ok(());
+    };
     payment::attempt(world, field::text(&payment, "payment.payment_intent"), method)?;
     settle(world, id);
     Ok(())

@@ -21,12 +21,14 @@ pub(crate) const INCOMPLETE_LIFE: i64 = 23 * 3600;
 pub(crate) fn due_at(object: &Value) -> Option<i64> {
     let timestamp = |path: &str| field::at(object, path).as_i64();
     match (field::text(object, "object"), field::text(object, "status")) {
-        ("subscription", "active" | "trialing" | "past_due") => {
-            [timestamp("cancel_at"), timestamp("_sandbox.trial_notice_at"), earliest_period_end(object)]
-                .into_iter()
-                .flatten()
-                .min()
-        }
+        ("subscription", "active" | "trialing" | "past_due") => [
+            timestamp("cancel_at"),
+            timestamp("_sandbox.trial_notice_at"),
+            earliest_period_end(object),
+        ]
+        .into_iter()
+        .flatten()
+        .min(),
         ("subscription", "incomplete") => Some(field::integer(object, "created") + INCOMPLETE_LIFE),
         ("invoice", "draft") => timestamp("automatically_finalizes_at"),
         ("invoice", "open") => timestamp("next_payment_attempt"),
@@ -53,10 +55,16 @@ pub(crate) fn run_due(world: &mut World, id: &str) {
 
 /// The end of the item period that ends first.
 pub(crate) fn earliest_period_end(subscription: &Value) -> Option<i64> {
-    field::elements(subscription, "items.data").iter().map(|item| field::integer(item, "current_period_end")).min()
+    field::elements(subscription, "items.data")
+        .iter()
+        .map(|item| field::integer(item, "current_period_end"))
+        .min()
 }
 
 /// The end of the item period that ends last.
 pub(crate) fn latest_period_end(subscription: &Value) -> Option<i64> {
-    field::elements(subscription, "items.data").iter().map(|item| field::integer(item, "current_period_end")).max()
+    field::elements(subscription, "items.data")
+        .iter()
+        .map(|item| field::integer(item, "current_period_end"))
+        .max()
 }

@@ -98,7 +98,9 @@ pub(crate) fn attempt(world: &mut World, intent: &str, method: &Value) -> Result
                 field::set(one, "last_payment_error", last);
             });
             world.emit("payment_intent.payment_failed", &failed, None);
-            let mut error = error.with("payment_intent", rendered(&failed)).with("payment_method", rendered(method));
+            let mut error = error
+                .with("payment_intent", rendered(&failed))
+                .with("payment_method", rendered(method));
             error.keeps_effects = true;
             Err(error)
         }
@@ -122,12 +124,24 @@ fn new_charge(world: &mut World, intent: &Value, method: &Value) -> Value {
     field::set(&mut charge, "id", world.id("ch_", 24));
     field::set(&mut charge, "created", world.now);
     field::set(&mut charge, "livemode", world.livemode);
-    for name in ["amount", "currency", "customer", "description", "metadata", "receipt_email", "statement_descriptor"] {
+    for name in [
+        "amount",
+        "currency",
+        "customer",
+        "description",
+        "metadata",
+        "receipt_email",
+        "statement_descriptor",
+    ] {
         field::set(&mut charge, name, field::at(intent, name).clone());
     }
     field::set(&mut charge, "payment_intent", field::at(intent, "id").clone());
     field::set(&mut charge, "payment_method", field::at(method, "id").clone());
-    field::set(&mut charge, "billing_details", field::at(method, "billing_details").clone());
+    field::set(
+        &mut charge,
+        "billing_details",
+        field::at(method, "billing_details").clone(),
+    );
     let mut card = json!({
         "amount_authorized": null, "authorization_code": null, "extended_authorization": { "status": "disabled" },
         "incremental_authorization": { "status": "unavailable" }, "installments": null, "mandate": null,
@@ -135,10 +149,24 @@ fn new_charge(world: &mut World, intent: &Value, method: &Value) -> Value {
         "overcapture": { "maximum_amount_capturable": field::integer(intent, "amount"), "status": "unavailable" },
         "three_d_secure": null, "transaction_link_id": null, "wallet": null,
     });
-    for name in ["brand", "checks", "country", "exp_month", "exp_year", "fingerprint", "funding", "last4", "regulated_status"] {
+    for name in [
+        "brand",
+        "checks",
+        "country",
+        "exp_month",
+        "exp_year",
+        "fingerprint",
+        "funding",
+        "last4",
+        "regulated_status",
+    ] {
         field::set(&mut card, name, field::at(method, &format!("card.{name}")).clone());
     }
     field::set(&mut card, "network", field::at(method, "card.brand").clone());
-    field::set(&mut charge, "payment_method_details", json!({ "card": card, "type": "card" }));
+    field::set(
+        &mut charge,
+        "payment_method_details",
+        json!({ "card": card, "type": "card" }),
+    );
     charge
 }

@@ -12,7 +12,9 @@ use crate::field;
 pub(crate) fn next_end(anchor: i64, after: i64, price: &Value) -> i64 {
     let count = u32::try_from(field::integer(price, "recurring.interval_count").max(1)).unwrap_or(1);
     let interval = field::text(price, "recurring.interval");
-    let Some(start) = DateTime::from_timestamp(anchor, 0) else { return after + 86_400 };
+    let Some(start) = DateTime::from_timestamp(anchor, 0) else {
+        return after + 86_400;
+    };
     // An anchor in the future (a trial's end) is itself the first end.
     if anchor > after {
         return anchor;
@@ -53,7 +55,9 @@ mod tests {
     use super::next_end;
 
     fn date(text: &str) -> i64 {
-        chrono::DateTime::parse_from_rfc3339(&format!("{text}T10:00:00Z")).map(|time| time.timestamp()).unwrap_or(0)
+        chrono::DateTime::parse_from_rfc3339(&format!("{text}T10:00:00Z"))
+            .map(|time| time.timestamp())
+            .unwrap_or(0)
     }
 
     #[test]
@@ -61,7 +65,12 @@ mod tests {
         let monthly = json!({ "recurring": { "interval": "month", "interval_count": 1 } });
         let anchor = date("2027-01-31");
         let mut end = anchor;
-        let ends: Vec<i64> = (0..4).map(|_| { end = next_end(anchor, end, &monthly); end }).collect();
+        let ends: Vec<i64> = (0..4)
+            .map(|_| {
+                end = next_end(anchor, end, &monthly);
+                end
+            })
+            .collect();
         assert_eq!(ends, ["2027-02-28", "2027-03-31", "2027-04-30", "2027-05-31"].map(date));
     }
 
@@ -75,7 +84,8 @@ mod tests {
 
     #[test]
     fn days_weeks_and_counted_months_add_up() {
-        let every = |interval: &str, count: i64| json!({ "recurring": { "interval": interval, "interval_count": count } });
+        let every =
+            |interval: &str, count: i64| json!({ "recurring": { "interval": interval, "interval_count": count } });
         let anchor = date("2027-01-15");
         assert_eq!(next_end(anchor, anchor, &every("day", 10)), date("2027-01-25"));
         assert_eq!(next_end(anchor, anchor, &every("week", 2)), date("2027-01-29"));

@@ -18,12 +18,18 @@ const RETRY_DAYS: &[i64] = &[3, 5, 7];
 pub(crate) fn run(world: &mut World, subscription: &Value) {
     let id = field::text(subscription, "id");
     let now = world.now;
-    if field::at(subscription, "_sandbox.trial_notice_at").as_i64().is_some_and(|at| at <= now) {
+    if field::at(subscription, "_sandbox.trial_notice_at")
+        .as_i64()
+        .is_some_and(|at| at <= now)
+    {
         let told = world.edit(id, |one| field::set(one, "_sandbox.trial_notice_at", Value::Null));
         world.emit("customer.subscription.trial_will_end", &told, None);
         return;
     }
-    if field::at(subscription, "cancel_at").as_i64().is_some_and(|at| at <= now) {
+    if field::at(subscription, "cancel_at")
+        .as_i64()
+        .is_some_and(|at| at <= now)
+    {
         cancellation::end(world, id);
         return;
     }
@@ -38,7 +44,10 @@ fn renew(world: &mut World, subscription: &Value) {
     let mut renewed = subscription.clone();
     let mut lines = Vec::new();
     if let Value::Array(items) = field::place(&mut renewed, "items.data") {
-        for item in items.iter_mut().filter(|item| field::integer(item, "current_period_end") <= now) {
+        for item in items
+            .iter_mut()
+            .filter(|item| field::integer(item, "current_period_end") <= now)
+        {
             let start = field::integer(item, "current_period_end");
             let end = period::next_end(anchor, start, field::at(item, "price"));
             field::set(item, "current_period_start", start);
@@ -57,9 +66,18 @@ fn renew(world: &mut World, subscription: &Value) {
 
 /// Tries to collect an open invoice from the payment method that is responsible for it.
 pub(crate) fn collect(world: &mut World, id: &str) {
-    let Some(invoice) = world.find(id).cloned().filter(|one| field::text(one, "status") == "open") else { return };
+    let Some(invoice) = world
+        .find(id)
+        .cloned()
+        .filter(|one| field::text(one, "status") == "open")
+    else {
+        return;
+    };
     let subscription = field::text(&invoice, "parent.subscription_details.subscription").to_owned();
-    let method = world.find(&subscription).cloned().and_then(|one| payment_method::responsible(world, &one));
+    let method = world
+        .find(&subscription)
+        .cloned()
+        .and_then(|one| payment_method::responsible(world, &one));
     let paid = match method {
         Some(method) => invoicing::pay(world, id, &method).is_ok(),
         None => false,
@@ -72,8 +90,14 @@ pub(crate) fn collect(world: &mut World, id: &str) {
 /// Records a failed attempt: the next one is planned, or, after the last, the subscription ends.
 fn fail(world: &mut World, id: &str, subscription: &str) {
     let now = world.now;
-    let attempts = world.find(id).map(|one| field::integer(one, "attempt_count")).unwrap_or_default();
-    let next = usize::try_from(attempts).ok().and_then(|index| RETRY_DAYS.get(index)).map(|days| now + days * 86_400);
+    let attempts = world
+        .find(id)
+        .map(|one| field::integer(one, "attempt_count"))
+        .unwrap_or_default();
+    let next = usize::try_from(attempts)
+        .ok()
+        .and_then(|index| RETRY_DAYS.get(index))
+        .map(|days| now + days * 86_400);
     let invoice = world.update(id, "invoice.updated", |one| {
         field::set(one, "attempted", true);
         field::set(one, "attempt_count", attempts + 1);

@@ -44,30 +44,61 @@ pub(crate) fn begin(world: &mut World, new: &NewSubscription) -> (String, String
     field::set(&mut subscription, "customer", new.customer.clone());
     field::set(&mut subscription, "metadata", new.metadata.clone());
     field::set(&mut subscription, "description", new.description.clone());
-    field::set(&mut subscription, "default_payment_method", new.default_payment_method.clone());
+    field::set(
+        &mut subscription,
+        "default_payment_method",
+        new.default_payment_method.clone(),
+    );
     field::set(&mut subscription, "billing_cycle_anchor", anchor);
     if new.billing_mode == "classic" {
-        field::set(&mut subscription, "billing_mode", json!({ "type": "classic", "flexible": null, "updated_at": null }));
+        field::set(
+            &mut subscription,
+            "billing_mode",
+            json!({ "type": "classic", "flexible": null, "updated_at": null }),
+        );
     }
     if new.automatic_tax {
         let liability = json!({ "type": "self" });
-        field::set(&mut subscription, "automatic_tax", json!({ "disabled_reason": null, "enabled": true, "liability": liability }));
+        field::set(
+            &mut subscription,
+            "automatic_tax",
+            json!({ "disabled_reason": null, "enabled": true, "liability": liability }),
+        );
     }
     if new.save_default_payment_method {
-        field::set(&mut subscription, "payment_settings.save_default_payment_method", "on_subscription");
+        field::set(
+            &mut subscription,
+            "payment_settings.save_default_payment_method",
+            "on_subscription",
+        );
     }
     if let Some(end) = trial_end {
         field::set(&mut subscription, "status", "trialing");
         field::set(&mut subscription, "trial_start", now);
         field::set(&mut subscription, "trial_end", end);
-        field::set(&mut subscription, "_sandbox.trial_notice_at", (end - TRIAL_NOTICE).max(now + 1));
+        field::set(
+            &mut subscription,
+            "_sandbox.trial_notice_at",
+            (end - TRIAL_NOTICE).max(now + 1),
+        );
     }
-    let currency = new.items.first().map(|(price, ..)| field::text(price, "currency").to_owned()).unwrap_or_default();
+    let currency = new
+        .items
+        .first()
+        .map(|(price, ..)| field::text(price, "currency").to_owned())
+        .unwrap_or_default();
     field::set(&mut subscription, "currency", currency);
     let mut items = Vec::new();
     let mut lines = Vec::new();
     for (price, quantity, metadata) in &new.items {
-        let item = new_item(world, &id, price, *quantity, metadata, (now, period::next_end(anchor, now, price)));
+        let item = new_item(
+            world,
+            &id,
+            price,
+            *quantity,
+            metadata,
+            (now, period::next_end(anchor, now, price)),
+        );
         lines.push(match trial_end {
             Some(_) => trial_line(world, &item),
             None => line(world, &item),
@@ -85,7 +116,11 @@ pub(crate) fn begin(world: &mut World, new: &NewSubscription) -> (String, String
         });
     }
     field::set(&mut subscription, "items.data", items);
-    field::set(&mut subscription, "items.url", format!("/v1/subscription_items?subscription={id}"));
+    field::set(
+        &mut subscription,
+        "items.url",
+        format!("/v1/subscription_items?subscription={id}"),
+    );
     world.put(&subscription);
 
     let invoice = invoicing::draft(world, &subscription, &lines, "subscription_create", None);
@@ -130,18 +165,28 @@ pub(crate) fn line(world: &World, item: &Value) -> Line {
         description: format!("{quantity} × {} (at {})", product_name(world, &price), worded(&price)),
         price,
         item: Some(field::text(item, "id").to_owned()),
-        period: (field::integer(item, "current_period_start"), field::integer(item, "current_period_end")),
+        period: (
+            field::integer(item, "current_period_start"),
+            field::integer(item, "current_period_end"),
+        ),
     }
 }
 
 fn trial_line(world: &World, item: &Value) -> Line {
     let line = line(world, item);
-    Line { amount: 0, description: format!("Trial period for {}", product_name(world, &line.price)), ..line }
+    Line {
+        amount: 0,
+        description: format!("Trial period for {}", product_name(world, &line.price)),
+        ..line
+    }
 }
 
 /// The name of the product that a price is for.
 pub(crate) fn product_name(world: &World, price: &Value) -> String {
-    world.find(field::text(price, "product")).map(|product| field::text(product, "name").to_owned()).unwrap_or_default()
+    world
+        .find(field::text(price, "product"))
+        .map(|product| field::text(product, "name").to_owned())
+        .unwrap_or_default()
 }
 
 /// A price in words: `20.00 usd / month`.
@@ -168,5 +213,9 @@ pub(crate) fn money(minor_units: i64, currency: &str) -> String {
         three if THREE_DECIMALS.contains(&three) => (1000, 3),
         _ => (100, 2),
     };
-    format!("{}.{:0digits$} {currency}", minor_units / unit, (minor_units % unit).abs())
+    format!(
+        "{}.{:0digits$} {currency}",
+        minor_units / unit,
+        (minor_units % unit).abs()
+    )
 }

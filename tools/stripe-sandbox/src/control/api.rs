@@ -22,7 +22,9 @@ use crate::{
 
 fn answer(status: StatusCode, body: String) -> Response {
     let mut response = (status, body).into_response();
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
@@ -31,19 +33,30 @@ fn ok(body: &Value) -> Response {
 }
 
 fn bad(message: &str) -> Response {
-    answer(StatusCode::BAD_REQUEST, json!({ "error": { "message": message } }).to_string())
+    answer(
+        StatusCode::BAD_REQUEST,
+        json!({ "error": { "message": message } }).to_string(),
+    )
 }
 
 fn refused(error: &ApiError) -> Response {
-    answer(StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), error.body().to_string())
+    answer(
+        StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+        error.body().to_string(),
+    )
 }
 
+/// The body as a `T`, if it is a JSON object that fits.
 fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
-    serde_json::from_slice(body).map_err(|error| error.to_string())
+    let object: serde_json::Map<String, Value> = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    serde_json::from_value(Value::Object(object)).map_err(|error| error.to_string())
 }
 
 fn cause(operation: &str) -> Cause {
-    Cause { operation: operation.to_owned(), ..Cause::default() }
+    Cause {
+        operation: operation.to_owned(),
+        ..Cause::default()
+    }
 }
 
 /// `GET /_sandbox/clock`.
@@ -122,10 +135,13 @@ pub(crate) async fn register(State(app): State<Arc<App>>, body: Bytes) -> Respon
         return bad("secret is empty");
     }
     let registered = app.change("", cause("register endpoint"), |world| {
-        let known = world.all("webhook_endpoint").into_iter().find(|one| match &wanted.name {
-            Some(name) => field::text(one, "_sandbox.name") == name,
-            None => field::text(one, "url") == wanted.url && field::flag(one, "_sandbox.connect") == wanted.connect,
-        });
+        let known = world
+            .all("webhook_endpoint")
+            .into_iter()
+            .find(|one| match &wanted.name {
+                Some(name) => field::text(one, "_sandbox.name") == name,
+                None => field::text(one, "url") == wanted.url && field::flag(one, "_sandbox.connect") == wanted.connect,
+            });
         let secret = match (&wanted.secret, &known) {
             (Some(secret), _) => secret.clone(),
             (None, Some(known)) => field::text(known, "_sandbox.secret").to_owned(),
@@ -184,7 +200,9 @@ pub(crate) async fn objects(State(app): State<Arc<App>>, Path(kind): Path<String
         .into_iter()
         .flat_map(|account| {
             let found = world.all_of(&account, &kind);
-            found.into_iter().map(move |object| json!({ "account": account, "object": rendered(&object) }))
+            found
+                .into_iter()
+                .map(move |object| json!({ "account": account, "object": rendered(&object) }))
         })
         .collect();
     answer(StatusCode::OK, world.publish(&json!({ "data": data })))

@@ -65,13 +65,23 @@ fn once() -> u32 {
 
 impl Default for Faults {
     fn default() -> Self {
-        Self { seed: 1, deliveries: DeliveryFaults::default(), answers: Vec::new() }
+        Self {
+            seed: 1,
+            deliveries: DeliveryFaults::default(),
+            answers: Vec::new(),
+        }
     }
 }
 
 impl Default for DeliveryFaults {
     fn default() -> Self {
-        Self { copies: 1, copy_percent: 100, swap: false, drop: Vec::new(), delay_ms: 0 }
+        Self {
+            copies: 1,
+            copy_percent: 100,
+            swap: false,
+            drop: Vec::new(),
+            delay_ms: 0,
+        }
     }
 }
 
@@ -80,10 +90,16 @@ impl Faults {
     pub(crate) fn check(&self) -> Result<(), String> {
         let deliveries = &self.deliveries;
         if !(1..=10).contains(&deliveries.copies) {
-            return Err(format!("deliveries.copies {} is not between 1 and 10", deliveries.copies));
+            return Err(format!(
+                "deliveries.copies {} is not between 1 and 10",
+                deliveries.copies
+            ));
         }
         if deliveries.copy_percent > 100 {
-            return Err(format!("deliveries.copy_percent {} is above 100", deliveries.copy_percent));
+            return Err(format!(
+                "deliveries.copy_percent {} is above 100",
+                deliveries.copy_percent
+            ));
         }
         if deliveries.delay_ms > 60_000 {
             return Err(format!("deliveries.delay_ms {} is above 60000", deliveries.delay_ms));
@@ -95,10 +111,15 @@ impl Faults {
                 (_, None) => true,
             };
             if !status_fits {
-                return Err(format!("answers[{index}].status belongs to the kind `status` and is between 400 and 599"));
+                return Err(format!(
+                    "answers[{index}].status belongs to the kind `status` and is between 400 and 599"
+                ));
             }
             if !matches!(fault.method.as_str(), "GET" | "POST" | "DELETE") {
-                return Err(format!("answers[{index}].method `{}` is not GET, POST or DELETE", fault.method));
+                return Err(format!(
+                    "answers[{index}].method `{}` is not GET, POST or DELETE",
+                    fault.method
+                ));
             }
         }
         Ok(())

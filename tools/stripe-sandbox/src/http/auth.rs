@@ -18,7 +18,14 @@ pub(crate) fn check(headers: &HeaderMap, secret_key: &str) -> Result<(), ApiErro
         return Ok(());
     }
     let kind: String = given.chars().take(8).collect();
-    let end: String = given.chars().rev().take(4).collect::<Vec<_>>().into_iter().rev().collect();
+    let end: String = given
+        .chars()
+        .rev()
+        .take(4)
+        .collect::<Vec<_>>()
+        .into_iter()
+        .rev()
+        .collect();
     Err(refused(format!("Invalid API Key provided: {kind}***{end}")))
 }
 
@@ -65,15 +72,19 @@ fn base64(text: &str) -> Option<Vec<u8>> {
 
 /// The account named by `Stripe-Account`; empty for the platform's own data.
 pub(crate) fn account(headers: &HeaderMap) -> String {
-    headers.get("stripe-account").and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+    headers
+        .get("stripe-account")
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// Refuses an account that this platform does not have.
 pub(crate) fn check_account(world: &World, account: &str) -> Result<(), ApiError> {
     let known = account.is_empty()
-        || world.find(account).is_some_and(|object| {
-            field::text(object, "object") == "account" && !field::flag(object, "deleted")
-        });
+        || world
+            .find(account)
+            .is_some_and(|object| field::text(object, "object") == "account" && !field::flag(object, "deleted"));
     if known {
         return Ok(());
     }
@@ -81,7 +92,9 @@ pub(crate) fn check_account(world: &World, account: &str) -> Result<(), ApiError
         "The provided key does not have access to account '{account}' (or that account does not exist). \
          Application access may have been revoked."
     );
-    Err(ApiError::new(403, "invalid_request_error", message).code("account_invalid").before_execution())
+    Err(ApiError::new(403, "invalid_request_error", message)
+        .code("account_invalid")
+        .before_execution())
 }
 
 #[cfg(test)]

@@ -23,7 +23,12 @@ impl ApiError {
         let mut fields = Map::new();
         fields.insert("type".to_owned(), json!(kind));
         fields.insert("message".to_owned(), json!(message.into()));
-        Self { status, fields, keeps_effects: false, replayable: true }
+        Self {
+            status,
+            fields,
+            keeps_effects: false,
+            replayable: true,
+        }
     }
 
     /// A 400 `invalid_request_error`.
@@ -58,11 +63,17 @@ impl ApiError {
     }
 
     pub(crate) fn parameter_missing(param: &str) -> Self {
-        Self::invalid(format!("Missing required param: {param}.")).code("parameter_missing").param(param).before_execution()
+        Self::invalid(format!("Missing required param: {param}."))
+            .code("parameter_missing")
+            .param(param)
+            .before_execution()
     }
 
     pub(crate) fn parameter_unknown(param: &str) -> Self {
-        Self::invalid(format!("Received unknown parameter: {param}")).code("parameter_unknown").param(param).before_execution()
+        Self::invalid(format!("Received unknown parameter: {param}"))
+            .code("parameter_unknown")
+            .param(param)
+            .before_execution()
     }
 
     pub(crate) fn parameter_invalid(code: &str, param: &str, message: impl Into<String>) -> Self {
@@ -80,8 +91,16 @@ impl ApiError {
             401 => ("invalid_request_error", None, "Invalid API Key provided"),
             402 => ("card_error", Some("card_declined"), "Your card was declined."),
             404 => ("invalid_request_error", Some("resource_missing"), "No such object"),
-            409 => ("idempotency_error", Some("idempotency_key_in_use"), "There is currently another in-progress request"),
-            429 => ("invalid_request_error", Some("rate_limit"), "Request rate limit exceeded."),
+            409 => (
+                "idempotency_error",
+                Some("idempotency_key_in_use"),
+                "There is currently another in-progress request",
+            ),
+            429 => (
+                "invalid_request_error",
+                Some("rate_limit"),
+                "Request rate limit exceeded.",
+            ),
             400..=499 => ("invalid_request_error", None, "The request was refused."),
             _ => ("api_error", None, "An unknown error occurred."),
         };

@@ -32,9 +32,13 @@ pub(crate) fn expand(world: &World, answer: &mut Value, path: &str) -> Result<()
 }
 
 fn walk(world: &World, here: &mut Value, steps: &[&str], path: &str) -> Result<(), ApiError> {
-    let Some((step, deeper)) = steps.split_first() else { return Ok(()) };
+    let Some((step, deeper)) = steps.split_first() else {
+        return Ok(());
+    };
     if let Value::Array(elements) = here {
-        return elements.iter_mut().try_for_each(|element| walk(world, element, steps, path));
+        return elements
+            .iter_mut()
+            .try_for_each(|element| walk(world, element, steps, path));
     }
     if here.is_null() {
         return Ok(());
@@ -82,18 +86,30 @@ fn included(world: &World, object: &Value, step: &str) -> Option<Value> {
             Some(list(&format!("/v1/tax/calculations/{id}/line_items"), lines))
         }
         ("invoice", "payments") => {
-            let payments = world.all("invoice_payment").into_iter().filter(|one| field::text(one, "invoice") == id);
-            Some(list("/v1/invoice_payments", payments.map(|one| rendered(&one)).collect()))
+            let payments = world
+                .all("invoice_payment")
+                .into_iter()
+                .filter(|one| field::text(one, "invoice") == id);
+            Some(list(
+                "/v1/invoice_payments",
+                payments.map(|one| rendered(&one)).collect(),
+            ))
         }
         ("invoice", "confirmation_secret") => {
-            let payment = world.all("invoice_payment").into_iter().find(|one| field::text(one, "invoice") == id)?;
+            let payment = world
+                .all("invoice_payment")
+                .into_iter()
+                .find(|one| field::text(one, "invoice") == id)?;
             let intent = world.find(field::text(&payment, "payment.payment_intent"))?;
             Some(json!({ "client_secret": field::text(intent, "client_secret"), "type": "payment_intent" }))
         }
         ("customer", "subscriptions") => {
             let all = world.all("subscription").into_iter();
             let own = all.filter(|one| field::text(one, "customer") == id && field::text(one, "status") != "canceled");
-            Some(list(&format!("/v1/customers/{id}/subscriptions"), own.map(|one| rendered(&one)).collect()))
+            Some(list(
+                &format!("/v1/customers/{id}/subscriptions"),
+                own.map(|one| rendered(&one)).collect(),
+            ))
         }
         ("customer", "tax") => Some(crate::resources::customer::tax(object)),
         _ => None,

@@ -24,8 +24,7 @@ impl Params {
             if count >= MOST_PARAMETERS {
                 return Err(ApiError::invalid("Too many parameters.").before_execution());
             }
-            let steps = steps(&name)
-                .ok_or_else(|| ApiError::parameter_unknown(&name).before_execution())?;
+            let steps = steps(&name).ok_or_else(|| ApiError::parameter_unknown(&name).before_execution())?;
             insert(&mut root, &steps, value.into_owned());
         }
         Ok(Self(listed(Value::Object(root), false)))
@@ -82,7 +81,11 @@ impl Params {
         let Some(text) = self.text(name) else { return Ok(None) };
         match text.parse::<i64>() {
             Ok(number) if number.abs() <= LARGEST_INTEGER => Ok(Some(number)),
-            _ => Err(ApiError::parameter_invalid("parameter_invalid_integer", name, format!("Invalid integer: {text}"))),
+            _ => Err(ApiError::parameter_invalid(
+                "parameter_invalid_integer",
+                name,
+                format!("Invalid integer: {text}"),
+            )),
         }
     }
 
@@ -107,12 +110,22 @@ impl Params {
 
     /// The elements of the list sent under `name`, each as parameters of its own.
     pub(crate) fn list(&self, name: &str) -> Vec<Self> {
-        self.at(name).as_array().into_iter().flatten().map(|element| Self(element.clone())).collect()
+        self.at(name)
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|element| Self(element.clone()))
+            .collect()
     }
 
     /// The texts of the list sent under `name`.
     pub(crate) fn texts(&self, name: &str) -> Vec<String> {
-        self.at(name).as_array().into_iter().flatten().filter_map(|one| one.as_str().map(str::to_owned)).collect()
+        self.at(name)
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|one| one.as_str().map(str::to_owned))
+            .collect()
     }
 
     /// The names of all leaves, list positions blank: `line_items[][price]`.
@@ -124,9 +137,17 @@ impl Params {
 }
 
 fn collect_names(value: &Value, prefix: &str, names: &mut Vec<String>) {
-    let under = |step: &str| if prefix.is_empty() { step.to_owned() } else { format!("{prefix}[{step}]") };
+    let under = |step: &str| {
+        if prefix.is_empty() {
+            step.to_owned()
+        } else {
+            format!("{prefix}[{step}]")
+        }
+    };
     match value {
-        Value::Object(map) => map.iter().for_each(|(key, inner)| collect_names(inner, &under(key), names)),
+        Value::Object(map) => map
+            .iter()
+            .for_each(|(key, inner)| collect_names(inner, &under(key), names)),
         Value::Array(list) => list.iter().for_each(|inner| collect_names(inner, &under(""), names)),
         _ => names.push(prefix.to_owned()),
     }
@@ -153,8 +174,14 @@ fn steps(name: &str) -> Option<Vec<String>> {
 }
 
 fn insert(map: &mut Map<String, Value>, steps: &[String], value: String) {
-    let Some((step, deeper)) = steps.split_first() else { return };
-    let key = if step.is_empty() { next_index(map, deeper) } else { step.clone() };
+    let Some((step, deeper)) = steps.split_first() else {
+        return;
+    };
+    let key = if step.is_empty() {
+        next_index(map, deeper)
+    } else {
+        step.clone()
+    };
     if deeper.is_empty() {
         map.insert(key, Value::String(value));
         return;
@@ -183,13 +210,20 @@ fn next_index(map: &Map<String, Value>, deeper: &[String]) -> String {
 fn listed(value: Value, verbatim: bool) -> Value {
     let Value::Object(map) = value else { return value };
     let numbered = !verbatim && !map.is_empty() && map.keys().all(|key| key.parse::<u32>().is_ok());
-    let inner: Map<_, _> =
-        map.into_iter().map(|(key, inner)| { let metadata = key == "metadata"; (key, listed(inner, metadata)) }).collect();
+    let inner: Map<_, _> = map
+        .into_iter()
+        .map(|(key, inner)| {
+            let metadata = key == "metadata";
+            (key, listed(inner, metadata))
+        })
+        .collect();
     if !numbered {
         return Value::Object(inner);
     }
-    let mut elements: Vec<(u32, Value)> =
-        inner.into_iter().filter_map(|(key, element)| Some((key.parse().ok()?, element))).collect();
+    let mut elements: Vec<(u32, Value)> = inner
+        .into_iter()
+        .filter_map(|(key, element)| Some((key.parse().ok()?, element)))
+        .collect();
     elements.sort_by_key(|(index, _)| *index);
     Value::Array(elements.into_iter().map(|(_, element)| element).collect())
 }
@@ -208,28 +242,56 @@ mod tests {
 
     #[test]
     fn brackets_nest_and_lists_come_indexed_or_blank() {
-        assert_eq!(tree("a=1&b[c]=2&b[d][e]=3"), json!({"a": "1", "b": {"c": "2", "d": {"e": "3"}}}));
-        assert_eq!(tree("x[0][p]=a&x[1][p]=b&x[0][q]=c"), json!({"x": [{"p": "a", "q": "c"}, {"p": "b"}]}));
+        assert_eq!(
+            tree("a=1&b[c]=2&b[d][e]=3"),
+            json!({"a": "1", "b": {"c": "2", "d": {"e": "3"}}})
+        );
+        assert_eq!(
+            tree("x[0][p]=a&x[1][p]=b&x[0][q]=c"),
+            json!({"x": [{"p": "a", "q": "c"}, {"p": "b"}]})
+        );
         assert_eq!(tree("e[]=a&e[]=b"), json!({"e": ["a", "b"]}));
-        assert_eq!(tree("i[][p]=a&i[][q]=1&i[][p]=b"), json!({"i": [{"p": "a", "q": "1"}, {"p": "b"}]}));
-        assert_eq!(tree("metadata%5Buser_id%5D=u%201&email=a%2Bb%40c"), json!({"metadata": {"user_id": "u 1"}, "email": "a+b@c"}));
+        assert_eq!(
+            tree("i[][p]=a&i[][q]=1&i[][p]=b"),
+            json!({"i": [{"p": "a", "q": "1"}, {"p": "b"}]})
+        );
+        assert_eq!(
+            tree("metadata%5Buser_id%5D=u%201&email=a%2Bb%40c"),
+            json!({"metadata": {"user_id": "u 1"}, "email": "a+b@c"})
+        );
         assert_eq!(tree("metadata[7]=x"), json!({"metadata": {"7": "x"}}));
         assert_eq!(tree(""), json!({}));
     }
 
     #[test]
     fn unbalanced_brackets_are_refused() {
-        for form in ["a[b=1", "a]=1", "[a]=1", "a[b]c=1", "=1", "a[[b]]=1", "a[b][c][d][e][f][g][h][i]=1"] {
+        for form in [
+            "a[b=1",
+            "a]=1",
+            "[a]=1",
+            "a[b]c=1",
+            "=1",
+            "a[[b]]=1",
+            "a[b][c][d][e][f][g][h][i]=1",
+        ] {
             assert!(Params::parse(form.as_bytes()).is_err(), "{form}");
         }
     }
 
     fn encode(value: &Value, prefix: &str, form: &mut url::form_urlencoded::Serializer<'_, String>) {
-        let under = |step: &str| if prefix.is_empty() { step.to_owned() } else { format!("{prefix}[{step}]") };
+        let under = |step: &str| {
+            if prefix.is_empty() {
+                step.to_owned()
+            } else {
+                format!("{prefix}[{step}]")
+            }
+        };
         match value {
             Value::Object(map) => map.iter().for_each(|(key, inner)| encode(inner, &under(key), form)),
             Value::Array(list) => {
-                list.iter().enumerate().for_each(|(index, inner)| encode(inner, &under(&index.to_string()), form));
+                list.iter()
+                    .enumerate()
+                    .for_each(|(index, inner)| encode(inner, &under(&index.to_string()), form));
             }
             leaf => {
                 form.append_pair(prefix, leaf.as_str().unwrap());

@@ -23,7 +23,9 @@ pub(crate) fn page(url: &str, params: &Params, newest_first: Vec<Value>) -> Answ
     };
     let (from, to, has_more) = match (position("starting_after")?, position("ending_before")?) {
         (Some(_), Some(_)) => {
-            return Err(ApiError::invalid("You may not specify both starting_after and ending_before.").param("ending_before"));
+            return Err(
+                ApiError::invalid("You may not specify both starting_after and ending_before.").param("ending_before"),
+            );
         }
         (None, Some(end)) => (end.saturating_sub(limit), end, end > limit),
         (after, None) => {
@@ -32,7 +34,11 @@ pub(crate) fn page(url: &str, params: &Params, newest_first: Vec<Value>) -> Answ
             (from, to, to < newest_first.len())
         }
     };
-    let data: Vec<Value> = newest_first.into_iter().skip(from).take(to.saturating_sub(from)).collect();
+    let data: Vec<Value> = newest_first
+        .into_iter()
+        .skip(from)
+        .take(to.saturating_sub(from))
+        .collect();
     Ok(json!({ "object": "list", "url": url, "has_more": has_more, "data": data }))
 }
 

@@ -50,7 +50,11 @@ pub(crate) async fn api(State(app): State<Arc<App>>, request: Request) -> Respon
         Some((AnswerFaultKind::Status, status)) => {
             let error = ApiError::injected(status.unwrap_or(500));
             let id = app.world().id("req_", 14);
-            let reply = Reply { status: error.status, body: error.body().to_string(), replayed: false };
+            let reply = Reply {
+                status: error.status,
+                body: error.body().to_string(),
+                replayed: false,
+            };
             return respond(&app, &parts.headers, &id, reply);
         }
         _ => {}
@@ -67,7 +71,11 @@ pub(crate) async fn api(State(app): State<Arc<App>>, request: Request) -> Respon
     } else {
         match form {
             Ok(form) => run(&app, &parts, &form, &account, key, &request_id, failing),
-            Err(_) => Err(ApiError::new(413, "invalid_request_error", "The request body is too large.")),
+            Err(_) => Err(ApiError::new(
+                413,
+                "invalid_request_error",
+                "The request body is too large.",
+            )),
         }
     };
     let reply = reply.unwrap_or_else(|error| Reply {
@@ -98,7 +106,11 @@ fn run(
         ApiError::new(404, "invalid_request_error", message)
     })?;
     let query = Params::parse(parts.uri.query().unwrap_or_default().as_bytes())?;
-    let params = if parts.method == http::Method::GET { query } else { query.merged(Params::parse(form)?) };
+    let params = if parts.method == http::Method::GET {
+        query
+    } else {
+        query.merged(Params::parse(form)?)
+    };
 
     let mut world = app.world();
     app::catch_up(&mut world)?;
@@ -116,7 +128,11 @@ fn run(
         if kept.fingerprint != fingerprint {
             return Err(key_reused(&kept.key));
         }
-        return Ok(Reply { status: kept.status, body: world.publish(&kept.body), replayed: true });
+        return Ok(Reply {
+            status: kept.status,
+            body: world.publish(&kept.body),
+            replayed: true,
+        });
     }
     accepts::check(&params, operation.accepts, operation.requires)?;
     let answer = if failing {
@@ -150,7 +166,11 @@ fn run(
         });
     }
     app::commit(&mut world)?;
-    let reply = Reply { status, body: world.publish(&body), replayed: false };
+    let reply = Reply {
+        status,
+        body: world.publish(&body),
+        replayed: false,
+    };
     drop(world);
     app.outbox_grew.notify_one();
     Ok(reply)
@@ -167,7 +187,10 @@ fn operate(world: &mut World, operation: &Operation, call: &Call) -> Result<Valu
 }
 
 fn idempotency_key(parts: &Parts) -> Option<String> {
-    let key = parts.headers.get("idempotency-key").filter(|_| parts.method == http::Method::POST)?;
+    let key = parts
+        .headers
+        .get("idempotency-key")
+        .filter(|_| parts.method == http::Method::POST)?;
     let key = String::from_utf8_lossy(key.as_bytes()).into_owned();
     (!key.is_empty()).then_some(key)
 }
@@ -182,7 +205,12 @@ fn sorted(value: &Value) -> Value {
         Value::Object(map) => {
             let mut entries: Vec<_> = map.iter().collect();
             entries.sort_by_key(|(key, _)| *key);
-            Value::Object(entries.into_iter().map(|(key, inner)| (key.clone(), sorted(inner))).collect())
+            Value::Object(
+                entries
+                    .into_iter()
+                    .map(|(key, inner)| (key.clone(), sorted(inner)))
+                    .collect(),
+            )
         }
         Value::Array(list) => Value::Array(list.iter().map(sorted).collect()),
         leaf => leaf.clone(),
@@ -217,9 +245,15 @@ fn respond(app: &App, sent: &HeaderMap, request_id: &str, reply: Reply) -> Respo
     *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let version = sent.get("stripe-version").cloned().unwrap_or(HeaderValue::from_static(API_VERSION));
+    let version = sent
+        .get("stripe-version")
+        .cloned()
+        .unwrap_or(HeaderValue::from_static(API_VERSION));
     headers.insert("stripe-version", version);
-    for (name, value) in [("request-id", request_id), ("date", &http_date(app.world().clock.now()))] {
+    for (name, value) in [
+        ("request-id", request_id),
+        ("date", &http_date(app.world().clock.now())),
+    ] {
         if let Ok(value) = HeaderValue::from_str(value) {
             headers.insert(name, value);
         }
@@ -247,5 +281,9 @@ pub(crate) fn http_date(at: i64) -> String {
 
 /// The `created` of the newest page of an object list must not name a deleted one; shared by the list operations.
 pub(crate) fn matches(object: &Value, params: &Params, names: &[&str]) -> bool {
-    names.iter().all(|name| params.text(name).is_none_or(|wanted| field::text(object, name) == wanted))
+    names.iter().all(|name| {
+        params
+            .text(name)
+            .is_none_or(|wanted| field::text(object, name) == wanted)
+    })
 }

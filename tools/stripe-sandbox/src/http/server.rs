@@ -35,14 +35,19 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, mut stop: watch
         let service = service_fn(move |request: Request<Incoming>| {
             let router = router.clone();
             async move {
-                let response = router.oneshot(request.map(Body::new)).await.unwrap_or_else(|never: Infallible| match never {});
+                let response = router
+                    .oneshot(request.map(Body::new))
+                    .await
+                    .unwrap_or_else(|never: Infallible| match never {});
                 match response.extensions().get::<CutConnection>() {
                     Some(_) => Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset)),
                     None => Ok(response),
                 }
             }
         });
-        let connection = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .serve_connection(TokioIo::new(stream), service);
         let watched = graceful.watch(connection);
         connections.spawn(async move {
             let _ = watched.await;

@@ -47,11 +47,17 @@ pub(crate) async fn submit(
     Path(id): Path<String>,
     Form(sent): Form<BTreeMap<String, String>>,
 ) -> Response {
-    let Some((account, session)) = find(&app, &id) else { return unknown() };
+    let Some((account, session)) = find(&app, &id) else {
+        return unknown();
+    };
     if field::text(&session, "status") != "open" {
         return form(StatusCode::CONFLICT, &session, None, &sent);
     }
-    let value = |name: &str| sent.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
+    let value = |name: &str| {
+        sent.get(name)
+            .map(|value| value.trim())
+            .filter(|value| !value.is_empty())
+    };
     let typed = Typed {
         number: value("card_number").unwrap_or_default(),
         expiry: value("card_expiry").unwrap_or_default(),
@@ -60,7 +66,11 @@ pub(crate) async fn submit(
         email: value("email"),
     };
     let request_id = app.world().id("req_", 14);
-    let cause = Cause { operation: "checkout page".to_owned(), request_id: Some(request_id), idempotency_key: None };
+    let cause = Cause {
+        operation: "checkout page".to_owned(),
+        request_id: Some(request_id),
+        idempotency_key: None,
+    };
     match app.change(&account, cause, |world| checkout::pay(world, &id, &typed)) {
         Ok(url) => redirect(&url),
         Err(error) => {
@@ -72,35 +82,80 @@ pub(crate) async fn submit(
 }
 
 fn unknown() -> Response {
-    page(StatusCode::NOT_FOUND, "No such checkout session", "<p>This link leads to no checkout session of this sandbox.</p>")
+    page(
+        StatusCode::NOT_FOUND,
+        "No such checkout session",
+        "<p>This link leads to no checkout session of this sandbox.</p>",
+    )
 }
 
 fn form(status: StatusCode, session: &Value, error: Option<&ApiError>, sent: &BTreeMap<String, String>) -> Response {
     match field::text(session, "status") {
         "open" => {}
-        "complete" => return page(status, "You are all done here", "<p>This checkout session was paid already.</p>"),
+        "complete" => {
+            return page(
+                status,
+                "You are all done here",
+                "<p>This checkout session was paid already.</p>",
+            );
+        }
         _ => return page(status, "Too late", "<p>This checkout session has expired.</p>"),
     }
     let mut body = String::new();
     if let Some(error) = error {
         let message = error.fields.get("message").and_then(Value::as_str).unwrap_or_default();
-        let code = error.fields.get("decline_code").or(error.fields.get("code")).and_then(Value::as_str).unwrap_or_default();
-        let _ = write!(body, "<p role=\"alert\" data-code=\"{}\">{}</p>\n", escaped(code), escaped(message));
+        let code = error
+            .fields
+            .get("decline_code")
+            .or(error.fields.get("code"))
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        let _ = write!(
+            body,
+            "<p role=\"alert\" data-code=\"{}\">{}</p>\n",
+            escaped(code),
+            escaped(message)
+        );
     }
     body.push_str(&summary(session));
     body.push_str("<form method=\"post\" autocomplete=\"off\">\n");
     if field::some_text(session, "customer_details.email").is_none() {
-        body.push_str(&input("email", "Email", "email", "jenny@example.com", sent.get("email"), "email"));
+        body.push_str(&input(
+            "email",
+            "Email",
+            "email",
+            "jenny@example.com",
+            sent.get("email"),
+            "email",
+        ));
     }
-    body.push_str(&input("card_number", "Card number", "text", "4242 4242 4242 4242", None, "cc-number"));
-    body.push_str(&input("card_expiry", "Expiry (month / year)", "text", "12 / 34", None, "cc-exp"));
+    body.push_str(&input(
+        "card_number",
+        "Card number",
+        "text",
+        "4242 4242 4242 4242",
+        None,
+        "cc-number",
+    ));
+    body.push_str(&input(
+        "card_expiry",
+        "Expiry (month / year)",
+        "text",
+        "12 / 34",
+        None,
+        "cc-exp",
+    ));
     body.push_str(&input("card_cvc", "Security code (CVC)", "text", "123", None, "cc-csc"));
     let _ = write!(
         body,
         "<label for=\"name\">Name on card (optional)</label>\n<input id=\"name\" name=\"name\" value=\"{}\" autocomplete=\"cc-name\">\n",
         escaped(sent.get("name").map(String::as_str).unwrap_or_default())
     );
-    let verb = if field::text(session, "mode") == "subscription" { "Subscribe" } else { "Pay" };
+    let verb = if field::text(session, "mode") == "subscription" {
+        "Subscribe"
+    } else {
+        "Pay"
+    };
     let _ = write!(body, "<button type=\"submit\">{verb}</button>\n</form>\n");
     if let Some(url) = field::some_text(session, "cancel_url") {
         let _ = write!(body, "<p><a href=\"{}\">Back</a></p>\n", escaped(url));
@@ -130,7 +185,10 @@ fn summary(session: &Value) -> String {
         let _ = write!(out, "<tr><td>Tax</td><td>{}</td></tr>\n", money(tax, currency));
     }
     let total = money(field::integer(session, "amount_total"), currency);
-    let _ = write!(out, "<tr><th scope=\"row\">Due today</th><td><strong>{total}</strong></td></tr>\n</table>\n");
+    let _ = write!(
+        out,
+        "<tr><th scope=\"row\">Due today</th><td><strong>{total}</strong></td></tr>\n</table>\n"
+    );
     let trial = field::integer(session, "_sandbox.subscription.trial_days");
     if trial > 0 {
         let _ = write!(out, "<p>Free for {trial} days.</p>\n");

@@ -19,7 +19,10 @@ pub(crate) fn page(status: StatusCode, title: &str, body: &str) -> Response {
     );
     let mut response = (status, html).into_response();
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/html; charset=utf-8"),
+    );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'";
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
@@ -32,7 +35,10 @@ pub(crate) fn redirect(url: &str) -> Response {
     *response.status_mut() = StatusCode::SEE_OTHER;
     // What a header cannot hold (letters outside ASCII, say) is percent-encoded by the parser.
     let url = url::Url::parse(url).map_or_else(|_| "/".to_owned(), |url| url.to_string());
-    response.headers_mut().insert(header::LOCATION, HeaderValue::from_str(&url).unwrap_or(HeaderValue::from_static("/")));
+    response.headers_mut().insert(
+        header::LOCATION,
+        HeaderValue::from_str(&url).unwrap_or(HeaderValue::from_static("/")),
+    );
     response
 }
 
@@ -64,6 +70,9 @@ border-left:.3rem solid #b3093c;padding:.6rem 1rem}.note{color:#4f566b;font-size
 mod tests {
     #[test]
     fn what_somebody_typed_cannot_become_markup() {
-        assert_eq!(super::escaped("<b a='1'>\"&\""), "&lt;b a=&#39;1&#39;&gt;&quot;&amp;&quot;");
+        assert_eq!(
+            super::escaped("<b a='1'>\"&\""),
+            "&lt;b a=&#39;1&#39;&gt;&quot;&amp;&quot;"
+        );
     }
 }

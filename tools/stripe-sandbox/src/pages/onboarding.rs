@@ -54,7 +54,9 @@ pub(crate) async fn submit(
     let later = sent.get("action").is_some_and(|action| action == "later");
     let left = app.change("", cause(), |world| {
         let link = link(world, &account, &token)?;
-        let usable = ["new", "opened"].iter().any(|state| account_link::is_usable(world, &link, state));
+        let usable = ["new", "opened"]
+            .iter()
+            .any(|state| account_link::is_usable(world, &link, state));
         if usable {
             world.edit(&token, |one| field::set(one, "state", "used"));
             if !later {
@@ -69,13 +71,24 @@ pub(crate) async fn submit(
 
 fn link(world: &World, account: &str, token: &str) -> Result<Value, ApiError> {
     let link = world.get("account_link", token, "token")?;
-    if field::text(&link, "account") == account { Ok(link) } else { Err(ApiError::missing("account_link", token, "token")) }
+    if field::text(&link, "account") == account {
+        Ok(link)
+    } else {
+        Err(ApiError::missing("account_link", token, "token"))
+    }
 }
 
 fn cause() -> Cause {
-    Cause { operation: "onboarding page".to_owned(), ..Cause::default() }
+    Cause {
+        operation: "onboarding page".to_owned(),
+        ..Cause::default()
+    }
 }
 
 fn unknown() -> Response {
-    page(StatusCode::NOT_FOUND, "No such link", "<p>This link leads to no onboarding of this sandbox.</p>")
+    page(
+        StatusCode::NOT_FOUND,
+        "No such link",
+        "<p>This link leads to no onboarding of this sandbox.</p>",
+    )
 }

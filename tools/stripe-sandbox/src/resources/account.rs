@@ -16,22 +16,50 @@ use crate::{
 };
 
 const CHANGEABLE: &[&str] = &[
-    "business_type", "capabilities[*][requested]", "default_currency", "email", "metadata[*]", "business_profile[mcc]",
-    "business_profile[name]", "business_profile[product_description]", "business_profile[support_email]",
-    "business_profile[support_phone]", "business_profile[support_url]", "business_profile[url]",
+    "business_type",
+    "capabilities[*][requested]",
+    "default_currency",
+    "email",
+    "metadata[*]",
+    "business_profile[mcc]",
+    "business_profile[name]",
+    "business_profile[product_description]",
+    "business_profile[support_email]",
+    "business_profile[support_phone]",
+    "business_profile[support_url]",
+    "business_profile[url]",
 ];
 
 pub(crate) const OPERATIONS: &[Operation] = &[
-    Operation { method: "GET", path: "/v1/account", accepts: &[], requires: &[], run: own },
+    Operation {
+        method: "GET",
+        path: "/v1/account",
+        accepts: &[],
+        requires: &[],
+        run: own,
+    },
     Operation {
         method: "POST",
         path: "/v1/accounts",
         accepts: &[
-            "type", "country", "controller[losses][payments]", "controller[fees][payer]",
-            "controller[requirement_collection]", "controller[stripe_dashboard][type]", "business_type",
-            "capabilities[*][requested]", "default_currency", "email", "metadata[*]", "business_profile[mcc]",
-            "business_profile[name]", "business_profile[product_description]", "business_profile[support_email]",
-            "business_profile[support_phone]", "business_profile[support_url]", "business_profile[url]",
+            "type",
+            "country",
+            "controller[losses][payments]",
+            "controller[fees][payer]",
+            "controller[requirement_collection]",
+            "controller[stripe_dashboard][type]",
+            "business_type",
+            "capabilities[*][requested]",
+            "default_currency",
+            "email",
+            "metadata[*]",
+            "business_profile[mcc]",
+            "business_profile[name]",
+            "business_profile[product_description]",
+            "business_profile[support_email]",
+            "business_profile[support_phone]",
+            "business_profile[support_url]",
+            "business_profile[url]",
         ],
         requires: &[],
         run: create,
@@ -43,14 +71,30 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         requires: &[],
         run: |world, call| list_of(world, "account", "/v1/accounts", &call.params, |_| true),
     },
-    Operation { method: "GET", path: "/v1/accounts/{id}", accepts: &[], requires: &[], run: get },
-    Operation { method: "POST", path: "/v1/accounts/{id}", accepts: CHANGEABLE, requires: &[], run: update },
+    Operation {
+        method: "GET",
+        path: "/v1/accounts/{id}",
+        accepts: &[],
+        requires: &[],
+        run: get,
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/accounts/{id}",
+        accepts: CHANGEABLE,
+        requires: &[],
+        run: update,
+    },
 ];
 
 /// What a connected account has to tell before it may take charges.
 const REQUIRED: &[&str] = &[
-    "business_profile.product_description", "business_profile.support_phone", "business_profile.url", "external_account",
-    "tos_acceptance.date", "tos_acceptance.ip",
+    "business_profile.product_description",
+    "business_profile.support_phone",
+    "business_profile.url",
+    "external_account",
+    "tos_acceptance.date",
+    "tos_acceptance.ip",
 ];
 
 /// The account that the key, or `Stripe-Account`, stands for.
@@ -79,7 +123,11 @@ fn platform(world: &World) -> Value {
     field::set(&mut account, "default_currency", "eur");
     field::set(&mut account, "business_profile.name", "Sandbox");
     field::set(&mut account, "settings.dashboard.display_name", "Sandbox");
-    field::set(&mut account, "capabilities", json!({ "card_payments": "active", "transfers": "active" }));
+    field::set(
+        &mut account,
+        "capabilities",
+        json!({ "card_payments": "active", "transfers": "active" }),
+    );
     for name in ["charges_enabled", "details_submitted", "payouts_enabled"] {
         field::set(&mut account, name, true);
     }
@@ -107,7 +155,9 @@ fn create(world: &mut World, call: &Call) -> Answer {
     let params = &call.params;
     let country = params.text("country").unwrap_or(tax_rates::HOME).to_owned();
     if country.len() != 2 || !country.bytes().all(|letter| letter.is_ascii_uppercase()) {
-        return Err(ApiError::invalid(format!("Country '{country}' is unknown.")).code("country_unsupported").param("country"));
+        return Err(ApiError::invalid(format!("Country '{country}' is unknown."))
+            .code("country_unsupported")
+            .param("country"));
     }
     let (kind, controller) = controller(params)?;
     let id = world.id("acct_", 16);
@@ -118,7 +168,11 @@ fn create(world: &mut World, call: &Call) -> Answer {
     field::set(&mut account, "controller", controller);
     field::set(&mut account, "country", country.clone());
     field::set(&mut account, "default_currency", default_currency(&country));
-    field::set(&mut account, "external_accounts.url", format!("/v1/accounts/{id}/external_accounts"));
+    field::set(
+        &mut account,
+        "external_accounts.url",
+        format!("/v1/accounts/{id}/external_accounts"),
+    );
     field::set(&mut account, "requirements.currently_due", json!(REQUIRED));
     field::set(&mut account, "requirements.eventually_due", json!(REQUIRED));
     field::set(&mut account, "requirements.past_due", json!(REQUIRED));
@@ -149,7 +203,9 @@ fn default_currency(country: &str) -> &'static str {
 fn controller(params: &Params) -> Result<(&'static str, Value), ApiError> {
     let kind = params.one_of("type", &["standard", "express", "custom"])?;
     if kind.is_some() && params.has("controller") {
-        return Err(ApiError::invalid("You may only specify one of these parameters: type, controller."));
+        return Err(ApiError::invalid(
+            "You may only specify one of these parameters: type, controller.",
+        ));
     }
     let losses = params.one_of("controller[losses][payments]", &["application", "stripe"])?;
     let fees = params.one_of("controller[fees][payer]", &["account", "application"])?;
@@ -175,7 +231,13 @@ fn controller(params: &Params) -> Result<(&'static str, Value), ApiError> {
         ("stripe", "account", "stripe", "full") => "standard",
         _ => "none",
     };
-    let payer = if kind == "custom" { "application_custom" } else if kind == "express" { "application_express" } else { fees };
+    let payer = if kind == "custom" {
+        "application_custom"
+    } else if kind == "express" {
+        "application_express"
+    } else {
+        fees
+    };
     Ok((
         kind,
         json!({
@@ -187,10 +249,21 @@ fn controller(params: &Params) -> Result<(&'static str, Value), ApiError> {
 
 fn write(account: &mut Value, params: &Params) -> Result<(), ApiError> {
     copy_texts(account, params, &["email", "default_currency"]);
-    if let Some(business) = params.one_of("business_type", &["company", "government_entity", "individual", "non_profit"])? {
+    if let Some(business) = params.one_of(
+        "business_type",
+        &["company", "government_entity", "individual", "non_profit"],
+    )? {
         field::set(account, "business_type", business);
     }
-    for name in ["mcc", "name", "product_description", "support_email", "support_phone", "support_url", "url"] {
+    for name in [
+        "mcc",
+        "name",
+        "product_description",
+        "support_email",
+        "support_phone",
+        "support_url",
+        "url",
+    ] {
         if let Some(value) = params.text(&format!("business_profile[{name}]")) {
             field::set(account, &format!("business_profile.{name}"), value);
         }
@@ -198,15 +271,27 @@ fn write(account: &mut Value, params: &Params) -> Result<(), ApiError> {
     let metadata = merge_metadata(field::at(account, "metadata"), params, "metadata")?;
     field::set(account, "metadata", metadata);
     let submitted = field::flag(account, "details_submitted");
-    let requested: Vec<String> =
-        params.at("capabilities").as_object().map(|sent| sent.keys().cloned().collect()).unwrap_or_default();
-    let known = ["card_payments", "transfers", "tax_reporting_us_1099_k", "legacy_payments"];
+    let requested: Vec<String> = params
+        .at("capabilities")
+        .as_object()
+        .map(|sent| sent.keys().cloned().collect())
+        .unwrap_or_default();
+    let known = [
+        "card_payments",
+        "transfers",
+        "tax_reporting_us_1099_k",
+        "legacy_payments",
+    ];
     for name in requested {
         if !known.contains(&name.as_str()) && !name.ends_with("_payments") {
             return Err(ApiError::parameter_unknown(&format!("capabilities[{name}]")));
         }
         if params.boolean(&format!("capabilities[{name}][requested]"))? == Some(true) {
-            field::set(account, &format!("capabilities.{name}"), if submitted { "active" } else { "inactive" });
+            field::set(
+                account,
+                &format!("capabilities.{name}"),
+                if submitted { "active" } else { "inactive" },
+            );
         } else if let Value::Object(capabilities) = field::place(account, "capabilities") {
             capabilities.shift_remove(&name);
         }
@@ -222,9 +307,13 @@ fn update(world: &mut World, call: &Call) -> Answer {
 
 /// Changes a connected account and tells the platform's Connect endpoints.
 fn change(world: &mut World, id: &str, edit: impl FnOnce(&mut Value)) -> Value {
-    let Some(old) = world.find(id).cloned() else { return Value::Null };
+    let Some(old) = world.find(id).cloned() else {
+        return Value::Null;
+    };
     let new = world.edit(id, edit);
-    let Some(previous) = field::previous(&rendered(&old), &rendered(&new)) else { return new };
+    let Some(previous) = field::previous(&rendered(&old), &rendered(&new)) else {
+        return new;
+    };
     let platform = std::mem::replace(&mut world.account, id.to_owned());
     world.emit("account.updated", &new, Some(previous));
     world.account = platform;

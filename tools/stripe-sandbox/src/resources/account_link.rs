@@ -15,7 +15,12 @@ pub(crate) const OPERATIONS: &[Operation] = &[Operation {
     method: "POST",
     path: "/v1/account_links",
     accepts: &[
-        "account", "type", "refresh_url", "return_url", "collect", "collection_options[fields]",
+        "account",
+        "type",
+        "refresh_url",
+        "return_url",
+        "collect",
+        "collection_options[fields]",
         "collection_options[future_requirements]",
     ],
     requires: &["account", "type"],
@@ -28,11 +33,15 @@ const LIFE: i64 = 300;
 fn create(world: &mut World, call: &Call) -> Answer {
     let params = &call.params;
     let account = world.get("account", params.required("account")?, "account")?;
-    let kind = params.one_of("type", &["account_onboarding", "account_update"])?.unwrap_or_default();
+    let kind = params
+        .one_of("type", &["account_onboarding", "account_update"])?
+        .unwrap_or_default();
     for name in ["refresh_url", "return_url"] {
         let url = params.text(name).ok_or_else(|| ApiError::parameter_missing(name))?;
         if !url::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https")) {
-            return Err(ApiError::invalid(format!("Not a valid URL: {url}")).code("url_invalid").param(name));
+            return Err(ApiError::invalid(format!("Not a valid URL: {url}"))
+                .code("url_invalid")
+                .param(name));
         }
     }
     let token = world.id("alink_", 24);

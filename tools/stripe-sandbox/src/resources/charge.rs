@@ -7,7 +7,15 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation {
         method: "GET",
         path: "/v1/charges",
-        accepts: &["customer", "payment_intent", "limit", "starting_after", "ending_before", "created", "created[*]"],
+        accepts: &[
+            "customer",
+            "payment_intent",
+            "limit",
+            "starting_after",
+            "ending_before",
+            "created",
+            "created[*]",
+        ],
         requires: &[],
         run: |world, call| {
             list_of(world, "charge", "/v1/charges", &call.params, |one| {

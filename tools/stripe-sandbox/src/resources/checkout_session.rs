@@ -22,20 +22,48 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         method: "POST",
         path: "/v1/checkout/sessions",
         accepts: &[
-            "mode", "success_url", "cancel_url", "client_reference_id", "customer", "customer_email", "customer_creation",
-            "customer_update[address]", "customer_update[name]", "customer_update[shipping]", "expires_at", "locale",
-            "line_items[][price]", "line_items[][quantity]", "line_items[][price_data][currency]",
-            "line_items[][price_data][product]", "line_items[][price_data][product_data][name]",
-            "line_items[][price_data][product_data][description]", "line_items[][price_data][product_data][metadata][*]",
-            "line_items[][price_data][product_data][tax_code]", "line_items[][price_data][unit_amount]",
-            "line_items[][price_data][unit_amount_decimal]", "line_items[][price_data][tax_behavior]",
-            "line_items[][price_data][recurring][interval]", "line_items[][price_data][recurring][interval_count]",
-            "line_items[][metadata][*]", "metadata[*]", "ui_mode", "submit_type", "automatic_tax[enabled]",
-            "billing_address_collection", "payment_method_collection", "tax_id_collection[enabled]",
-            "phone_number_collection[enabled]", "allow_promotion_codes",
-            "payment_intent_data[metadata][*]", "payment_intent_data[description]", "payment_intent_data[receipt_email]",
+            "mode",
+            "success_url",
+            "cancel_url",
+            "client_reference_id",
+            "customer",
+            "customer_email",
+            "customer_creation",
+            "customer_update[address]",
+            "customer_update[name]",
+            "customer_update[shipping]",
+            "expires_at",
+            "locale",
+            "line_items[][price]",
+            "line_items[][quantity]",
+            "line_items[][price_data][currency]",
+            "line_items[][price_data][product]",
+            "line_items[][price_data][product_data][name]",
+            "line_items[][price_data][product_data][description]",
+            "line_items[][price_data][product_data][metadata][*]",
+            "line_items[][price_data][product_data][tax_code]",
+            "line_items[][price_data][unit_amount]",
+            "line_items[][price_data][unit_amount_decimal]",
+            "line_items[][price_data][tax_behavior]",
+            "line_items[][price_data][recurring][interval]",
+            "line_items[][price_data][recurring][interval_count]",
+            "line_items[][metadata][*]",
+            "metadata[*]",
+            "ui_mode",
+            "submit_type",
+            "automatic_tax[enabled]",
+            "billing_address_collection",
+            "payment_method_collection",
+            "tax_id_collection[enabled]",
+            "phone_number_collection[enabled]",
+            "allow_promotion_codes",
+            "payment_intent_data[metadata][*]",
+            "payment_intent_data[description]",
+            "payment_intent_data[receipt_email]",
             "payment_intent_data[setup_future_usage]",
-            "subscription_data[metadata][*]", "subscription_data[description]", "subscription_data[trial_period_days]",
+            "subscription_data[metadata][*]",
+            "subscription_data[description]",
+            "subscription_data[trial_period_days]",
             "subscription_data[billing_mode][type]",
         ],
         requires: &["mode", "line_items"],
@@ -45,16 +73,33 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         method: "GET",
         path: "/v1/checkout/sessions",
         accepts: &[
-            "customer", "payment_intent", "subscription", "status", "customer_details[email]", "limit", "starting_after",
-            "ending_before", "created", "created[*]",
+            "customer",
+            "payment_intent",
+            "subscription",
+            "status",
+            "customer_details[email]",
+            "limit",
+            "starting_after",
+            "ending_before",
+            "created",
+            "created[*]",
         ],
         requires: &[],
         run: |world, call| {
-            list_of(world, "checkout.session", "/v1/checkout/sessions", &call.params, |one| {
-                let email = call.params.text("customer_details[email]");
-                matches(one, &call.params, &["customer", "payment_intent", "subscription", "status"])
-                    && email.is_none_or(|email| field::text(one, "customer_details.email") == email)
-            })
+            list_of(
+                world,
+                "checkout.session",
+                "/v1/checkout/sessions",
+                &call.params,
+                |one| {
+                    let email = call.params.text("customer_details[email]");
+                    matches(
+                        one,
+                        &call.params,
+                        &["customer", "payment_intent", "subscription", "status"],
+                    ) && email.is_none_or(|email| field::text(one, "customer_details.email") == email)
+                },
+            )
         },
     },
     Operation {
@@ -72,7 +117,11 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         run: |world, call| {
             let session = world.get("checkout.session", call.id(), "session")?;
             let lines = field::elements(&session, "_sandbox.line_items").to_vec();
-            list::page(&format!("/v1/checkout/sessions/{}/line_items", call.id()), &call.params, lines)
+            list::page(
+                &format!("/v1/checkout/sessions/{}/line_items", call.id()),
+                &call.params,
+                lines,
+            )
         },
     },
     Operation {
@@ -85,7 +134,9 @@ pub(crate) const OPERATIONS: &[Operation] = &[
             if field::text(&session, "status") != "open" {
                 let message = "Only Checkout Sessions with a status in [\"open\"] can be expired. This Checkout Session has a \
                     status of ";
-                return Err(ApiError::invalid(format!("{message}{}", field::text(&session, "status"))).param("session"));
+                return Err(
+                    ApiError::invalid(format!("{message}{}", field::text(&session, "status"))).param("session"),
+                );
             }
             expire_now(world, call.id());
             retrieve(world, "checkout.session", call.id())
@@ -98,19 +149,26 @@ const LONGEST_LIFE: i64 = 24 * 3600;
 
 fn create(world: &mut World, call: &Call) -> Answer {
     let params = &call.params;
-    let mode = params.one_of("mode", &["payment", "subscription"])?.unwrap_or_default().to_owned();
+    let mode = params
+        .one_of("mode", &["payment", "subscription"])?
+        .unwrap_or_default()
+        .to_owned();
     params.one_of("ui_mode", &["hosted_page"])?;
     if params.text("success_url").is_none() {
         return Err(ApiError::parameter_missing("success_url"));
     }
     for name in ["success_url", "cancel_url"] {
         if let Some(url) = params.text(name).filter(|url| !is_web_url(url)) {
-            return Err(ApiError::invalid(format!("Not a valid URL: {url}")).code("url_invalid").param(name));
+            return Err(ApiError::invalid(format!("Not a valid URL: {url}"))
+                .code("url_invalid")
+                .param(name));
         }
     }
     let customer = match (params.text("customer"), params.text("customer_email")) {
         (Some(_), Some(_)) => {
-            return Err(ApiError::invalid("You may only specify one of these parameters: customer, customer_email."));
+            return Err(ApiError::invalid(
+                "You may only specify one of these parameters: customer, customer_email.",
+            ));
         }
         (Some(id), None) => Some(world.get("customer", id, "customer")?),
         (None, _) => None,
@@ -124,7 +182,8 @@ fn create(world: &mut World, call: &Call) -> Answer {
     let now = world.now;
     let expires_at = params.integer("expires_at")?.unwrap_or(now + LONGEST_LIFE);
     if !(now + SHORTEST_LIFE..=now + LONGEST_LIFE).contains(&expires_at) {
-        let message = "The `expires_at` timestamp must be between 30 minutes and 24 hours from Checkout Session creation.";
+        let message =
+            "The `expires_at` timestamp must be between 30 minutes and 24 hours from Checkout Session creation.";
         return Err(ApiError::invalid(message).param("expires_at"));
     }
     let automatic_tax = params.boolean("automatic_tax[enabled]")?.unwrap_or(false);
@@ -143,25 +202,69 @@ fn create(world: &mut World, call: &Call) -> Answer {
     field::set(&mut session, "amount_subtotal", due_now);
     field::set(&mut session, "amount_total", due_now + tax);
     field::set(&mut session, "total_details.amount_tax", tax);
-    field::set(&mut session, "currency", field::at(lines.first().unwrap_or(&Value::Null), "currency").clone());
-    field::set(&mut session, "customer", customer.as_ref().map(|one| field::at(one, "id").clone()).unwrap_or_default());
-    for name in ["success_url", "cancel_url", "client_reference_id", "customer_email", "locale", "submit_type"] {
+    field::set(
+        &mut session,
+        "currency",
+        field::at(lines.first().unwrap_or(&Value::Null), "currency").clone(),
+    );
+    field::set(
+        &mut session,
+        "customer",
+        customer
+            .as_ref()
+            .map(|one| field::at(one, "id").clone())
+            .unwrap_or_default(),
+    );
+    for name in [
+        "success_url",
+        "cancel_url",
+        "client_reference_id",
+        "customer_email",
+        "locale",
+        "submit_type",
+    ] {
         field::set(&mut session, name, params.text(name));
     }
-    field::set(&mut session, "metadata", merge_metadata(&json!({}), params, "metadata")?);
-    field::set(&mut session, "allow_promotion_codes", json!(params.boolean("allow_promotion_codes")?));
+    field::set(
+        &mut session,
+        "metadata",
+        merge_metadata(&json!({}), params, "metadata")?,
+    );
+    field::set(
+        &mut session,
+        "allow_promotion_codes",
+        json!(params.boolean("allow_promotion_codes")?),
+    );
     if let Some(collection) = params.one_of("billing_address_collection", &["auto", "required"])? {
         field::set(&mut session, "billing_address_collection", collection);
     }
     if mode == "subscription" {
         let collection = params.one_of("payment_method_collection", &["always", "if_required"])?;
-        field::set(&mut session, "payment_method_collection", collection.unwrap_or("always"));
+        field::set(
+            &mut session,
+            "payment_method_collection",
+            collection.unwrap_or("always"),
+        );
     } else {
-        let creation = params.one_of("customer_creation", &["always", "if_required"])?.unwrap_or("if_required");
-        field::set(&mut session, "customer_creation", if customer.is_some() { Value::Null } else { json!(creation) });
+        let creation = params
+            .one_of("customer_creation", &["always", "if_required"])?
+            .unwrap_or("if_required");
+        field::set(
+            &mut session,
+            "customer_creation",
+            if customer.is_some() {
+                Value::Null
+            } else {
+                json!(creation)
+            },
+        );
     }
     if automatic_tax {
-        let status = if customer.is_some() { "complete" } else { "requires_location_inputs" };
+        let status = if customer.is_some() {
+            "complete"
+        } else {
+            "requires_location_inputs"
+        };
         field::set(
             &mut session,
             "automatic_tax",
@@ -172,11 +275,18 @@ fn create(world: &mut World, call: &Call) -> Answer {
         field::set(&mut session, "phone_number_collection.enabled", true);
     }
     if params.boolean("tax_id_collection[enabled]")? == Some(true) {
-        field::set(&mut session, "tax_id_collection", json!({ "enabled": true, "required": "never" }));
+        field::set(
+            &mut session,
+            "tax_id_collection",
+            json!({ "enabled": true, "required": "never" }),
+        );
     }
     let details = match &customer {
         Some(customer) => details_of(customer),
-        None => params.text("customer_email").map(|email| blank_details(email, None)).unwrap_or_default(),
+        None => params
+            .text("customer_email")
+            .map(|email| blank_details(email, None))
+            .unwrap_or_default(),
     };
     field::set(&mut session, "customer_details", details);
     let intent_metadata = merge_metadata(&json!({}), params, "payment_intent_data[metadata]")?;
@@ -232,7 +342,9 @@ fn check_combinations(params: &Params, has_customer: bool, mode: &str) -> Result
         return Err(ApiError::invalid(format!("You can not pass `{misplaced}` in `{mode}` mode.")).param(misplaced));
     }
     if mode == "subscription" && params.has("customer_creation") {
-        return Err(ApiError::invalid("`customer_creation` can only be used in `payment` and `setup` mode."));
+        return Err(ApiError::invalid(
+            "`customer_creation` can only be used in `payment` and `setup` mode.",
+        ));
     }
     Ok(())
 }
@@ -256,8 +368,13 @@ fn new_lines(world: &mut World, params: &Params, mode: &str) -> Result<(Vec<Valu
         if field::text(&price, "type") == "recurring" {
             recurring += 1;
         }
-        if lines.first().is_some_and(|first| field::at(first, "currency") != field::at(&price, "currency")) {
-            return Err(ApiError::invalid("All line items must have the same currency.").param(format!("{within}[price]")));
+        if lines
+            .first()
+            .is_some_and(|first| field::at(first, "currency") != field::at(&price, "currency"))
+        {
+            return Err(
+                ApiError::invalid("All line items must have the same currency.").param(format!("{within}[price]"))
+            );
         }
         let amount = field::integer(&price, "unit_amount") * quantity;
         subtotal += amount;
@@ -288,7 +405,9 @@ fn new_lines(world: &mut World, params: &Params, mode: &str) -> Result<(Vec<Valu
 
 /// What is due for things sold once.
 fn once_total(lines: &[Value]) -> i64 {
-    let once = lines.iter().filter(|line| field::text(line, "price.type") == "one_time");
+    let once = lines
+        .iter()
+        .filter(|line| field::text(line, "price.type") == "one_time");
     once.map(|line| field::integer(line, "amount_total")).sum()
 }
 

@@ -16,23 +16,59 @@ use crate::{
 };
 
 const FIELDS: &[&str] = &[
-    "address[city]", "address[country]", "address[line1]", "address[line2]", "address[postal_code]", "address[state]",
-    "address", "description", "email", "name", "phone", "business_name", "individual_name", "metadata[*]",
-    "preferred_locales[]", "tax_exempt", "tax[validate_location]", "tax[ip_address]",
-    "invoice_settings[default_payment_method]", "invoice_prefix",
-    "shipping[name]", "shipping[phone]", "shipping[address][*]", "shipping",
-    "payment_method", "tax_id_data[][type]", "tax_id_data[][value]",
+    "address[city]",
+    "address[country]",
+    "address[line1]",
+    "address[line2]",
+    "address[postal_code]",
+    "address[state]",
+    "address",
+    "description",
+    "email",
+    "name",
+    "phone",
+    "business_name",
+    "individual_name",
+    "metadata[*]",
+    "preferred_locales[]",
+    "tax_exempt",
+    "tax[validate_location]",
+    "tax[ip_address]",
+    "invoice_settings[default_payment_method]",
+    "invoice_prefix",
+    "shipping[name]",
+    "shipping[phone]",
+    "shipping[address][*]",
+    "shipping",
+    "payment_method",
+    "tax_id_data[][type]",
+    "tax_id_data[][value]",
 ];
 
 pub(crate) const OPERATIONS: &[Operation] = &[
-    Operation { method: "POST", path: "/v1/customers", accepts: FIELDS, requires: &[], run: create },
+    Operation {
+        method: "POST",
+        path: "/v1/customers",
+        accepts: FIELDS,
+        requires: &[],
+        run: create,
+    },
     Operation {
         method: "GET",
         path: "/v1/customers",
-        accepts: &["limit", "starting_after", "ending_before", "email", "created", "created[*]"],
+        accepts: &[
+            "limit",
+            "starting_after",
+            "ending_before",
+            "email",
+            "created",
+            "created[*]",
+        ],
         requires: &[],
         run: |world, call| {
-            list_of(world, "customer", "/v1/customers", &call.params, |one| matches(one, &call.params, &["email"]))
+            list_of(world, "customer", "/v1/customers", &call.params, |one| {
+                matches(one, &call.params, &["email"])
+            })
         },
     },
     Operation {
@@ -42,9 +78,27 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         requires: &["query"],
         run: |world, call| search::run(world, "customer", "/v1/customers/search", &call.params),
     },
-    Operation { method: "GET", path: "/v1/customers/{id}", accepts: &[], requires: &[], run: get },
-    Operation { method: "POST", path: "/v1/customers/{id}", accepts: FIELDS, requires: &[], run: update },
-    Operation { method: "DELETE", path: "/v1/customers/{id}", accepts: &[], requires: &[], run: delete },
+    Operation {
+        method: "GET",
+        path: "/v1/customers/{id}",
+        accepts: &[],
+        requires: &[],
+        run: get,
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/customers/{id}",
+        accepts: FIELDS,
+        requires: &[],
+        run: update,
+    },
+    Operation {
+        method: "DELETE",
+        path: "/v1/customers/{id}",
+        accepts: &[],
+        requires: &[],
+        run: delete,
+    },
 ];
 
 fn create(world: &mut World, call: &Call) -> Answer {
@@ -79,8 +133,12 @@ pub(crate) fn create_for_page(world: &mut World, email: &str, name: Option<&str>
 }
 
 fn get(world: &mut World, call: &Call) -> Answer {
-    let stored = world.find(call.id()).filter(|value| field::text(value, "object") == "customer");
-    stored.map(rendered).ok_or_else(|| ApiError::missing("customer", call.id(), "id"))
+    let stored = world
+        .find(call.id())
+        .filter(|value| field::text(value, "object") == "customer");
+    stored
+        .map(rendered)
+        .ok_or_else(|| ApiError::missing("customer", call.id(), "id"))
 }
 
 fn update(world: &mut World, call: &Call) -> Answer {
@@ -100,16 +158,36 @@ fn set_default(world: &mut World, customer: &Value, params: &Params, changed: Op
         field::set(&mut changed, "invoice_settings.default_payment_method", Value::Null);
     } else if let Some(method) = params.text(NAME) {
         let method = payment_method::of_customer(world, method, id, NAME)?;
-        field::set(&mut changed, "invoice_settings.default_payment_method", field::at(&method, "id").clone());
+        field::set(
+            &mut changed,
+            "invoice_settings.default_payment_method",
+            field::at(&method, "id").clone(),
+        );
     }
     Ok(world.update(id, "customer.updated", |one| *one = changed))
 }
 
 fn write(customer: &mut Value, params: &Params) -> Result<(), ApiError> {
-    copy_texts(customer, params, &["description", "email", "name", "phone", "business_name", "individual_name"]);
+    copy_texts(
+        customer,
+        params,
+        &[
+            "description",
+            "email",
+            "name",
+            "phone",
+            "business_name",
+            "individual_name",
+        ],
+    );
     copy_texts(customer, params, &["invoice_prefix"]);
-    if let Some(email) = params.text("email").filter(|email| !email.contains('@') || email.len() > 512) {
-        return Err(ApiError::invalid(format!("Invalid email address: {email}")).code("email_invalid").param("email"));
+    if let Some(email) = params
+        .text("email")
+        .filter(|email| !email.contains('@') || email.len() > 512)
+    {
+        return Err(ApiError::invalid(format!("Invalid email address: {email}"))
+            .code("email_invalid")
+            .param("email"));
     }
     let metadata = merge_metadata(field::at(customer, "metadata"), params, "metadata")?;
     field::set(customer, "metadata", metadata);
@@ -146,8 +224,10 @@ fn write(customer: &mut Value, params: &Params) -> Result<(), ApiError> {
     }
     let how = params.one_of("tax[validate_location]", &["immediately", "deferred", "auto"])?;
     if how == Some("immediately") && field::text(&tax(customer), "automatic_tax") != "supported" {
-        return Err(ApiError::invalid("The customer's location isn't recognized. Set a valid customer address.")
-            .code("customer_tax_location_invalid"));
+        return Err(
+            ApiError::invalid("The customer's location isn't recognized. Set a valid customer address.")
+                .code("customer_tax_location_invalid"),
+        );
     }
     Ok(())
 }

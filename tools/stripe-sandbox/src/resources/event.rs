@@ -12,7 +12,14 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         method: "GET",
         path: "/v1/events",
         accepts: &[
-            "type", "types[]", "delivery_success", "limit", "starting_after", "ending_before", "created", "created[*]",
+            "type",
+            "types[]",
+            "delivery_success",
+            "limit",
+            "starting_after",
+            "ending_before",
+            "created",
+            "created[*]",
         ],
         requires: &[],
         run: list,
@@ -30,7 +37,9 @@ fn list(world: &mut World, call: &Call) -> Answer {
     let params = &call.params;
     let types = params.texts("types");
     if params.text("type").is_some() && !types.is_empty() {
-        return Err(ApiError::invalid("You may only specify one of these parameters: type, types."));
+        return Err(ApiError::invalid(
+            "You may only specify one of these parameters: type, types.",
+        ));
     }
     let delivered = params.boolean("delivery_success")?;
     list_of(world, "event", "/v1/events", params, |one| {

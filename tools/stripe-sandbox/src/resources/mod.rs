@@ -73,10 +73,12 @@ const ALL: &[&[Operation]] = &[
 
 /// The operation for a request, and the ids in its path. Where two fit, the one declared first.
 pub(crate) fn route(method: &str, path: &str) -> Option<(&'static Operation, Vec<String>)> {
-    ALL.iter().flat_map(|operations| operations.iter()).find_map(|operation| {
-        let ids = (operation.method == method).then(|| ids(operation.path, path))??;
-        Some((operation, ids))
-    })
+    ALL.iter()
+        .flat_map(|operations| operations.iter())
+        .find_map(|operation| {
+            let ids = (operation.method == method).then(|| ids(operation.path, path))??;
+            Some((operation, ids))
+        })
 }
 
 fn ids(template: &str, path: &str) -> Option<Vec<String>> {
@@ -86,7 +88,11 @@ fn ids(template: &str, path: &str) -> Option<Vec<String>> {
         match (wanted.next(), given.next()) {
             (None, None) => return Some(ids),
             (Some(want), Some(have)) if want.starts_with('{') && !have.is_empty() => {
-                ids.push(percent_encoding::percent_decode_str(have).decode_utf8_lossy().into_owned());
+                ids.push(
+                    percent_encoding::percent_decode_str(have)
+                        .decode_utf8_lossy()
+                        .into_owned(),
+                );
             }
             (Some(want), Some(have)) if want == have => {}
             _ => return None,
@@ -100,7 +106,13 @@ pub(crate) fn retrieve(world: &World, object: &str, id: &str) -> Answer {
 }
 
 /// Answers with a page of all objects of a kind that `keep` lets through and that were created when asked.
-pub(crate) fn list_of(world: &World, object: &str, url: &str, params: &Params, keep: impl Fn(&Value) -> bool) -> Answer {
+pub(crate) fn list_of(
+    world: &World,
+    object: &str,
+    url: &str,
+    params: &Params,
+    keep: impl Fn(&Value) -> bool,
+) -> Answer {
     let mut found = Vec::new();
     for value in world.all(object) {
         if keep(&value) && list::created_within(params, field::integer(&value, "created"))? {
@@ -155,7 +167,9 @@ fn check_metadata(merged: &Map<String, Value>, name: &str) -> Result<(), ApiErro
     }
     for (key, value) in merged {
         if key.chars().count() > longest_key {
-            return Err(ApiError::invalid(format!("Metadata keys can be at most {longest_key} characters: {key}")).param(name));
+            return Err(
+                ApiError::invalid(format!("Metadata keys can be at most {longest_key} characters: {key}")).param(name),
+            );
         }
         if value.as_str().unwrap_or_default().chars().count() > longest_value {
             let message = format!("Metadata values can be at most {longest_value} characters (key {key}).");
@@ -196,8 +210,10 @@ pub(crate) const LARGEST_QUANTITY: i64 = 999_999;
 pub(crate) fn quantity(params: &Params, name: &str) -> Result<i64, ApiError> {
     match params.integer(name)?.unwrap_or(1) {
         quantity @ 1..=LARGEST_QUANTITY => Ok(quantity),
-        quantity => {
-            Err(ApiError::parameter_invalid("parameter_invalid_integer", name, format!("Invalid quantity: {quantity}")))
-        }
+        quantity => Err(ApiError::parameter_invalid(
+            "parameter_invalid_integer",
+            name,
+            format!("Invalid quantity: {quantity}"),
+        )),
     }
 }

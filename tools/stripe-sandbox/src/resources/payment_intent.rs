@@ -22,9 +22,22 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         method: "POST",
         path: "/v1/payment_intents",
         accepts: &[
-            "amount", "currency", "customer", "description", "metadata[*]", "receipt_email", "payment_method", "confirm",
-            "off_session", "return_url", "automatic_payment_methods[enabled]", "automatic_payment_methods[allow_redirects]",
-            "statement_descriptor", "statement_descriptor_suffix", "setup_future_usage", "error_on_requires_action",
+            "amount",
+            "currency",
+            "customer",
+            "description",
+            "metadata[*]",
+            "receipt_email",
+            "payment_method",
+            "confirm",
+            "off_session",
+            "return_url",
+            "automatic_payment_methods[enabled]",
+            "automatic_payment_methods[allow_redirects]",
+            "statement_descriptor",
+            "statement_descriptor_suffix",
+            "setup_future_usage",
+            "error_on_requires_action",
         ],
         requires: &["amount", "currency"],
         run: create,
@@ -32,7 +45,14 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation {
         method: "GET",
         path: "/v1/payment_intents",
-        accepts: &["customer", "limit", "starting_after", "ending_before", "created", "created[*]"],
+        accepts: &[
+            "customer",
+            "limit",
+            "starting_after",
+            "ending_before",
+            "created",
+            "created[*]",
+        ],
         requires: &[],
         run: |world, call| {
             list_of(world, "payment_intent", "/v1/payment_intents", &call.params, |one| {
@@ -50,7 +70,12 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation {
         method: "POST",
         path: "/v1/payment_intents/{id}/confirm",
-        accepts: &["payment_method", "return_url", "off_session", "error_on_requires_action"],
+        accepts: &[
+            "payment_method",
+            "return_url",
+            "off_session",
+            "error_on_requires_action",
+        ],
         requires: &[],
         run: confirm,
     },
@@ -65,21 +90,54 @@ pub(crate) const OPERATIONS: &[Operation] = &[
 
 /// Smallest amounts by settlement currency, in minor units. Source: <https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts>.
 const MINIMUMS: &[(&str, i64)] = &[
-    ("usd", 50), ("eur", 50), ("cad", 50), ("aud", 50), ("chf", 50), ("nzd", 50), ("sgd", 50), ("brl", 50), ("inr", 50),
-    ("gbp", 30), ("jpy", 50), ("dkk", 250), ("nok", 300), ("sek", 300), ("pln", 200), ("ron", 200), ("myr", 200),
-    ("aed", 200), ("hkd", 400), ("mxn", 1000), ("thb", 1000), ("czk", 1500), ("huf", 17_500),
+    ("usd", 50),
+    ("eur", 50),
+    ("cad", 50),
+    ("aud", 50),
+    ("chf", 50),
+    ("nzd", 50),
+    ("sgd", 50),
+    ("brl", 50),
+    ("inr", 50),
+    ("gbp", 30),
+    ("jpy", 50),
+    ("dkk", 250),
+    ("nok", 300),
+    ("sek", 300),
+    ("pln", 200),
+    ("ron", 200),
+    ("myr", 200),
+    ("aed", 200),
+    ("hkd", 400),
+    ("mxn", 1000),
+    ("thb", 1000),
+    ("czk", 1500),
+    ("huf", 17_500),
 ];
 
 fn create(world: &mut World, call: &Call) -> Answer {
     let params = &call.params;
-    let amount = params.integer("amount")?.ok_or_else(|| ApiError::parameter_missing("amount"))?;
+    let amount = params
+        .integer("amount")?
+        .ok_or_else(|| ApiError::parameter_missing("amount"))?;
     let currency = currency(params, "currency")?;
-    let least = MINIMUMS.iter().find(|(code, _)| *code == currency).map_or(1, |(_, least)| *least);
+    let least = MINIMUMS
+        .iter()
+        .find(|(code, _)| *code == currency)
+        .map_or(1, |(_, least)| *least);
     if amount < least {
-        return Err(ApiError::invalid(format!("Amount must be at least {least} {currency}.")).code("amount_too_small").param("amount"));
+        return Err(
+            ApiError::invalid(format!("Amount must be at least {least} {currency}."))
+                .code("amount_too_small")
+                .param("amount"),
+        );
     }
     if amount > LARGEST_AMOUNT {
-        return Err(ApiError::invalid(format!("Amount must be no more than {LARGEST_AMOUNT}.")).code("amount_too_large").param("amount"));
+        return Err(
+            ApiError::invalid(format!("Amount must be no more than {LARGEST_AMOUNT}."))
+                .code("amount_too_large")
+                .param("amount"),
+        );
     }
     let customer = params.text("customer");
     if let Some(customer) = customer {
@@ -95,9 +153,19 @@ fn create(world: &mut World, call: &Call) -> Answer {
         receipt_email: params.text("receipt_email"),
     };
     let mut intent = payment::new_intent(world, &new);
-    let redirects = params.text("automatic_payment_methods[allow_redirects]").unwrap_or("always");
-    field::set(&mut intent, "automatic_payment_methods", json!({ "enabled": true, "allow_redirects": redirects }));
-    copy_texts(&mut intent, params, &["statement_descriptor", "statement_descriptor_suffix"]);
+    let redirects = params
+        .text("automatic_payment_methods[allow_redirects]")
+        .unwrap_or("always");
+    field::set(
+        &mut intent,
+        "automatic_payment_methods",
+        json!({ "enabled": true, "allow_redirects": redirects }),
+    );
+    copy_texts(
+        &mut intent,
+        params,
+        &["statement_descriptor", "statement_descriptor_suffix"],
+    );
     if let Some(usage) = params.one_of("setup_future_usage", &["on_session", "off_session"])? {
         field::set(&mut intent, "setup_future_usage", usage);
     }
@@ -115,10 +183,15 @@ fn create(world: &mut World, call: &Call) -> Answer {
 
 fn confirm(world: &mut World, call: &Call) -> Answer {
     let intent = world.get("payment_intent", call.id(), "intent")?;
-    if !matches!(field::text(&intent, "status"), "requires_payment_method" | "requires_confirmation") {
+    if !matches!(
+        field::text(&intent, "status"),
+        "requires_payment_method" | "requires_confirmation"
+    ) {
         return Err(unexpected_state(&intent, "confirm"));
     }
-    let Some(method) = call.params.text("payment_method") else { return pay(world, &intent) };
+    let Some(method) = call.params.text("payment_method") else {
+        return pay(world, &intent);
+    };
     let method = payment_method::named(world, method, "payment_method")?;
     let intent = world.edit(call.id(), |one| {
         field::set(one, "payment_method", field::at(&method, "id").clone());
@@ -131,7 +204,9 @@ fn pay(world: &mut World, intent: &Value) -> Answer {
     let id = field::text(intent, "id");
     let Some(method) = field::some_text(intent, "payment_method") else {
         let message = "You cannot confirm this PaymentIntent because it's missing a payment method.";
-        return Err(ApiError::invalid(message).code("payment_intent_unexpected_state").param("payment_method"));
+        return Err(ApiError::invalid(message)
+            .code("payment_intent_unexpected_state")
+            .param("payment_method"));
     };
     let method = world.get("payment_method", method, "payment_method")?;
     let invoice = invoicing::invoice_of(world, id);
@@ -145,9 +220,9 @@ fn pay(world: &mut World, intent: &Value) -> Answer {
             if !customer.is_empty() {
                 payment_method::attach(world, &method_id, &customer, "payment_method")?;
             }
-            let subscription = world.find(&invoice).map(|one| {
-                field::text(one, "parent.subscription_details.subscription").to_owned()
-            });
+            let subscription = world
+                .find(&invoice)
+                .map(|one| field::text(one, "parent.subscription_details.subscription").to_owned());
             if let Some(subscription) = subscription {
                 world.update(&subscription, "customer.subscription.updated", |one| {
                     if field::text(one, "payment_settings.save_default_payment_method") == "on_subscription" {
@@ -185,6 +260,11 @@ fn cancel(world: &mut World, call: &Call) -> Answer {
 }
 
 fn unexpected_state(intent: &Value, verb: &str) -> ApiError {
-    let message = format!("You cannot {verb} this PaymentIntent because it has a status of {}.", field::text(intent, "status"));
-    ApiError::invalid(message).code("payment_intent_unexpected_state").with("payment_intent", rendered(intent))
+    let message = format!(
+        "You cannot {verb} this PaymentIntent because it has a status of {}.",
+        field::text(intent, "status")
+    );
+    ApiError::invalid(message)
+        .code("payment_intent_unexpected_state")
+        .with("payment_intent", rendered(intent))
 }

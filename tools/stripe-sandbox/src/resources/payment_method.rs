@@ -57,7 +57,9 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         run: |world, call| {
             let method = world.get("payment_method", call.id(), "payment_method")?;
             if field::at(&method, "customer").is_null() {
-                return Err(ApiError::invalid("The payment method you provided is not attached to a customer."));
+                return Err(ApiError::invalid(
+                    "The payment method you provided is not attached to a customer.",
+                ));
             }
             release(world, call.id());
             retrieve(world, "payment_method", call.id())
@@ -70,7 +72,12 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         requires: &[],
         run: |world, call| {
             world.get("customer", call.id(), "customer")?;
-            list(world, call, &format!("/v1/customers/{}/payment_methods", call.id()), Some(call.id().to_owned()))
+            list(
+                world,
+                call,
+                &format!("/v1/customers/{}/payment_methods", call.id()),
+                Some(call.id().to_owned()),
+            )
         },
     },
     Operation {
@@ -100,8 +107,9 @@ fn list(world: &mut World, call: &Call, url: &str, customer: Option<String>) -> 
 fn update(world: &mut World, call: &Call) -> Answer {
     let method = world.get("payment_method", call.id(), "payment_method")?;
     let metadata = merge_metadata(field::at(&method, "metadata"), &call.params, "metadata")?;
-    let changed =
-        world.update(call.id(), "payment_method.updated", |one| field::set(one, "metadata", metadata));
+    let changed = world.update(call.id(), "payment_method.updated", |one| {
+        field::set(one, "metadata", metadata)
+    });
     Ok(rendered(&changed))
 }
 
@@ -137,8 +145,17 @@ pub(crate) fn new(world: &mut World, card: cards::Card, payer: &Payer<'_>) -> Va
 pub(crate) fn named(world: &mut World, id: &str, param: &str) -> Answer {
     match id.strip_prefix("pm_card_").and_then(cards::by_token) {
         Some(card) => {
-            let year = chrono::DateTime::from_timestamp(world.now, 0).map_or(2030, |now| i64::from(chrono::Datelike::year(&now)));
-            Ok(new(world, card, &Payer { expiry: (12, year + 3), name: None, email: None }))
+            let year = chrono::DateTime::from_timestamp(world.now, 0)
+                .map_or(2030, |now| i64::from(chrono::Datelike::year(&now)));
+            Ok(new(
+                world,
+                card,
+                &Payer {
+                    expiry: (12, year + 3),
+                    name: None,
+                    email: None,
+                },
+            ))
         }
         None => world.get("payment_method", id, param),
     }
@@ -151,7 +168,9 @@ pub(crate) fn attach(world: &mut World, id: &str, customer: &str, param: &str) -
     match field::some_text(&method, "customer") {
         Some(owner) if owner == customer => return Ok(method),
         Some(_) => {
-            return Err(ApiError::invalid("The payment method you provided has already been attached to a customer."));
+            return Err(ApiError::invalid(
+                "The payment method you provided has already been attached to a customer.",
+            ));
         }
         None => {}
     }
@@ -173,13 +192,17 @@ pub(crate) fn of_customer(world: &mut World, id: &str, customer: &str, param: &s
     if field::text(&method, "customer") == customer {
         return Ok(method);
     }
-    let message = format!("The customer does not have a payment method with the ID {id}. The payment method must be attached to the customer.");
+    let message = format!(
+        "The customer does not have a payment method with the ID {id}. The payment method must be attached to the customer."
+    );
     Err(ApiError::invalid(message).code("resource_missing").param(param))
 }
 
 /// Detaches a method from its customer.
 pub(crate) fn release(world: &mut World, id: &str) {
-    world.update(id, "payment_method.detached", |one| field::set(one, "customer", Value::Null));
+    world.update(id, "payment_method.detached", |one| {
+        field::set(one, "customer", Value::Null)
+    });
 }
 
 /// The method that pays for a subscription: its own, else its customer's default.

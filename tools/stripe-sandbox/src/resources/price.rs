@@ -19,10 +19,25 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         method: "POST",
         path: "/v1/prices",
         accepts: &[
-            "active", "billing_scheme", "currency", "lookup_key", "transfer_lookup_key", "metadata[*]", "nickname",
-            "product", "product_data[name]", "product_data[metadata][*]", "product_data[tax_code]",
-            "product_data[unit_label]", "product_data[statement_descriptor]", "recurring[interval]",
-            "recurring[interval_count]", "recurring[usage_type]", "tax_behavior", "unit_amount", "unit_amount_decimal",
+            "active",
+            "billing_scheme",
+            "currency",
+            "lookup_key",
+            "transfer_lookup_key",
+            "metadata[*]",
+            "nickname",
+            "product",
+            "product_data[name]",
+            "product_data[metadata][*]",
+            "product_data[tax_code]",
+            "product_data[unit_label]",
+            "product_data[statement_descriptor]",
+            "recurring[interval]",
+            "recurring[interval_count]",
+            "recurring[usage_type]",
+            "tax_behavior",
+            "unit_amount",
+            "unit_amount_decimal",
         ],
         requires: &["currency"],
         run: create,
@@ -31,8 +46,17 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         method: "GET",
         path: "/v1/prices",
         accepts: &[
-            "limit", "starting_after", "ending_before", "active", "currency", "product", "type", "lookup_keys[]",
-            "recurring[interval]", "created", "created[*]",
+            "limit",
+            "starting_after",
+            "ending_before",
+            "active",
+            "currency",
+            "product",
+            "type",
+            "lookup_keys[]",
+            "recurring[interval]",
+            "created",
+            "created[*]",
         ],
         requires: &[],
         run: list,
@@ -47,7 +71,14 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation {
         method: "POST",
         path: "/v1/prices/{id}",
-        accepts: &["active", "lookup_key", "transfer_lookup_key", "metadata[*]", "nickname", "tax_behavior"],
+        accepts: &[
+            "active",
+            "lookup_key",
+            "transfer_lookup_key",
+            "metadata[*]",
+            "nickname",
+            "tax_behavior",
+        ],
         requires: &[],
         run: update,
     },
@@ -64,20 +95,37 @@ fn create(world: &mut World, call: &Call) -> Answer {
 
 /// A price on these terms; `within` is where they stood, for the refusals.
 pub(crate) fn create_from(world: &mut World, params: &Params, product: &str, within: &str) -> Answer {
-    let named = |name: &str| if within.is_empty() { name.to_owned() } else { format!("{within}[{name}]") };
+    let named = |name: &str| {
+        if within.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{within}[{name}]")
+        }
+    };
     let unit_amount = match (params.integer("unit_amount")?, params.text("unit_amount_decimal")) {
         (Some(_), Some(_)) => {
-            return Err(ApiError::invalid("You may only specify one of these parameters: unit_amount, unit_amount_decimal."));
+            return Err(ApiError::invalid(
+                "You may only specify one of these parameters: unit_amount, unit_amount_decimal.",
+            ));
         }
         (Some(amount), None) => amount,
         (None, Some(decimal)) => decimal.parse::<i64>().map_err(|_| {
-            ApiError::invalid("The sandbox takes whole minor units only in unit_amount_decimal.").param(named("unit_amount_decimal"))
+            ApiError::invalid("The sandbox takes whole minor units only in unit_amount_decimal.")
+                .param(named("unit_amount_decimal"))
         })?,
         (None, None) => return Err(ApiError::parameter_missing(&named("unit_amount"))),
     };
     if !(0..=LARGEST_AMOUNT).contains(&unit_amount) {
-        let code = if unit_amount < 0 { "parameter_invalid_integer" } else { "amount_too_large" };
-        return Err(ApiError::parameter_invalid(code, &named("unit_amount"), format!("Invalid amount: {unit_amount}")));
+        let code = if unit_amount < 0 {
+            "parameter_invalid_integer"
+        } else {
+            "amount_too_large"
+        };
+        return Err(ApiError::parameter_invalid(
+            code,
+            &named("unit_amount"),
+            format!("Invalid amount: {unit_amount}"),
+        ));
     }
     let mut price = shapes::price();
     field::set(&mut price, "id", world.id("price_", 24));
@@ -92,10 +140,17 @@ pub(crate) fn create_from(world: &mut World, params: &Params, product: &str, wit
         let interval = params.one_of("recurring[interval]", &["day", "week", "month", "year"])?;
         let count = params.integer("recurring[interval_count]")?.unwrap_or(1);
         if !(1..=36).contains(&count) {
-            return Err(ApiError::invalid(format!("Invalid interval_count: {count}")).param(named("recurring[interval_count]")));
+            return Err(
+                ApiError::invalid(format!("Invalid interval_count: {count}")).param(named("recurring[interval_count]"))
+            );
         }
-        if params.text("recurring[usage_type]").is_some_and(|usage| usage != "licensed") {
-            return Err(ApiError::invalid("The sandbox bills licensed prices only.").param(named("recurring[usage_type]")));
+        if params
+            .text("recurring[usage_type]")
+            .is_some_and(|usage| usage != "licensed")
+        {
+            return Err(
+                ApiError::invalid("The sandbox bills licensed prices only.").param(named("recurring[usage_type]"))
+            );
         }
         field::set(&mut price, "type", "recurring");
         field::set(
@@ -123,13 +178,21 @@ fn write(world: &mut World, price: &mut Value, params: &Params) -> Result<(), Ap
     if let Some(key) = params.text("lookup_key") {
         let transfers = params.boolean("transfer_lookup_key")?.unwrap_or(false);
         let id = field::text(price, "id").to_owned();
-        let holder = world.all("price").into_iter().find(|one| field::text(one, "lookup_key") == key);
-        if let Some(holder) = holder.map(|one| field::text(&one, "id").to_owned()).filter(|holder| *holder != id) {
+        let holder = world
+            .all("price")
+            .into_iter()
+            .find(|one| field::text(one, "lookup_key") == key);
+        if let Some(holder) = holder
+            .map(|one| field::text(&one, "id").to_owned())
+            .filter(|holder| *holder != id)
+        {
             if !transfers {
                 let message = format!("A price (`{holder}`) already uses that lookup key.");
                 return Err(ApiError::invalid(message).param("lookup_key"));
             }
-            world.update(&holder, "price.updated", |one| field::set(one, "lookup_key", Value::Null));
+            world.update(&holder, "price.updated", |one| {
+                field::set(one, "lookup_key", Value::Null)
+            });
         }
         field::set(price, "lookup_key", key);
     }
@@ -139,7 +202,9 @@ fn write(world: &mut World, price: &mut Value, params: &Params) -> Result<(), Ap
 fn update(world: &mut World, call: &Call) -> Answer {
     let mut changed = world.get("price", call.id(), "id")?;
     write(world, &mut changed, &call.params)?;
-    Ok(rendered(&world.update(call.id(), "price.updated", |one| *one = changed)))
+    Ok(rendered(
+        &world.update(call.id(), "price.updated", |one| *one = changed),
+    ))
 }
 
 fn list(world: &mut World, call: &Call) -> Answer {
@@ -150,7 +215,9 @@ fn list(world: &mut World, call: &Call) -> Answer {
         active.is_none_or(|active| field::flag(one, "active") == active)
             && (keys.is_empty() || keys.iter().any(|key| key == field::text(one, "lookup_key")))
             && matches(one, params, &["currency", "product", "type"])
-            && params.text("recurring[interval]").is_none_or(|wanted| field::text(one, "recurring.interval") == wanted)
+            && params
+                .text("recurring[interval]")
+                .is_none_or(|wanted| field::text(one, "recurring.interval") == wanted)
     })
 }
 
@@ -169,7 +236,11 @@ pub(crate) fn of_line(world: &mut World, line: &Params, within: &str) -> Answer 
     }
     let terms = Params::under(line, "price_data");
     let product = match terms.text("product") {
-        Some(id) => field::text(&world.get("product", id, &format!("{within}[price_data][product]"))?, "id").to_owned(),
+        Some(id) => field::text(
+            &world.get("product", id, &format!("{within}[price_data][product]"))?,
+            "id",
+        )
+        .to_owned(),
         None => product::create_inline(world, &terms, "product_data")?,
     };
     create_from(world, &terms, &product, &format!("{within}[price_data]"))
@@ -178,12 +249,30 @@ pub(crate) fn of_line(world: &mut World, line: &Params, within: &str) -> Answer 
 /// The legacy plan that mirrors a recurring price; typed clients insist on it in subscription items.
 pub(crate) fn plan(price: &Value) -> Value {
     let mut plan = shapes::plan();
-    for name in ["id", "active", "billing_scheme", "created", "currency", "livemode", "metadata", "nickname", "product"] {
+    for name in [
+        "id",
+        "active",
+        "billing_scheme",
+        "created",
+        "currency",
+        "livemode",
+        "metadata",
+        "nickname",
+        "product",
+    ] {
         field::set(&mut plan, name, field::at(price, name).clone());
     }
     field::set(&mut plan, "amount", field::at(price, "unit_amount").clone());
-    field::set(&mut plan, "amount_decimal", field::at(price, "unit_amount_decimal").clone());
+    field::set(
+        &mut plan,
+        "amount_decimal",
+        field::at(price, "unit_amount_decimal").clone(),
+    );
     field::set(&mut plan, "interval", field::at(price, "recurring.interval").clone());
-    field::set(&mut plan, "interval_count", field::at(price, "recurring.interval_count").clone());
+    field::set(
+        &mut plan,
+        "interval_count",
+        field::at(price, "recurring.interval_count").clone(),
+    );
     plan
 }

@@ -18,10 +18,23 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         method: "POST",
         path: "/v1/products",
         accepts: &[
-            "id", "name", "active", "description", "metadata[*]", "images[]", "shippable", "statement_descriptor",
-            "tax_code", "unit_label", "url", "marketing_features[][name]",
-            "default_price_data[currency]", "default_price_data[unit_amount]", "default_price_data[tax_behavior]",
-            "default_price_data[recurring][interval]", "default_price_data[recurring][interval_count]",
+            "id",
+            "name",
+            "active",
+            "description",
+            "metadata[*]",
+            "images[]",
+            "shippable",
+            "statement_descriptor",
+            "tax_code",
+            "unit_label",
+            "url",
+            "marketing_features[][name]",
+            "default_price_data[currency]",
+            "default_price_data[unit_amount]",
+            "default_price_data[tax_behavior]",
+            "default_price_data[recurring][interval]",
+            "default_price_data[recurring][interval_count]",
             "default_price_data[metadata][*]",
         ],
         requires: &["name"],
@@ -30,7 +43,16 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation {
         method: "GET",
         path: "/v1/products",
-        accepts: &["limit", "starting_after", "ending_before", "active", "ids[]", "created", "created[*]", "url"],
+        accepts: &[
+            "limit",
+            "starting_after",
+            "ending_before",
+            "active",
+            "ids[]",
+            "created",
+            "created[*]",
+            "url",
+        ],
         requires: &[],
         run: list,
     },
@@ -45,8 +67,18 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         method: "POST",
         path: "/v1/products/{id}",
         accepts: &[
-            "name", "active", "description", "metadata[*]", "images[]", "shippable", "statement_descriptor", "tax_code",
-            "unit_label", "url", "default_price", "marketing_features[][name]",
+            "name",
+            "active",
+            "description",
+            "metadata[*]",
+            "images[]",
+            "shippable",
+            "statement_descriptor",
+            "tax_code",
+            "unit_label",
+            "url",
+            "default_price",
+            "marketing_features[][name]",
         ],
         requires: &[],
         run: update,
@@ -57,7 +89,9 @@ fn create(world: &mut World, call: &Call) -> Answer {
     let params = &call.params;
     let id = match params.text("id") {
         Some(id) if world.find(id).is_some() => {
-            return Err(ApiError::invalid(format!("Product already exists: {id}")).code("resource_already_exists").param("id"));
+            return Err(ApiError::invalid(format!("Product already exists: {id}"))
+                .code("resource_already_exists")
+                .param("id"));
         }
         Some(id) => id.to_owned(),
         None => world.id("prod_", 14),
@@ -71,7 +105,9 @@ fn create(world: &mut World, call: &Call) -> Answer {
     if params.has("default_price_data") {
         let terms = Params::under(params, "default_price_data");
         let price = price::create_from(world, &terms, &id, "default_price_data")?;
-        product = world.edit(&id, |one| field::set(one, "default_price", field::at(&price, "id").clone()));
+        product = world.update(&id, "product.updated", |one| {
+            field::set(one, "default_price", field::at(&price, "id").clone())
+        });
     }
     Ok(rendered(&product))
 }
@@ -93,7 +129,18 @@ pub(crate) fn create_inline(world: &mut World, params: &Params, name: &str) -> R
 }
 
 fn write(world: &World, product: &mut Value, params: &Params) -> Result<(), ApiError> {
-    copy_texts(product, params, &["name", "description", "statement_descriptor", "tax_code", "unit_label", "url"]);
+    copy_texts(
+        product,
+        params,
+        &[
+            "name",
+            "description",
+            "statement_descriptor",
+            "tax_code",
+            "unit_label",
+            "url",
+        ],
+    );
     if let Some(active) = params.boolean("active")? {
         field::set(product, "active", active);
     }
@@ -119,7 +166,9 @@ fn update(world: &mut World, call: &Call) -> Answer {
         let price = world.get("price", price, "default_price")?;
         field::set(&mut changed, "default_price", field::at(&price, "id").clone());
     }
-    Ok(rendered(&world.update(call.id(), "product.updated", |one| *one = changed)))
+    Ok(rendered(
+        &world.update(call.id(), "product.updated", |one| *one = changed),
+    ))
 }
 
 fn list(world: &mut World, call: &Call) -> Answer {

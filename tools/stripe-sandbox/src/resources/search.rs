@@ -24,11 +24,17 @@ pub(crate) fn run(world: &World, object: &str, url: &str, params: &Params) -> An
     let clauses = parse(params.required("query")?)?;
     let limit = list::limit(params)?;
     let from = match params.text("page") {
-        Some(page) => page.parse::<usize>().map_err(|_| ApiError::invalid(format!("Invalid page: {page}")).param("page"))?,
+        Some(page) => page
+            .parse::<usize>()
+            .map_err(|_| ApiError::invalid(format!("Invalid page: {page}")).param("page"))?,
         None => 0,
     };
-    let found: Vec<Value> =
-        world.all(object).iter().filter(|one| clauses.iter().all(|clause| meets(one, clause))).map(rendered).collect();
+    let found: Vec<Value> = world
+        .all(object)
+        .iter()
+        .filter(|one| clauses.iter().all(|clause| meets(one, clause)))
+        .map(rendered)
+        .collect();
     let end = from.saturating_add(limit);
     let has_more = end < found.len();
     let data: Vec<Value> = found.into_iter().skip(from).take(limit).collect();
@@ -43,7 +49,11 @@ pub(crate) fn run(world: &World, object: &str, url: &str, params: &Params) -> An
 
 fn meets(object: &Value, clause: &Clause) -> bool {
     let value = |name: &str| match name.strip_prefix("metadata.") {
-        Some(key) => field::at(object, "metadata").get(key).and_then(Value::as_str).unwrap_or_default().to_owned(),
+        Some(key) => field::at(object, "metadata")
+            .get(key)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned(),
         None => field::text(object, name).to_owned(),
     };
     match clause {
@@ -75,12 +85,19 @@ fn parse(query: &str) -> Result<Vec<Clause>, ApiError> {
         let exact = after.starts_with(':');
         let after = after.strip_prefix([':', '~']).ok_or_else(refuse)?;
         let (value, after) = quoted(after).ok_or_else(refuse)?;
-        clauses.push(if exact { Clause::Equals(name, value) } else { Clause::Contains(name, value) });
+        clauses.push(if exact {
+            Clause::Equals(name, value)
+        } else {
+            Clause::Contains(name, value)
+        });
         let after = after.trim_start();
         if after.is_empty() {
             return Ok(clauses);
         }
-        let joined = after.get(..4).filter(|word| word.eq_ignore_ascii_case("and ")).ok_or_else(refuse)?;
+        let joined = after
+            .get(..4)
+            .filter(|word| word.eq_ignore_ascii_case("and "))
+            .ok_or_else(refuse)?;
         rest = after.get(joined.len()..).unwrap_or_default().trim_start();
     }
 }

@@ -22,12 +22,29 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         method: "POST",
         path: "/v1/subscriptions",
         accepts: &[
-            "customer", "items[][price]", "items[][price_data][currency]", "items[][price_data][product]",
-            "items[][price_data][unit_amount]", "items[][price_data][recurring][interval]",
-            "items[][price_data][recurring][interval_count]", "items[][price_data][tax_behavior]", "items[][quantity]",
-            "items[][metadata][*]", "metadata[*]", "description", "default_payment_method", "payment_behavior",
-            "payment_settings[save_default_payment_method]", "billing_mode[type]", "automatic_tax[enabled]",
-            "cancel_at_period_end", "cancel_at", "collection_method", "trial_period_days", "off_session", "currency",
+            "customer",
+            "items[][price]",
+            "items[][price_data][currency]",
+            "items[][price_data][product]",
+            "items[][price_data][unit_amount]",
+            "items[][price_data][recurring][interval]",
+            "items[][price_data][recurring][interval_count]",
+            "items[][price_data][tax_behavior]",
+            "items[][quantity]",
+            "items[][metadata][*]",
+            "metadata[*]",
+            "description",
+            "default_payment_method",
+            "payment_behavior",
+            "payment_settings[save_default_payment_method]",
+            "billing_mode[type]",
+            "automatic_tax[enabled]",
+            "cancel_at_period_end",
+            "cancel_at",
+            "collection_method",
+            "trial_period_days",
+            "off_session",
+            "currency",
         ],
         requires: &["customer"],
         run: create,
@@ -36,7 +53,14 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         method: "GET",
         path: "/v1/subscriptions",
         accepts: &[
-            "customer", "price", "status", "collection_method", "limit", "starting_after", "ending_before", "created",
+            "customer",
+            "price",
+            "status",
+            "collection_method",
+            "limit",
+            "starting_after",
+            "ending_before",
+            "created",
             "created[*]",
         ],
         requires: &[],
@@ -53,9 +77,20 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         method: "POST",
         path: "/v1/subscriptions/{id}",
         accepts: &[
-            "cancel_at_period_end", "cancel_at", "cancellation_details[comment]", "cancellation_details[feedback]",
-            "metadata[*]", "default_payment_method", "description", "items[][id]", "items[][quantity]", "items[][price]",
-            "items[][metadata][*]", "proration_behavior", "payment_behavior", "off_session",
+            "cancel_at_period_end",
+            "cancel_at",
+            "cancellation_details[comment]",
+            "cancellation_details[feedback]",
+            "metadata[*]",
+            "default_payment_method",
+            "description",
+            "items[][id]",
+            "items[][quantity]",
+            "items[][price]",
+            "items[][metadata][*]",
+            "proration_behavior",
+            "payment_behavior",
+            "off_session",
             "payment_settings[save_default_payment_method]",
         ],
         requires: &[],
@@ -64,14 +99,25 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation {
         method: "DELETE",
         path: "/v1/subscriptions/{id}",
-        accepts: &["cancellation_details[comment]", "cancellation_details[feedback]", "invoice_now", "prorate"],
+        accepts: &[
+            "cancellation_details[comment]",
+            "cancellation_details[feedback]",
+            "invoice_now",
+            "prorate",
+        ],
         requires: &[],
         run: cancel,
     },
 ];
 
 const FEEDBACK: &[&str] = &[
-    "customer_service", "low_quality", "missing_features", "other", "switched_service", "too_complex", "too_expensive",
+    "customer_service",
+    "low_quality",
+    "missing_features",
+    "other",
+    "switched_service",
+    "too_complex",
+    "too_expensive",
     "unused",
 ];
 
@@ -79,11 +125,17 @@ fn create(world: &mut World, call: &Call) -> Answer {
     let params = &call.params;
     let customer = world.get("customer", params.required("customer")?, "customer")?;
     let customer_id = field::text(&customer, "id").to_owned();
-    if params.text("collection_method").is_some_and(|how| how != "charge_automatically") {
+    if params
+        .text("collection_method")
+        .is_some_and(|how| how != "charge_automatically")
+    {
         return Err(ApiError::invalid("The sandbox collects automatically only.").param("collection_method"));
     }
     let behaviors = ["allow_incomplete", "default_incomplete", "error_if_incomplete"];
-    let behavior = params.one_of("payment_behavior", &behaviors)?.unwrap_or("allow_incomplete").to_owned();
+    let behavior = params
+        .one_of("payment_behavior", &behaviors)?
+        .unwrap_or("allow_incomplete")
+        .to_owned();
     let default_payment_method = match params.text("default_payment_method") {
         Some(id) => {
             let method = payment_method::of_customer(world, id, &customer_id, "default_payment_method")?;
@@ -101,19 +153,25 @@ fn create(world: &mut World, call: &Call) -> Answer {
         metadata: merge_metadata(&json!({}), params, "metadata")?,
         description: params.text("description").map(str::to_owned),
         default_payment_method,
-        billing_mode: params.one_of("billing_mode[type]", &["flexible", "classic"])?.unwrap_or("flexible").to_owned(),
+        billing_mode: params
+            .one_of("billing_mode[type]", &["flexible", "classic"])?
+            .unwrap_or("flexible")
+            .to_owned(),
         automatic_tax: params.boolean("automatic_tax[enabled]")?.unwrap_or(false),
         trial_days: trial_days(params, "trial_period_days")?,
-        save_default_payment_method: params
-            .one_of("payment_settings[save_default_payment_method]", &["off", "on_subscription"])?
-            == Some("on_subscription"),
+        save_default_payment_method: params.one_of(
+            "payment_settings[save_default_payment_method]",
+            &["off", "on_subscription"],
+        )? == Some("on_subscription"),
         customer: customer_id,
         intent: None,
     };
     let (id, invoice) = start::begin(world, &new);
     let subscription = world.get("subscription", &id, "id")?;
     plan_end(world, &subscription, params)?;
-    let open = world.find(&invoice).is_some_and(|one| field::text(one, "status") == "open");
+    let open = world
+        .find(&invoice)
+        .is_some_and(|one| field::text(one, "status") == "open");
     if open && behavior != "default_incomplete" {
         let Some(method) = payment_method::responsible(world, &subscription) else {
             let message = "This customer has no attached payment source or default payment method. Please consider adding \
@@ -135,22 +193,32 @@ fn new_item(world: &mut World, line: &Params, index: usize) -> Result<(Value, i6
     let within = format!("items[{index}]");
     let price = price::of_line(world, line, &within)?;
     if field::text(&price, "type") != "recurring" {
-        let message = "The price specified is set to `type=one_time` but this field only accepts prices with `type=recurring`.";
+        let message =
+            "The price specified is set to `type=one_time` but this field only accepts prices with `type=recurring`.";
         return Err(ApiError::invalid(message).param(format!("{within}[price]")));
     }
-    Ok((price, quantity(line, "quantity")?, merge_metadata(&json!({}), line, "metadata")?))
+    Ok((
+        price,
+        quantity(line, "quantity")?,
+        merge_metadata(&json!({}), line, "metadata")?,
+    ))
 }
 
 type Items = Vec<(Value, i64, Value)>;
 
 /// The items if there are any, not too many, and all in one currency.
 pub(crate) fn checked(items: Items, param: &str) -> Result<Items, ApiError> {
-    let Some((first, ..)) = items.first() else { return Err(ApiError::parameter_missing(param)) };
+    let Some((first, ..)) = items.first() else {
+        return Err(ApiError::parameter_missing(param));
+    };
     if items.len() > 20 {
         return Err(ApiError::invalid("A subscription can have at most 20 items.").param(param));
     }
     let currency = field::text(first, "currency");
-    if items.iter().any(|(price, ..)| field::text(price, "currency") != currency) {
+    if items
+        .iter()
+        .any(|(price, ..)| field::text(price, "currency") != currency)
+    {
         return Err(ApiError::invalid("All prices on a subscription must have the same `currency`.").param(param));
     }
     Ok(items)
@@ -178,7 +246,11 @@ fn list(world: &mut World, call: &Call) -> Answer {
         };
         wanted
             && matches(one, params, &["customer", "collection_method"])
-            && price.is_none_or(|id| field::elements(one, "items.data").iter().any(|item| field::text(item, "price.id") == id))
+            && price.is_none_or(|id| {
+                field::elements(one, "items.data")
+                    .iter()
+                    .any(|item| field::text(item, "price.id") == id)
+            })
     })
 }
 
@@ -193,14 +265,21 @@ fn update(world: &mut World, call: &Call) -> Answer {
     copy_texts(&mut changed, params, &["description"]);
     let metadata = merge_metadata(field::at(&changed, "metadata"), params, "metadata")?;
     field::set(&mut changed, "metadata", metadata);
-    if let Some(save) = params.one_of("payment_settings[save_default_payment_method]", &["off", "on_subscription"])? {
+    if let Some(save) = params.one_of(
+        "payment_settings[save_default_payment_method]",
+        &["off", "on_subscription"],
+    )? {
         field::set(&mut changed, "payment_settings.save_default_payment_method", save);
     }
     if params.clears("default_payment_method") {
         field::set(&mut changed, "default_payment_method", Value::Null);
     } else if let Some(id) = params.text("default_payment_method") {
-        let method =
-            payment_method::of_customer(world, id, field::text(&subscription, "customer"), "default_payment_method")?;
+        let method = payment_method::of_customer(
+            world,
+            id,
+            field::text(&subscription, "customer"),
+            "default_payment_method",
+        )?;
         field::set(&mut changed, "default_payment_method", field::at(&method, "id").clone());
     }
     if params.has("items") {
@@ -208,7 +287,11 @@ fn update(world: &mut World, call: &Call) -> Answer {
     }
     write_details(&mut changed, params)?;
     write_end(&mut changed, params, world.now)?;
-    Ok(rendered(&world.update(call.id(), "customer.subscription.updated", |one| *one = changed)))
+    Ok(rendered(&world.update(
+        call.id(),
+        "customer.subscription.updated",
+        |one| *one = changed,
+    )))
 }
 
 /// Changes quantities and prices without proration, the only way the sandbox has so far.
@@ -229,9 +312,15 @@ fn change_items(world: &mut World, changed: &mut Value, params: &Params) -> Resu
             }
             continue;
         };
-        let place = field::elements(changed, "items.data").iter().position(|one| field::text(one, "id") == item);
+        let place = field::elements(changed, "items.data")
+            .iter()
+            .position(|one| field::text(one, "id") == item);
         let Some(place) = place else {
-            return Err(ApiError::missing("subscription_item", item, &format!("items[{index}][id]")));
+            return Err(ApiError::missing(
+                "subscription_item",
+                item,
+                &format!("items[{index}][id]"),
+            ));
         };
         let path = |name: &str| format!("items.data.{place}.{name}");
         if line.has("quantity") {
@@ -253,7 +342,11 @@ fn write_details(changed: &mut Value, params: &Params) -> Result<(), ApiError> {
         field::set(changed, "cancellation_details.feedback", feedback);
     }
     if params.has("cancellation_details[comment]") {
-        field::set(changed, "cancellation_details.comment", params.text("cancellation_details[comment]"));
+        field::set(
+            changed,
+            "cancellation_details.comment",
+            params.text("cancellation_details[comment]"),
+        );
     }
     Ok(())
 }
@@ -262,7 +355,9 @@ fn write_details(changed: &mut Value, params: &Params) -> Result<(), ApiError> {
 fn write_end(changed: &mut Value, params: &Params, now: i64) -> Result<(), ApiError> {
     let at_period_end = params.boolean("cancel_at_period_end")?;
     if at_period_end == Some(true) && params.text("cancel_at").is_some() {
-        return Err(ApiError::invalid("You may only specify one of these parameters: cancel_at, cancel_at_period_end."));
+        return Err(ApiError::invalid(
+            "You may only specify one of these parameters: cancel_at, cancel_at_period_end.",
+        ));
     }
     let at = match params.text("cancel_at") {
         Some("min_period_end") => earliest_period_end(changed),
@@ -299,7 +394,11 @@ fn plan_end(world: &mut World, subscription: &Value, params: &Params) -> Result<
     let mut changed = subscription.clone();
     write_end(&mut changed, params, world.now)?;
     if changed != *subscription {
-        world.update(field::text(subscription, "id"), "customer.subscription.updated", |one| *one = changed);
+        world.update(
+            field::text(subscription, "id"),
+            "customer.subscription.updated",
+            |one| *one = changed,
+        );
     }
     Ok(())
 }

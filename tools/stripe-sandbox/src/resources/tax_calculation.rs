@@ -21,11 +21,24 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         method: "POST",
         path: "/v1/tax/calculations",
         accepts: &[
-            "currency", "customer", "customer_details[address][*]", "customer_details[address_source]",
-            "customer_details[ip_address]", "customer_details[tax_ids][][type]", "customer_details[tax_ids][][value]",
-            "customer_details[taxability_override]", "line_items[][amount]", "line_items[][quantity]",
-            "line_items[][reference]", "line_items[][tax_behavior]", "line_items[][tax_code]", "line_items[][metadata][*]",
-            "line_items[][product]", "shipping_cost[amount]", "shipping_cost[tax_behavior]", "shipping_cost[tax_code]",
+            "currency",
+            "customer",
+            "customer_details[address][*]",
+            "customer_details[address_source]",
+            "customer_details[ip_address]",
+            "customer_details[tax_ids][][type]",
+            "customer_details[tax_ids][][value]",
+            "customer_details[taxability_override]",
+            "line_items[][amount]",
+            "line_items[][quantity]",
+            "line_items[][reference]",
+            "line_items[][tax_behavior]",
+            "line_items[][tax_code]",
+            "line_items[][metadata][*]",
+            "line_items[][product]",
+            "shipping_cost[amount]",
+            "shipping_cost[tax_behavior]",
+            "shipping_cost[tax_code]",
             "tax_date",
         ],
         requires: &["currency", "line_items"],
@@ -46,7 +59,11 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         run: |world, call| {
             let calculation = world.get("tax.calculation", call.id(), "calculation")?;
             let lines = field::elements(&calculation, "_sandbox.line_items").to_vec();
-            list::page(&format!("/v1/tax/calculations/{}/line_items", call.id()), &call.params, lines)
+            list::page(
+                &format!("/v1/tax/calculations/{}/line_items", call.id()),
+                &call.params,
+                lines,
+            )
         },
     },
 ];
@@ -64,7 +81,9 @@ fn create(world: &mut World, call: &Call) -> Answer {
     if !tax_rates::is_location(address) {
         let message = "We could not determine the customer's tax location based on the provided customer address. Please \
             provide a valid country and, where the country asks for it, a state or postal code.";
-        return Err(ApiError::invalid(message).code("customer_tax_location_invalid").param("customer_details[address]"));
+        return Err(ApiError::invalid(message)
+            .code("customer_tax_location_invalid")
+            .param("customer_details[address]"));
     }
     let has_tax_id = field::elements(&details, "tax_ids")
         .iter()
@@ -83,14 +102,17 @@ fn create(world: &mut World, call: &Call) -> Answer {
     for (index, line) in sent.iter().enumerate() {
         lines.push(new_line(world, line, index, &treatment, &mut sums)?);
     }
-    let references: std::collections::BTreeSet<&str> = lines.iter().map(|line| field::text(line, "reference")).collect();
+    let references: std::collections::BTreeSet<&str> =
+        lines.iter().map(|line| field::text(line, "reference")).collect();
     if references.len() < lines.len() {
         return Err(ApiError::invalid("Line item references must be unique.").param("line_items"));
     }
     if params.has("shipping_cost") {
         let shipping = Params::under(params, "shipping_cost");
         let amount = amount(&shipping, "amount", "shipping_cost[amount]")?;
-        let behavior = shipping.one_of("tax_behavior", &["inclusive", "exclusive"])?.unwrap_or("exclusive");
+        let behavior = shipping
+            .one_of("tax_behavior", &["inclusive", "exclusive"])?
+            .unwrap_or("exclusive");
         let tax = sums.add(amount, behavior, &treatment);
         field::set(
             &mut calculation,
@@ -107,7 +129,11 @@ fn create(world: &mut World, call: &Call) -> Answer {
     field::set(&mut calculation, "customer", params.text("customer"));
     field::set(&mut calculation, "customer_details", details);
     field::set(&mut calculation, "expires_at", world.now + LIFE);
-    field::set(&mut calculation, "tax_date", params.integer("tax_date")?.unwrap_or(world.now));
+    field::set(
+        &mut calculation,
+        "tax_date",
+        params.integer("tax_date")?.unwrap_or(world.now),
+    );
     field::set(&mut calculation, "amount_total", sums.total + sums.exclusive);
     field::set(&mut calculation, "tax_amount_exclusive", sums.exclusive);
     field::set(&mut calculation, "tax_amount_inclusive", sums.inclusive);
@@ -125,7 +151,11 @@ fn buyer(world: &World, params: &Params) -> Answer {
         let customer = world.get("customer", id, "customer")?;
         field::set(&mut details, "address", field::at(&customer, "address").clone());
         field::set(&mut details, "address_source", "billing");
-        field::set(&mut details, "tax_ids", field::elements(&customer, "_sandbox.tax_ids").to_vec());
+        field::set(
+            &mut details,
+            "tax_ids",
+            field::elements(&customer, "_sandbox.tax_ids").to_vec(),
+        );
         let exemption = match field::text(&customer, "tax_exempt") {
             "exempt" => "customer_exempt",
             "reverse" => "reverse_charge",
@@ -146,14 +176,18 @@ fn buyer(world: &World, params: &Params) -> Answer {
     field::set(&mut details, "address_source", source);
     field::set(&mut details, "ip_address", params.text("customer_details[ip_address]"));
     let overrides = ["none", "customer_exempt", "reverse_charge"];
-    let exemption = params.one_of("customer_details[taxability_override]", &overrides)?.unwrap_or("none");
+    let exemption = params
+        .one_of("customer_details[taxability_override]", &overrides)?
+        .unwrap_or("none");
     field::set(&mut details, "taxability_override", exemption);
     let mut tax_ids = Vec::new();
     for (index, tax_id) in params.list("customer_details[tax_ids]").iter().enumerate() {
         let (kind, value) = (tax_id.required("type")?, tax_id.required("value")?);
         if kind == "eu_vat" && !tax_rates::is_eu_business(kind, value) {
             let param = format!("customer_details[tax_ids][{index}][value]");
-            return Err(ApiError::invalid(format!("Invalid value for {kind}.")).code("tax_id_invalid").param(param));
+            return Err(ApiError::invalid(format!("Invalid value for {kind}."))
+                .code("tax_id_invalid")
+                .param(param));
         }
         tax_ids.push(json!({ "type": kind, "value": value }));
     }
@@ -162,9 +196,13 @@ fn buyer(world: &World, params: &Params) -> Answer {
 }
 
 fn amount(params: &Params, name: &str, shown: &str) -> Result<i64, ApiError> {
-    let amount = params.integer(name)?.ok_or_else(|| ApiError::parameter_missing(shown))?;
+    let amount = params
+        .integer(name)?
+        .ok_or_else(|| ApiError::parameter_missing(shown))?;
     if amount.abs() > LARGEST_AMOUNT {
-        return Err(ApiError::invalid(format!("Invalid amount: {amount}")).code("amount_too_large").param(shown));
+        return Err(ApiError::invalid(format!("Invalid amount: {amount}"))
+            .code("amount_too_large")
+            .param(shown));
     }
     Ok(amount)
 }
@@ -177,11 +215,17 @@ fn new_line(
     sums: &mut Sums,
 ) -> Answer {
     let amount = amount(line, "amount", &format!("line_items[{index}][amount]"))?;
-    let behavior = line.one_of("tax_behavior", &["inclusive", "exclusive"])?.unwrap_or("exclusive");
+    let behavior = line
+        .one_of("tax_behavior", &["inclusive", "exclusive"])?
+        .unwrap_or("exclusive");
     let tax = sums.add(amount, behavior, treatment);
     let id = world.id("tax_li_", 14);
     let mut out = shapes::tax_calculation_line_item();
-    field::set(&mut out, "reference", line.text("reference").map_or_else(|| id.clone(), str::to_owned));
+    field::set(
+        &mut out,
+        "reference",
+        line.text("reference").map_or_else(|| id.clone(), str::to_owned),
+    );
     field::set(&mut out, "id", id);
     field::set(&mut out, "livemode", world.livemode);
     field::set(&mut out, "amount", amount);
@@ -242,9 +286,17 @@ impl Sums {
         let tax = tax_rates::tax(amount, treatment.rate, inclusive);
         self.total += amount;
         let (sum, taxable, has) = if inclusive {
-            (&mut self.inclusive, &mut self.taxable_inclusive, &mut self.has_inclusive)
+            (
+                &mut self.inclusive,
+                &mut self.taxable_inclusive,
+                &mut self.has_inclusive,
+            )
         } else {
-            (&mut self.exclusive, &mut self.taxable_exclusive, &mut self.has_exclusive)
+            (
+                &mut self.exclusive,
+                &mut self.taxable_exclusive,
+                &mut self.has_exclusive,
+            )
         };
         *sum += tax;
         *has = true;
@@ -271,8 +323,12 @@ impl Sums {
                 "taxable_amount": taxable,
             })
         };
-        let exclusive = self.has_exclusive.then(|| part(self.exclusive, self.taxable_exclusive, false));
-        let inclusive = self.has_inclusive.then(|| part(self.inclusive, self.taxable_inclusive, true));
+        let exclusive = self
+            .has_exclusive
+            .then(|| part(self.exclusive, self.taxable_exclusive, false));
+        let inclusive = self
+            .has_inclusive
+            .then(|| part(self.inclusive, self.taxable_inclusive, true));
         exclusive.into_iter().chain(inclusive).collect()
     }
 }

@@ -12,10 +12,33 @@ pub(crate) const HOME: &str = "IE";
 
 /// Member states of the EU with their standard rates; the seller collects in all of them through the One Stop Shop.
 const EU: &[(&str, i64)] = &[
-    ("AT", 20_000), ("BE", 21_000), ("BG", 20_000), ("CY", 19_000), ("CZ", 21_000), ("DE", 19_000), ("DK", 25_000),
-    ("EE", 24_000), ("ES", 21_000), ("FI", 25_500), ("FR", 20_000), ("GR", 24_000), ("HR", 25_000), ("HU", 27_000),
-    ("IE", 23_000), ("IT", 22_000), ("LT", 21_000), ("LU", 17_000), ("LV", 21_000), ("MT", 18_000), ("NL", 21_000),
-    ("PL", 23_000), ("PT", 23_000), ("RO", 21_000), ("SE", 25_000), ("SI", 22_000), ("SK", 23_000),
+    ("AT", 20_000),
+    ("BE", 21_000),
+    ("BG", 20_000),
+    ("CY", 19_000),
+    ("CZ", 21_000),
+    ("DE", 19_000),
+    ("DK", 25_000),
+    ("EE", 24_000),
+    ("ES", 21_000),
+    ("FI", 25_500),
+    ("FR", 20_000),
+    ("GR", 24_000),
+    ("HR", 25_000),
+    ("HU", 27_000),
+    ("IE", 23_000),
+    ("IT", 22_000),
+    ("LT", 21_000),
+    ("LU", 17_000),
+    ("LV", 21_000),
+    ("MT", 18_000),
+    ("NL", 21_000),
+    ("PL", 23_000),
+    ("PT", 23_000),
+    ("RO", 21_000),
+    ("SE", 25_000),
+    ("SI", 22_000),
+    ("SK", 23_000),
 ];
 
 /// Other places: country, state or empty, rate, tax type, whether the seller is registered there.
@@ -40,7 +63,12 @@ const ELSEWHERE: &[(&str, &str, i64, &str, bool)] = &[
 
 /// First digits of US postal codes for the states above.
 const US_POSTAL: &[(&str, u32, u32)] = &[
-    ("NY", 100, 149), ("PA", 150, 196), ("FL", 320, 349), ("IL", 600, 629), ("TX", 750, 799), ("CA", 900, 961),
+    ("NY", 100, 149),
+    ("PA", 150, 196),
+    ("FL", 320, 349),
+    ("IL", 600, 629),
+    ("TX", 750, 799),
+    ("CA", 900, 961),
     ("WA", 980, 994),
 ];
 
@@ -85,13 +113,18 @@ fn state(address: &Value) -> Option<String> {
         return Some(state.to_ascii_uppercase());
     }
     let prefix: u32 = field::text(address, "postal_code").get(..3)?.parse().ok()?;
-    US_POSTAL.iter().find(|(_, from, to)| (*from..=*to).contains(&prefix)).map(|(state, ..)| (*state).to_owned())
+    US_POSTAL
+        .iter()
+        .find(|(_, from, to)| (*from..=*to).contains(&prefix))
+        .map(|(state, ..)| (*state).to_owned())
 }
 
 /// How a buyer at `address` is taxed. `has_tax_id`: they gave a valid business id of an EU member state.
 pub(crate) fn treatment(address: &Value, has_tax_id: bool, exemption: &str) -> Treatment {
     let country = field::text(address, "country").to_owned();
-    let state = matches!(country.as_str(), "US" | "CA").then(|| state(address)).flatten();
+    let state = matches!(country.as_str(), "US" | "CA")
+        .then(|| state(address))
+        .flatten();
     let none = |reason: &'static str, tax_type: Option<&'static str>| Treatment {
         reason,
         rate: 0,
@@ -111,8 +144,16 @@ pub(crate) fn treatment(address: &Value, has_tax_id: bool, exemption: &str) -> T
     }
     match (eu, elsewhere) {
         (Some(_), _) if has_tax_id && country != HOME => none("reverse_charge", tax_type),
-        (Some((_, rate)), _) => Treatment { reason: "standard_rated", rate: *rate, ..none("", tax_type) },
-        (None, Some((_, _, rate, _, true))) => Treatment { reason: "standard_rated", rate: *rate, ..none("", tax_type) },
+        (Some((_, rate)), _) => Treatment {
+            reason: "standard_rated",
+            rate: *rate,
+            ..none("", tax_type)
+        },
+        (None, Some((_, _, rate, _, true))) => Treatment {
+            reason: "standard_rated",
+            rate: *rate,
+            ..none("", tax_type)
+        },
         _ => none("not_collecting", tax_type),
     }
 }
@@ -136,20 +177,33 @@ pub(crate) fn percentage(rate: i64) -> String {
 pub(crate) fn on(customer: &Value, amount: i64) -> Breakdown {
     let address = field::at(customer, "address");
     if !is_location(address) {
-        return Breakdown { amount: 0, reason: "not_collecting", known_location: false };
+        return Breakdown {
+            amount: 0,
+            reason: "not_collecting",
+            known_location: false,
+        };
     }
     let has_tax_id = field::elements(customer, "_sandbox.tax_ids")
         .iter()
         .any(|tax_id| is_eu_business(field::text(tax_id, "type"), field::text(tax_id, "value")));
     let treatment = treatment(address, has_tax_id, field::text(customer, "tax_exempt"));
-    Breakdown { amount: tax(amount, treatment.rate, false), reason: treatment.reason, known_location: true }
+    Breakdown {
+        amount: tax(amount, treatment.rate, false),
+        reason: treatment.reason,
+        known_location: true,
+    }
 }
 
 /// Whether this is an EU VAT number in form: a member state's letters, then 2 to 12 letters and digits.
 pub(crate) fn is_eu_business(kind: &str, value: &str) -> bool {
-    let Some((prefix, rest)) = value.split_at_checked(2) else { return false };
+    let Some((prefix, rest)) = value.split_at_checked(2) else {
+        return false;
+    };
     let member = prefix == "EL" || EU.iter().any(|(code, _)| *code == prefix);
-    kind == "eu_vat" && member && (2..=12).contains(&rest.len()) && rest.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    kind == "eu_vat"
+        && member
+        && (2..=12).contains(&rest.len())
+        && rest.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 #[cfg(test)]
@@ -163,9 +217,18 @@ mod tests {
         let german = json!({ "country": "DE" });
         assert_eq!(treatment(&german, false, "none").rate, 19_000);
         assert_eq!(treatment(&german, true, "none").reason, "reverse_charge");
-        assert_eq!(treatment(&json!({ "country": "IE" }), true, "none").reason, "standard_rated");
-        assert_eq!(treatment(&json!({ "country": "CH" }), false, "none").reason, "not_collecting");
-        assert_eq!(treatment(&json!({ "country": "US", "postal_code": "10001" }), false, "none").rate, 8_875);
+        assert_eq!(
+            treatment(&json!({ "country": "IE" }), true, "none").reason,
+            "standard_rated"
+        );
+        assert_eq!(
+            treatment(&json!({ "country": "CH" }), false, "none").reason,
+            "not_collecting"
+        );
+        assert_eq!(
+            treatment(&json!({ "country": "US", "postal_code": "10001" }), false, "none").rate,
+            8_875
+        );
     }
 
     #[test]

@@ -16,7 +16,14 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation {
         method: "POST",
         path: "/v1/webhook_endpoints",
-        accepts: &["url", "enabled_events[]", "api_version", "connect", "description", "metadata[*]"],
+        accepts: &[
+            "url",
+            "enabled_events[]",
+            "api_version",
+            "connect",
+            "description",
+            "metadata[*]",
+        ],
         requires: &["url", "enabled_events"],
         run: create,
     },
@@ -25,7 +32,11 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         path: "/v1/webhook_endpoints",
         accepts: &["limit", "starting_after", "ending_before"],
         requires: &[],
-        run: |world, call| list_of(world, "webhook_endpoint", "/v1/webhook_endpoints", &call.params, |_| true),
+        run: |world, call| {
+            list_of(world, "webhook_endpoint", "/v1/webhook_endpoints", &call.params, |_| {
+                true
+            })
+        },
     },
     Operation {
         method: "GET",
@@ -58,7 +69,9 @@ pub(crate) const OPERATIONS: &[Operation] = &[
 fn create(world: &mut World, call: &Call) -> Answer {
     let params = &call.params;
     if let Some(version) = params.text("api_version").filter(|version| *version != API_VERSION) {
-        return Err(ApiError::invalid(format!("The sandbox speaks {API_VERSION} only, not {version}.")).param("api_version"));
+        return Err(
+            ApiError::invalid(format!("The sandbox speaks {API_VERSION} only, not {version}.")).param("api_version"),
+        );
     }
     let secret = world.id("whsec_", 32);
     let new = NewEndpoint {
@@ -70,7 +83,11 @@ fn create(world: &mut World, call: &Call) -> Answer {
     };
     let mut endpoint = register(world, &new)?;
     copy_texts(&mut endpoint, params, &["description"]);
-    field::set(&mut endpoint, "metadata", merge_metadata(&json!({}), params, "metadata")?);
+    field::set(
+        &mut endpoint,
+        "metadata",
+        merge_metadata(&json!({}), params, "metadata")?,
+    );
     world.put(&endpoint);
     let mut answer = rendered(&endpoint);
     field::set(&mut answer, "secret", secret);
@@ -111,7 +128,13 @@ pub(crate) fn write(endpoint: &mut Value, new: &NewEndpoint) -> Result<(), ApiEr
 fn checked_url(url: &str) -> Result<&str, ApiError> {
     let fits = url::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
         && url.parse::<http::Uri>().is_ok();
-    if fits { Ok(url) } else { Err(ApiError::invalid(format!("Invalid URL: {url}")).code("url_invalid").param("url")) }
+    if fits {
+        Ok(url)
+    } else {
+        Err(ApiError::invalid(format!("Invalid URL: {url}"))
+            .code("url_invalid")
+            .param("url"))
+    }
 }
 
 fn checked_events(events: &[String]) -> Result<&[String], ApiError> {
@@ -130,7 +153,11 @@ fn update(world: &mut World, call: &Call) -> Answer {
         field::set(&mut changed, "url", checked_url(url)?);
     }
     if params.has("enabled_events") {
-        field::set(&mut changed, "enabled_events", checked_events(&params.texts("enabled_events"))?);
+        field::set(
+            &mut changed,
+            "enabled_events",
+            checked_events(&params.texts("enabled_events"))?,
+        );
     }
     if let Some(disabled) = params.boolean("disabled")? {
         field::set(&mut changed, "status", if disabled { "disabled" } else { "enabled" });

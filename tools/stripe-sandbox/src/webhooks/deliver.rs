@@ -44,8 +44,14 @@ pub(crate) async fn run(app: Arc<App>, client: Http) {
         let fresh = app.world().outbox.take_fresh();
         let idle = fresh.is_empty();
         for delivery in fresh {
-            let place = places.entry(delivery.endpoint.clone()).or_insert_with(|| Arc::new(Semaphore::new(CONCURRENT)));
-            let sender = Sender { app: app.clone(), client: client.clone(), place: place.clone() };
+            let place = places
+                .entry(delivery.endpoint.clone())
+                .or_insert_with(|| Arc::new(Semaphore::new(CONCURRENT)));
+            let sender = Sender {
+                app: app.clone(),
+                client: client.clone(),
+                place: place.clone(),
+            };
             if !app.world().faults.deliveries.swap {
                 tasks.spawn(async move { sender.send(delivery, None).await });
                 continue;
@@ -58,7 +64,11 @@ pub(crate) async fn run(app: Arc<App>, client: Http) {
                 }
                 Some((first, _)) => {
                     let (overtaken, sent) = tokio::sync::oneshot::channel();
-                    let second = Sender { app: app.clone(), client: client.clone(), place: place.clone() };
+                    let second = Sender {
+                        app: app.clone(),
+                        client: client.clone(),
+                        place: place.clone(),
+                    };
                     tasks.spawn(async move { second.send(delivery, Some(overtaken)).await });
                     tasks.spawn(async move {
                         let _ = sent.await;
@@ -66,7 +76,10 @@ pub(crate) async fn run(app: Arc<App>, client: Http) {
                     });
                 }
                 None => {
-                    held.insert(delivery.endpoint.clone(), (delivery, tokio::time::Instant::now() + PARTNER_WAIT));
+                    held.insert(
+                        delivery.endpoint.clone(),
+                        (delivery, tokio::time::Instant::now() + PARTNER_WAIT),
+                    );
                 }
             }
         }
@@ -77,7 +90,11 @@ pub(crate) async fn run(app: Arc<App>, client: Http) {
             .collect();
         for endpoint in lonely {
             if let (Some((delivery, _)), Some(place)) = (held.remove(&endpoint), places.get(&endpoint)) {
-                let sender = Sender { app: app.clone(), client: client.clone(), place: place.clone() };
+                let sender = Sender {
+                    app: app.clone(),
+                    client: client.clone(),
+                    place: place.clone(),
+                };
                 tasks.spawn(async move { sender.send(delivery, None).await });
             }
         }

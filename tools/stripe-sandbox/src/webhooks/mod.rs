@@ -52,6 +52,9 @@ impl Outbox {
     /// The pending deliveries nobody works on yet, in order of emission.
     pub(crate) fn take_fresh(&mut self) -> Vec<Delivery> {
         let fresh = std::mem::take(&mut self.fresh);
-        fresh.into_iter().filter_map(|id| self.pending.get(&id).cloned()).collect()
+        fresh
+            .into_iter()
+            .filter_map(|id| self.pending.get(&id).cloned())
+            .collect()
     }
 }

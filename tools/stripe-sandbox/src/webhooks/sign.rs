@@ -30,6 +30,9 @@ mod tests {
     /// Computed with `stripe.WebhookSignature._compute_signature` of the Python SDK 16.0.1.
     #[test]
     fn the_signature_equals_the_one_stripes_own_sdk_computes() {
-        assert_eq!(super::header(["whsec_test"], 1_700_000_000, br#"{"id":"evt_1"}"#), "t=1700000000,v1=c89214b5b5da833daed6f0b8c5bb6bd58cea9022bd80ccc78230f3942d632925");
+        assert_eq!(
+            super::header(["whsec_test"], 1_700_000_000, br#"{"id":"evt_1"}"#),
+            "t=1700000000,v1=c89214b5b5da833daed6f0b8c5bb6bd58cea9022bd80ccc78230f3942d632925"
+        );
     }
 }

@@ -28,7 +28,10 @@ impl Clock {
 }
 
 /// Unix seconds of wall time, which signatures use.
-#[expect(clippy::disallowed_methods, reason = "the sandbox is where this outside world's time comes from")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the sandbox is where this outside world's time comes from"
+)]
 pub(crate) fn wall() -> i64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)

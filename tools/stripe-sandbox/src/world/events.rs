@@ -15,7 +15,9 @@ impl World {
 
     /// Changes the object `id` with `edit`, stores it and, if it differs, tells of it with `previous_attributes`.
     pub(crate) fn update(&mut self, id: &str, event: &str, edit: impl FnOnce(&mut Value)) -> Value {
-        let Some(old) = self.find(id).cloned() else { return Value::Null };
+        let Some(old) = self.find(id).cloned() else {
+            return Value::Null;
+        };
         let mut new = old.clone();
         edit(&mut new);
         if new != old {
@@ -29,7 +31,9 @@ impl World {
 
     /// Changes the object `id` and tells nobody.
     pub(crate) fn edit(&mut self, id: &str, edit: impl FnOnce(&mut Value)) -> Value {
-        let Some(mut value) = self.find(id).cloned() else { return Value::Null };
+        let Some(mut value) = self.find(id).cloned() else {
+            return Value::Null;
+        };
         edit(&mut value);
         self.put(&value);
         value
@@ -87,7 +91,11 @@ impl World {
     fn copies(&self, event: &str) -> u32 {
         let digest = Sha256::digest(format!("{}:{event}", self.faults.seed));
         let draw = digest.first().map_or(0, |byte| u32::from(*byte) * 100 / 256);
-        if draw < self.faults.deliveries.copy_percent { self.faults.deliveries.copies } else { 1 }
+        if draw < self.faults.deliveries.copy_percent {
+            self.faults.deliveries.copies
+        } else {
+            1
+        }
     }
 }
 
@@ -96,24 +104,38 @@ fn listens(endpoint: &Value, kind: &str, account: &str) -> bool {
     !field::flag(endpoint, "deleted")
         && field::text(endpoint, "status") == "enabled"
         && connect != account.is_empty()
-        && field::elements(endpoint, "enabled_events").iter().any(|wanted| wanted == "*" || wanted == kind)
+        && field::elements(endpoint, "enabled_events")
+            .iter()
+            .any(|wanted| wanted == "*" || wanted == kind)
 }
 
 impl World {
     /// The endpoint to deliver to, unless it was deleted.
     pub(crate) fn endpoint(&self, id: &str) -> Option<Value> {
         let key = (String::new(), id.to_owned());
-        self.objects.get(&key).map(|stored| &stored.value).filter(|value| !field::flag(value, "deleted")).cloned()
+        self.objects
+            .get(&key)
+            .map(|stored| &stored.value)
+            .filter(|value| !field::flag(value, "deleted"))
+            .cloned()
     }
 
     /// The event to deliver.
     pub(crate) fn event(&self, account: &str, id: &str) -> Option<Value> {
-        self.objects.get(&(account.to_owned(), id.to_owned())).map(|stored| stored.value.clone())
+        self.objects
+            .get(&(account.to_owned(), id.to_owned()))
+            .map(|stored| stored.value.clone())
     }
 
     /// Settles a delivery: it and the event's count of pending webhooks, as one change.
     pub(crate) fn settle(&mut self, delivery: &Delivery) {
-        self.begin(&delivery.account, super::Cause { operation: "delivery".to_owned(), ..Default::default() });
+        self.begin(
+            &delivery.account,
+            super::Cause {
+                operation: "delivery".to_owned(),
+                ..Default::default()
+            },
+        );
         let others = self.outbox.pending.values().any(|other| {
             other.id != delivery.id && other.event == delivery.event && other.endpoint == delivery.endpoint
         });

@@ -16,7 +16,10 @@ pub(crate) struct Ids {
 
 impl Ids {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { seed, ..Self::default() }
+        Self {
+            seed,
+            ..Self::default()
+        }
     }
 
     /// The next id of a prefix: `next("cus_", 14)`.
@@ -24,7 +27,10 @@ impl Ids {
         let count = self.given.entry(prefix.to_owned()).or_default();
         *count += 1;
         self.fresh.insert(prefix.to_owned(), *count);
-        format!("{prefix}{}", letters(&format!("{}:{prefix}:{count}", self.seed), length))
+        format!(
+            "{prefix}{}",
+            letters(&format!("{}:{prefix}:{count}", self.seed), length)
+        )
     }
 
     /// An id that is a function of the seed alone, such as the platform account's.
@@ -50,7 +56,10 @@ pub(crate) fn letters(source: &str, length: usize) -> String {
     while out.len() < length {
         let digest = Sha256::digest(format!("{source}:{round}"));
         // Bytes of 248 and more are passed over, so that every letter is equally likely.
-        let drawn = digest.iter().filter(|byte| **byte < 248).filter_map(|byte| ALPHABET.get(usize::from(byte % 62)));
+        let drawn = digest
+            .iter()
+            .filter(|byte| **byte < 248)
+            .filter_map(|byte| ALPHABET.get(usize::from(byte % 62)));
         out.extend(drawn.take(length - out.len()).map(|letter| char::from(*letter)));
         round += 1;
     }

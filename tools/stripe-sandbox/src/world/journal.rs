@@ -68,7 +68,8 @@ impl Journal {
             .create(true)
             .open(path)
             .with_context(|| format!("journal {}", path.display()))?;
-        file.try_lock().map_err(|error| anyhow::anyhow!("journal {} is in use: {error}", path.display()))?;
+        file.try_lock()
+            .map_err(|error| anyhow::anyhow!("journal {} is in use: {error}", path.display()))?;
         let header = json!({ "stripe_sandbox": 1, "seed": seed, "livemode": livemode });
         let mut whole: u64 = 0;
         let mut reader = BufReader::new(&file);

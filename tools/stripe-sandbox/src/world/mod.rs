@@ -152,7 +152,10 @@ impl World {
             self.faults = faults;
         }
         self.outbox.dropped += change.dropped;
-        change.deliveries.into_iter().for_each(|delivery| self.outbox.add(delivery));
+        change
+            .deliveries
+            .into_iter()
+            .for_each(|delivery| self.outbox.add(delivery));
         change.settled.into_iter().for_each(|id| self.outbox.settle(id));
         change.abandoned.into_iter().for_each(|id| self.outbox.abandon(id));
         self.ledger.extend(change.effects);
@@ -171,9 +174,15 @@ impl World {
         change.at = self.now;
         change.ids = self.ids.take_fresh();
         for ((account, id), was) in &self.before {
-            let Some(is) = self.objects.get(&(account.clone(), id.clone())) else { continue };
+            let Some(is) = self.objects.get(&(account.clone(), id.clone())) else {
+                continue;
+            };
             let object = field::text(&is.value, "object").to_owned();
-            change.objects.push(Row { account: account.clone(), id: id.clone(), value: is.value.clone() });
+            change.objects.push(Row {
+                account: account.clone(),
+                id: id.clone(),
+                value: is.value.clone(),
+            });
             if object != "event" {
                 let effect = match was {
                     None => "created",
@@ -219,7 +228,9 @@ impl World {
                 }
                 None => {
                     if let Some(gone) = self.objects.remove(&key)
-                        && let Some(kind) = self.kinds.get_mut(&(key.0, field::text(&gone.value, "object").to_owned()))
+                        && let Some(kind) = self
+                            .kinds
+                            .get_mut(&(key.0, field::text(&gone.value, "object").to_owned()))
                     {
                         kind.remove(&gone.sequence);
                     }
@@ -278,7 +289,9 @@ impl World {
 
     /// The object stored under `id` in the data set at work, deleted stubs included.
     pub(crate) fn find(&self, id: &str) -> Option<&Value> {
-        self.objects.get(&(self.account.clone(), id.to_owned())).map(|stored| &stored.value)
+        self.objects
+            .get(&(self.account.clone(), id.to_owned()))
+            .map(|stored| &stored.value)
     }
 
     /// The object of this kind, or the 404 that names `param`. Deleted ones are missing.
@@ -291,7 +304,10 @@ impl World {
 
     /// All objects of a kind in the data set at work, newest first, without deleted ones.
     pub(crate) fn all(&self, object: &str) -> Vec<Value> {
-        self.all_of(&self.account, object).into_iter().filter(|value| !field::flag(value, "deleted")).collect()
+        self.all_of(&self.account, object)
+            .into_iter()
+            .filter(|value| !field::flag(value, "deleted"))
+            .collect()
     }
 
     /// All objects of a kind of one account, newest first, deleted stubs included.
@@ -311,7 +327,10 @@ impl World {
 
     /// Stores an object of the data set at work under its `id`.
     pub(crate) fn put(&mut self, value: &Value) {
-        self.store((self.account.clone(), field::text(value, "id").to_owned()), value.clone());
+        self.store(
+            (self.account.clone(), field::text(value, "id").to_owned()),
+            value.clone(),
+        );
     }
 
     /// The answer kept under an idempotency key, while it lives.
@@ -327,7 +346,8 @@ impl World {
 
     /// `body` as text that may leave the sandbox: stored page URLs get this sandbox's origin.
     pub(crate) fn publish(&self, body: &Value) -> String {
-        body.to_string().replace("\"\\u0001base/", &format!("\"{}/", self.base_url))
+        body.to_string()
+            .replace("\"\\u0001base/", &format!("\"{}/", self.base_url))
     }
 
     /// A hash over everything but deliveries and kept answers: equal worlds have equal hashes.

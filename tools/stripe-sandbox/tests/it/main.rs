@@ -1,0 +1,20 @@
+//! The sandbox as its clients see it: over HTTP, on a port of its own.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "a test"
+)]
+
+mod api;
+mod billing;
+mod client;
+mod connect;
+mod faults;
+mod idempotency;
+mod journal;
+mod receiver;
+mod webhooks;
