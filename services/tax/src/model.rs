@@ -1,0 +1,3 @@
+//! Resources, requests and states. No I/O, no foreign types.
+
+pub mod calculation;

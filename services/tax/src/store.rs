@@ -1,0 +1,4 @@
+//! The service's tables: functions on a connection, one file per table.
+
+pub mod calculation;
+mod schema;
