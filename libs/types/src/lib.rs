@@ -17,8 +17,10 @@ mod clock;
 mod id;
 mod mode;
 mod money;
+mod stamp;
 
 pub use clock::Clock;
 pub use id::{AccountId, CheckoutSessionId, CustomerId, EventId, InvalidId, PriceId, SubscriptionId, UserId};
 pub use mode::{InvalidKey, Mode, ModeError, ModeOfEvent};
 pub use money::{Currency, InvalidCurrency, Money, MoneyError};
+pub use stamp::Stamp;

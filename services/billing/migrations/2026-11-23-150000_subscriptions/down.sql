@@ -1,0 +1,2 @@
+drop table subscription;
+drop table customer_user;

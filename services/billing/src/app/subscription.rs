@@ -1,0 +1,114 @@
+//! Subscriptions: read, listed, canceled.
+
+use counterfoil_chassis::Context;
+use counterfoil_store::claim::{Begun, Claim};
+use counterfoil_types::{SubscriptionId, UserId};
+
+use super::Answer;
+use crate::Billing;
+use crate::error::Error;
+use crate::model::subscription::{Cancellation, Position, Subscription};
+use crate::store::subscription;
+use crate::stripe;
+
+impl Billing {
+    /// A subscription, as the events seen so far built it.
+    ///
+    /// # Errors
+    /// `NotFound` when no event told of it.
+    pub async fn get_subscription(&self, id: &SubscriptionId) -> Result<Subscription, Error> {
+        let found = subscription::find(&mut *self.db.conn().await?, id.as_str()).await?;
+        found.ok_or_else(|| Error::NotFound {
+            kind: "subscription",
+            name: id.to_string(),
+        })
+    }
+
+    /// At most `limit` of a user's subscriptions, newest first, after a position; and the position to go on from where
+    /// there are more.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn list_subscriptions(
+        &self,
+        user_id: &UserId,
+        limit: i64,
+        after: Option<Position>,
+    ) -> Result<(Vec<Subscription>, Option<Position>), Error> {
+        let conn = &mut self.db.conn().await?;
+        // One more than was asked for tells whether there are more.
+        let mut found = subscription::list_of_user(conn, user_id.as_str(), limit.saturating_add(1), after).await?;
+        let wanted = usize::try_from(limit).unwrap_or_default();
+        let more = found.len() > wanted;
+        found.truncate(wanted);
+        let next = found.last().filter(|_| more).map(Subscription::position);
+        Ok((found, next))
+    }
+
+    /// Cancels a subscription at the end of its period, once per key.
+    ///
+    /// # Errors
+    /// `NotFound` where neither we nor Stripe know it, `SubscriptionEnded` where it has ended.
+    pub async fn cancel_subscription(
+        &self,
+        cx: &Context,
+        cancellation: &Cancellation,
+        request: &[u8],
+    ) -> Result<Subscription, Error> {
+        let method = "CancelSubscription";
+        let key = cancellation.idempotency_key;
+        let object = match self
+            .claims
+            .begin(&cx.caller, method, key, request, cx.remaining())
+            .await?
+        {
+            Begun::Finished(answer) => Answer::<String>::into_result(answer)?,
+            Begun::Owned(claim) => match self.cancel_at_period_end(&claim, cancellation).await {
+                Ok(object) => object,
+                Err(error) => return Err(self.give_up(claim, error).await),
+            },
+        };
+        let mut canceled = stripe::subscription(object.as_bytes())?;
+        let stored = subscription::find(&mut *self.db.conn().await?, canceled.id.as_str()).await?;
+        canceled.user_id = stored.and_then(|stored| stored.user_id);
+        Ok(canceled)
+    }
+
+    async fn cancel_at_period_end(&self, claim: &Claim, cancellation: &Cancellation) -> Result<String, Error> {
+        let id = cancellation.subscription_id.as_str();
+        let known = subscription::known(&mut *self.db.conn().await?, id).await?;
+        if known.is_some_and(|known| known.terminal) {
+            return Err(Error::SubscriptionEnded(id.to_owned()));
+        }
+        let request = stripe::cancel_at_period_end(cancellation);
+        let reply = self
+            .stripe
+            .step(&self.db, &claim.op_key("cancel"), &request, None)
+            .await?;
+        // An answer told again is as old as the first one: what is stored comes from a fresh read.
+        let (raw, stamp) = if reply.replayed {
+            let fresh = self.stripe.read(&stripe::retrieve_subscription(id), None).await?;
+            (fresh.raw, fresh.stamp)
+        } else {
+            (reply.raw.clone(), reply.stamp)
+        };
+        // Sent after the stored state was seen, so answered with that one or a later one, however coarse the clocks are.
+        let stamp = stripe::stamp(stamp);
+        let stamp = known.map_or(stamp, |known| stamp.following(known.from));
+        let fresh = stripe::subscription(&raw)?;
+        let object = utf8(&raw)?;
+        let answer = utf8(&reply.raw)?;
+        self.db
+            .transaction(async |conn| {
+                subscription::upsert(conn, &fresh, &object, stamp).await?;
+                claim.finish(conn, &Answer::Done(&answer)).await?;
+                Ok::<_, Error>(())
+            })
+            .await?;
+        Ok(answer)
+    }
+}
+
+fn utf8(json: &[u8]) -> Result<String, Error> {
+    String::from_utf8(json.to_vec()).map_err(|_| Error::bug("stripe's answer is not UTF-8"))
+}

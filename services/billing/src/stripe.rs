@@ -1,0 +1,271 @@
+//! Stripe's objects to our model, and our requests to Stripe's. The one reader of a subscription's JSON, whether it came
+//! in an event, a fetch, or the answer to our own call. It reads only what the model needs and passes over the rest, so
+//! a field Stripe adds or drops elsewhere harms nothing.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use counterfoil_stripe::checkout_session as checkout;
+use counterfoil_stripe::subscription as subscriptions;
+use counterfoil_types::{Stamp, SubscriptionId};
+use serde::Deserialize;
+
+use crate::model::checkout_session::NewCheckoutSession;
+use crate::model::subscription::{Cancellation, Item, Status, Subscription};
+
+/// The metadata key under which a price lists its features, separated by commas.
+const FEATURES: &str = "features";
+/// The metadata key that names the user on every object the suite makes.
+const USER_ID: &str = "user_id";
+
+/// A Stripe object that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("stripe's {object} cannot be read: {reason}")]
+pub struct Unreadable {
+    object: &'static str,
+    reason: String,
+}
+
+/// A customer's link to a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CustomerUser {
+    /// Stripe's id of the customer.
+    pub customer_id: String,
+    /// The user its metadata names. A deleted customer may come as a stub without metadata.
+    pub user_id: Option<String>,
+    /// Whether the customer was deleted.
+    pub deleted: bool,
+}
+
+/// Of which moment an answer is.
+#[must_use]
+pub fn stamp(stamp: counterfoil_stripe::Stamp) -> Stamp {
+    Stamp::Answer(stamp.known_from, stamp.known_to)
+}
+
+/// Reads a subscription.
+///
+/// # Errors
+/// When a field the model needs is missing or of another type. The message names the field, never a value.
+pub fn subscription(json: &[u8]) -> Result<Subscription, Unreadable> {
+    #[derive(Deserialize)]
+    struct Object {
+        id: String,
+        customer: Reference,
+        status: String,
+        items: List,
+        #[serde(default)]
+        cancel_at: Option<i64>,
+        #[serde(default)]
+        ended_at: Option<i64>,
+        created: i64,
+    }
+    #[derive(Deserialize)]
+    struct List {
+        data: Vec<ItemObject>,
+    }
+    #[derive(Deserialize)]
+    struct ItemObject {
+        id: String,
+        price: Price,
+        #[serde(default)]
+        quantity: Option<i64>,
+        #[serde(default)]
+        current_period_start: Option<i64>,
+        #[serde(default)]
+        current_period_end: Option<i64>,
+    }
+    #[derive(Deserialize)]
+    struct Price {
+        id: String,
+        #[serde(default)]
+        lookup_key: Option<String>,
+        #[serde(default)]
+        unit_amount: Option<i64>,
+        currency: String,
+        #[serde(default)]
+        metadata: HashMap<String, String>,
+    }
+
+    let object: Object = read("subscription", json)?;
+    let items = object.items.data.into_iter().map(|item| {
+        Ok(Item {
+            id: item.id,
+            features: features(item.price.metadata.get(FEATURES)),
+            price_id: item.price.id,
+            lookup_key: item.price.lookup_key,
+            quantity: item.quantity,
+            unit_amount: item.price.unit_amount,
+            currency: item.price.currency,
+            period_start: item.current_period_start.map(time).transpose()?,
+            period_end: item.current_period_end.map(time).transpose()?,
+        })
+    });
+    Ok(Subscription {
+        id: SubscriptionId::parse(object.id).map_err(|error| unreadable("subscription", format!("id {error}")))?,
+        customer_id: object.customer.into_id(),
+        user_id: None,
+        status: Status::parse(&object.status),
+        items: items.collect::<Result<_, Unreadable>>()?,
+        cancel_at: object.cancel_at.map(time).transpose()?,
+        ended_at: object.ended_at.map(time).transpose()?,
+        created_at: time(object.created)?,
+    })
+}
+
+/// Reads a customer, deleted or not.
+///
+/// # Errors
+/// When it has no id.
+pub fn customer(json: &[u8]) -> Result<CustomerUser, Unreadable> {
+    #[derive(Deserialize)]
+    struct Object {
+        id: String,
+        #[serde(default)]
+        metadata: HashMap<String, String>,
+        #[serde(default)]
+        deleted: bool,
+    }
+    let mut object: Object = read("customer", json)?;
+    Ok(CustomerUser {
+        customer_id: object.id,
+        user_id: object.metadata.remove(USER_ID),
+        deleted: object.deleted,
+    })
+}
+
+/// The request for a checkout session: hosted, for a subscription in flexible billing mode. The metadata stands on the
+/// subscription too, since Stripe does not copy the session's.
+#[must_use]
+pub fn create_checkout_session(new: &NewCheckoutSession, customer_id: &str) -> checkout::CreateCheckoutSession {
+    let metadata: HashMap<String, String> = [
+        (USER_ID.to_owned(), new.user_id.to_string()),
+        ("source".to_owned(), "counterfoil".to_owned()),
+    ]
+    .into();
+    let line = checkout::CreateCheckoutSessionLineItems {
+        price: Some(new.price_id.to_string()),
+        quantity: Some(new.quantity),
+        ..checkout::CreateCheckoutSessionLineItems::new()
+    };
+    let mut subscription_data = checkout::CreateCheckoutSessionSubscriptionData::new();
+    subscription_data.metadata = Some(metadata.clone());
+    subscription_data.billing_mode = Some(checkout::CreateCheckoutSessionSubscriptionDataBillingMode::new(
+        checkout::CreateCheckoutSessionSubscriptionDataBillingModeType::Flexible,
+    ));
+    let mut request = checkout::CreateCheckoutSession::new()
+        .mode(counterfoil_stripe::objects::CheckoutSessionMode::Subscription)
+        .customer(customer_id)
+        .client_reference_id(new.user_id.to_string())
+        .line_items(vec![line])
+        .metadata(metadata)
+        .subscription_data(subscription_data)
+        .success_url(new.success_url.clone());
+    if let Some(url) = &new.cancel_url {
+        request = request.cancel_url(url.clone());
+    }
+    request
+}
+
+/// The request to read a checkout session again.
+#[must_use]
+pub fn retrieve_checkout_session(id: &str) -> checkout::RetrieveCheckoutSession {
+    checkout::RetrieveCheckoutSession::new(id)
+}
+
+/// The request to cancel at the end of the period.
+#[must_use]
+pub fn cancel_at_period_end(cancellation: &Cancellation) -> subscriptions::UpdateSubscription {
+    subscriptions::UpdateSubscription::new(cancellation.subscription_id.as_str()).cancel_at_period_end(true)
+}
+
+/// The request to read a subscription.
+#[must_use]
+pub fn retrieve_subscription(id: &str) -> subscriptions::RetrieveSubscription {
+    subscriptions::RetrieveSubscription::new(id)
+}
+
+/// The request to read a customer.
+#[must_use]
+pub fn retrieve_customer(id: &str) -> counterfoil_stripe::customer::RetrieveCustomer {
+    counterfoil_stripe::customer::RetrieveCustomer::new(id)
+}
+
+/// A field that holds an id or, expanded, the object.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Reference {
+    Id(String),
+    Object { id: String },
+}
+
+impl Reference {
+    fn into_id(self) -> String {
+        match self {
+            Reference::Id(id) | Reference::Object { id } => id,
+        }
+    }
+}
+
+fn read<'a, T: Deserialize<'a>>(object: &'static str, json: &'a [u8]) -> Result<T, Unreadable> {
+    serde_json::from_slice(json).map_err(|error| {
+        // serde's own message may quote a value; its place does not.
+        unreadable(
+            object,
+            format!(
+                "{:?} error at line {} column {}",
+                error.classify(),
+                error.line(),
+                error.column()
+            ),
+        )
+    })
+}
+
+fn unreadable(object: &'static str, reason: String) -> Unreadable {
+    Unreadable { object, reason }
+}
+
+fn time(seconds: i64) -> Result<DateTime<Utc>, Unreadable> {
+    DateTime::from_timestamp(seconds, 0).ok_or_else(|| unreadable("subscription", "a time is out of range".to_owned()))
+}
+
+fn features(list: Option<&String>) -> Vec<String> {
+    list.map(|list| {
+        list.split(',')
+            .map(str::trim)
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned)
+            .collect()
+    })
+    .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_subscription_is_read_with_its_customer_expanded_or_not_and_unknown_fields_passed_over() {
+        let mut object = json!({
+            "id": "sub_1", "customer": "cus_1", "status": "active", "created": 1_700_000_000, "cancel_at": null,
+            "something_new": {"deep": [1]},
+            "items": {"data": [{"id": "si_1", "quantity": 2, "current_period_start": 1_700_000_000,
+                "current_period_end": 1_702_592_000,
+                "price": {"id": "price_1", "currency": "usd", "unit_amount": 2900, "lookup_key": null,
+                    "metadata": {"features": "reports, exports,"}}}]},
+        });
+        let read = subscription(object.to_string().as_bytes()).unwrap();
+        assert_eq!(read.items[0].features, ["reports", "exports"]);
+        assert_eq!(read.status, Status::Active);
+        object["customer"] = json!({"id": "cus_1", "object": "customer"});
+        assert_eq!(subscription(object.to_string().as_bytes()).unwrap(), read);
+    }
+
+    #[test]
+    fn an_unreadable_object_is_told_without_its_content() {
+        let error = subscription(br#"{"id": "sub_1", "customer": 7, "secret": "4242"}"#).unwrap_err();
+        assert!(!error.to_string().contains("4242"), "{error}");
+    }
+}

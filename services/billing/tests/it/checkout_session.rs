@@ -1,0 +1,127 @@
+//! `CheckoutService`.
+
+use counterfoil_proto::billing::v1 as pb;
+use counterfoil_test_support::told;
+use serde_json::json;
+use tonic::Code;
+
+use crate::world::{OTHER_KEY, World};
+
+#[tokio::test]
+async fn a_repeat_with_the_same_key_gets_the_same_session_and_its_page() {
+    let world = World::new().await;
+    let customer_id = world.customer("ada").await;
+    let mut client = world.checkout.clone();
+    let first = client
+        .create_checkout_session(world.checkout_of("ada"))
+        .await
+        .unwrap()
+        .into_inner();
+    let again = client
+        .create_checkout_session(world.checkout_of("ada"))
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(first, again);
+    let session = first.checkout_session.unwrap();
+    assert_eq!(session.stripe_customer_id, customer_id);
+    assert_eq!(world.stripe.list("/v1/checkout/sessions").await.len(), 1);
+
+    let made = &world.stripe.list("/v1/checkout/sessions").await[0];
+    assert_eq!(made["metadata"], json!({"user_id": "ada", "source": "counterfoil"}));
+    assert_eq!(made["mode"], "subscription");
+
+    let other = pb::CreateCheckoutSessionRequest {
+        idempotency_key: OTHER_KEY.to_owned(),
+        ..world.checkout_of("ada")
+    };
+    let other = client
+        .create_checkout_session(other)
+        .await
+        .unwrap()
+        .into_inner()
+        .checkout_session
+        .unwrap();
+    assert_ne!(other.checkout_session_id, session.checkout_session_id);
+}
+
+#[tokio::test]
+async fn the_same_key_with_another_request_is_refused() {
+    let world = World::new().await;
+    world.customer("ada").await;
+    let mut client = world.checkout.clone();
+    client.create_checkout_session(world.checkout_of("ada")).await.unwrap();
+    let other = pb::CreateCheckoutSessionRequest {
+        quantity: 2,
+        ..world.checkout_of("ada")
+    };
+    let error = client.create_checkout_session(other).await.unwrap_err();
+    insta::assert_snapshot!(told(&error));
+}
+
+#[tokio::test]
+async fn all_that_is_wrong_with_a_request_is_told_at_once() {
+    let world = World::new().await;
+    let request = pb::CreateCheckoutSessionRequest {
+        idempotency_key: "again".to_owned(),
+        user_id: "a b".to_owned(),
+        price_id: "prod_1".to_owned(),
+        quantity: -1,
+        success_url: "https://evil.example/".to_owned(),
+        cancel_url: "https://shop.example@evil.example/".to_owned(),
+    };
+    let error = world
+        .checkout
+        .clone()
+        .create_checkout_session(request)
+        .await
+        .unwrap_err();
+    insta::assert_snapshot!(told(&error));
+    assert!(world.stripe.list("/v1/checkout/sessions").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_price_stripe_does_not_have_is_not_found_and_stays_so_for_the_key() {
+    let world = World::new().await;
+    world.customer("ada").await;
+    let request = pb::CreateCheckoutSessionRequest {
+        price_id: "price_unknown".to_owned(),
+        ..world.checkout_of("ada")
+    };
+    let mut client = world.checkout.clone();
+    let error = client.create_checkout_session(request.clone()).await.unwrap_err();
+    insta::assert_snapshot!(told(&error));
+    let again = client.create_checkout_session(request).await.unwrap_err();
+    assert_eq!(told(&again), told(&error));
+}
+
+#[tokio::test]
+async fn an_answer_lost_after_the_effect_makes_no_second_session() {
+    let world = World::new().await;
+    world.customer("ada").await;
+    world
+        .stripe
+        .spoil("/v1/checkout/sessions", 2, json!({"kind": "reset_after"}))
+        .await;
+    let mut client = world.checkout.clone();
+    let error = client
+        .create_checkout_session(world.checkout_of("ada"))
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), Code::Unavailable);
+    insta::assert_snapshot!(error.message());
+    client.create_checkout_session(world.checkout_of("ada")).await.unwrap();
+    assert_eq!(world.stripe.list("/v1/checkout/sessions").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_user_nobody_has_told_of_waits_for_the_customer_service() {
+    let world = World::new().await;
+    let error = world
+        .checkout
+        .clone()
+        .create_checkout_session(world.checkout_of("nobody"))
+        .await
+        .unwrap_err();
+    insta::assert_snapshot!(told(&error));
+}
