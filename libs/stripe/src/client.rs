@@ -93,7 +93,7 @@ impl Client {
         R: StripeRequest + Sync,
         R::Output: miniserde::Deserialize,
     {
-        let wire = Wire::of(request.build(), account);
+        let wire = Wire::of(request.build(), account)?;
         if wire.method != Method::Get {
             return Err(Error::Bug(format!("{} changes something and is no read", name(&wire))));
         }
@@ -110,7 +110,7 @@ impl Client {
         R: StripeRequest + Sync,
         R::Output: miniserde::Deserialize,
     {
-        let wire = Wire::of(request.build(), account);
+        let wire = Wire::of(request.build(), account)?;
         let key = uuid::Builder::from_random_bytes(rand::random()).into_uuid().to_string();
         let answer = self.repeatable(&wire, Some(&key)).await?;
         reply(answer)?.ok_or_else(|| unreadable(&wire))
@@ -135,7 +135,7 @@ impl Client {
         R: StripeRequest + Sync,
         R::Output: miniserde::Deserialize,
     {
-        let wire = Wire::of(request.build(), account);
+        let wire = Wire::of(request.build(), account)?;
         if wire.method == Method::Get {
             return Err(Error::Bug(format!(
                 "{} changes nothing and needs no ledger",

@@ -10,8 +10,10 @@
     reason = "a test"
 )]
 
+mod chaos;
 mod fake;
 mod read;
 mod sandbox;
+mod secrets;
 mod step;
 mod webhook;
