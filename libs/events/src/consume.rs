@@ -44,7 +44,7 @@ pub(crate) struct Consumer<P> {
     pub(crate) stats: Arc<Stats>,
     pub(crate) attempts: Semaphore,
     instance: String,
-    shutdown: CancellationToken,
+    pub(crate) shutdown: CancellationToken,
 }
 
 /// Why a session ended, where the consumer did not want it to.
@@ -158,7 +158,7 @@ impl<P: Projection> Consumer<P> {
         let over = CancellationToken::new();
         let mut lanes: HashMap<i32, Lane> = lanes.collect();
         let mut runs = FuturesUnordered::new();
-        let ended = loop {
+        let mut ended = loop {
             let partition = tokio::select! {
                 () = self.shutdown.cancelled() => break Ok(()),
                 next = heard.message() => match self.hear(refused(next), &mut lanes, &say).await {
@@ -167,36 +167,51 @@ impl<P: Projection> Consumer<P> {
                     Err(Leave::InOrder) => break Ok(()),
                     Err(Leave::With(ended)) => break Err(ended),
                 },
-                Some(finished) = runs.next() => {
-                    let partition = match self.finish(finished, &say).await {
-                        Ok(partition) => partition,
-                        Err(contradiction) => break Err(contradiction.into()),
-                    };
-                    if let Some(lane) = lanes.get_mut(&partition) {
-                        lane.busy = false;
+                Some(finished) = runs.next() => match self.finish(finished, &say).await {
+                    Ok(Some(partition)) => {
+                        lanes.entry(partition).and_modify(|lane| lane.busy = false);
+                        partition
                     }
-                    partition
-                }
+                    Ok(None) => continue,
+                    Err(contradiction) => break Err(contradiction.into()),
+                },
             };
-            if let Some(lane) = lanes.get_mut(&partition)
-                && !lane.busy
-                && !lane.queue.is_empty()
-            {
-                lane.busy = true;
-                let items = next_run(&mut lane.queue);
-                let over = &over;
-                runs.push(async move {
-                    let done = self.work_off(partition, &items, epoch, over).await;
-                    Finished { partition, items, done }
-                });
-            }
+            runs.extend(self.begin(partition, &mut lanes, epoch, &over));
         };
-        // What is being written is written to its end; nothing new begins.
+        // What is being written is written to its end. Where only the stream is gone, what it had brought is worked off
+        // too, or the next one brings it again and again; but nothing that fails is waited for.
         over.cancel();
+        let stopping = self.shutdown.is_cancelled() || matches!(ended, Err(Ended::Contradiction(_)));
         while let Some(finished) = runs.next().await {
-            self.finish(finished, &say).await?;
+            match self.finish(finished, &say).await {
+                Ok(Some(partition)) if !stopping => {
+                    lanes.entry(partition).and_modify(|lane| lane.busy = false);
+                    runs.extend(self.begin(partition, &mut lanes, epoch, &over));
+                }
+                Ok(_) => {}
+                Err(contradiction) => ended = Err(contradiction.into()),
+            }
         }
         ended
+    }
+
+    /// The next run of a partition, unless there is one under way or nothing to do.
+    fn begin<'a>(
+        &'a self,
+        partition: i32,
+        lanes: &mut HashMap<i32, Lane>,
+        epoch: i64,
+        over: &'a CancellationToken,
+    ) -> Option<impl Future<Output = Finished> + Send + use<'a, P>> {
+        let lane = lanes
+            .get_mut(&partition)
+            .filter(|lane| !lane.busy && !lane.queue.is_empty())?;
+        lane.busy = true;
+        let items = next_run(&mut lane.queue);
+        Some(async move {
+            let done = self.work_off(partition, &items, epoch, over).await;
+            Finished { partition, items, done }
+        })
     }
 
     fn start(&self, checkpoints: &[Checkpoint]) -> pb::Start {
@@ -244,7 +259,7 @@ impl<P: Projection> Consumer<P> {
         }
     }
 
-    /// Takes what the gateway said into its lane, and says which one. Every offset must follow the one before.
+    /// Takes what the gateway said into its lane, and says which one.
     async fn hear(
         &self,
         heard: Result<Option<pb::SubscribeResponse>, Ended>,
@@ -273,20 +288,25 @@ impl<P: Projection> Consumer<P> {
         let lane = lanes
             .get_mut(&partition)
             .ok_or_else(|| Ended::Protocol(format!("partition {partition} was not asked for")))?;
-        if item.before() != lane.arrived {
+        // What came before may come again; nothing may be left out.
+        if item.before() > lane.arrived {
             return Err(Leave::With(Ended::Contradiction(Contradiction::Gap {
                 partition,
                 checkpoint: lane.arrived,
                 next: item.before().saturating_add(1),
             })));
         }
-        lane.arrived = item.last();
+        lane.arrived = lane.arrived.max(item.last());
         lane.queue.push_back(item);
         Ok(Some(partition))
     }
 
-    /// Acknowledges what is committed and gives back its credit.
-    async fn finish(&self, finished: Finished, say: &mpsc::Sender<pb::SubscribeRequest>) -> Result<i32, Contradiction> {
+    /// Acknowledges what is committed and gives back its credit. Says the partition if all of the run was done.
+    async fn finish(
+        &self,
+        finished: Finished,
+        say: &mpsc::Sender<pb::SubscribeRequest>,
+    ) -> Result<Option<i32>, Contradiction> {
         let Finished { partition, items, done } = finished;
         let done = items.get(..done?).unwrap_or_default();
         if let Some(last) = done.last() {
@@ -313,7 +333,7 @@ impl<P: Projection> Consumer<P> {
             };
             let _ = say.send(message(Say::Credit(credit))).await;
         }
-        Ok(partition)
+        Ok((done.len() == items.len()).then_some(partition))
     }
 }
 

@@ -21,12 +21,12 @@ use tokio::net::TcpListener;
 use tokio_postgres::NoTls;
 use tokio_util::sync::CancellationToken;
 
-pub static OWN: EmbeddedMigrations = MIGRATIONS;
+pub(crate) static OWN: EmbeddedMigrations = MIGRATIONS;
 
-pub const SECRET: &str = "whsec_new";
-pub const OLD_SECRET: &str = "whsec_old";
+pub(crate) const SECRET: &str = "whsec_new";
+pub(crate) const OLD_SECRET: &str = "whsec_old";
 
-pub struct Gateway {
+pub(crate) struct Gateway {
     pub db: Arc<TestDb>,
     pub http: SocketAddr,
     pub grpc_url: String,
@@ -38,17 +38,17 @@ pub struct Gateway {
 
 impl Gateway {
     /// A gateway with a log of its own.
-    pub async fn start() -> Gateway {
+    pub(crate) async fn start() -> Gateway {
         let db = Arc::new(TestDb::new(&OWN).await);
         Gateway::on(&db).await
     }
 
     /// One more gateway on the log of `db`.
-    pub async fn on(db: &Arc<TestDb>) -> Gateway {
+    pub(crate) async fn on(db: &Arc<TestDb>) -> Gateway {
         Gateway::with(db, db.config()).await
     }
 
-    pub async fn with(db: &Arc<TestDb>, database: Database) -> Gateway {
+    pub(crate) async fn with(db: &Arc<TestDb>, database: Database) -> Gateway {
         let endpoint = endpoint::Config {
             secrets: vec![NamedSecret {
                 name: "new".into(),
@@ -93,12 +93,12 @@ impl Gateway {
         }
     }
 
-    pub fn request(&self, path: &str) -> RequestBuilder {
+    pub(crate) fn request(&self, path: &str) -> RequestBuilder {
         self.http_client.post(format!("http://{}{path}", self.http))
     }
 
     /// Delivers `body` with this header.
-    pub async fn deliver_with(&self, body: impl Into<Vec<u8>>, signature: &str) -> StatusCode {
+    pub(crate) async fn deliver_with(&self, body: impl Into<Vec<u8>>, signature: &str) -> StatusCode {
         let request = self
             .request("/webhooks/stripe/platform")
             .header("stripe-signature", signature);
@@ -106,14 +106,14 @@ impl Gateway {
     }
 
     /// Delivers `body` as Stripe does.
-    pub async fn deliver(&self, body: impl Into<Vec<u8>>) -> StatusCode {
+    pub(crate) async fn deliver(&self, body: impl Into<Vec<u8>>) -> StatusCode {
         let body = body.into();
         let signature = sign(&body, SECRET, now());
         self.deliver_with(body, &signature).await
     }
 
     /// Delivers `count` events of one customer, ids `<prefix>1` to `<prefix><count>`, one after the other.
-    pub async fn deliver_many(&self, prefix: &str, customer: &str, count: usize) {
+    pub(crate) async fn deliver_many(&self, prefix: &str, customer: &str, count: usize) {
         for number in 1..=count {
             let body = event(&format!("{prefix}{number}"), "invoice.paid", customer);
             assert_eq!(self.deliver(body).await, 200);
@@ -121,11 +121,11 @@ impl Gateway {
     }
 
     /// A connection as administrator that sees the log's schema.
-    pub async fn sql(&self) -> tokio_postgres::Client {
+    pub(crate) async fn sql(&self) -> tokio_postgres::Client {
         sql(&self.db).await
     }
 
-    pub async fn count(&self, table: &str) -> i64 {
+    pub(crate) async fn count(&self, table: &str) -> i64 {
         let row = self
             .sql()
             .await
@@ -136,7 +136,7 @@ impl Gateway {
     }
 }
 
-pub async fn sql(db: &TestDb) -> tokio_postgres::Client {
+pub(crate) async fn sql(db: &TestDb) -> tokio_postgres::Client {
     let mut config: tokio_postgres::Config = TestDb::admin_url().parse().unwrap();
     config.options(format!("-c search_path={}", db.config().schema));
     let (client, driver) = config.connect(NoTls).await.unwrap();
@@ -145,16 +145,16 @@ pub async fn sql(db: &TestDb) -> tokio_postgres::Client {
 }
 
 /// The wall clock, as Stripe's and ours.
-pub fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     Clock::system().now().timestamp()
 }
 
 /// The header Stripe sends.
-pub fn sign(body: &[u8], secret: &str, time: i64) -> String {
+pub(crate) fn sign(body: &[u8], secret: &str, time: i64) -> String {
     format!("t={time},v1={}", signature(body, secret, time))
 }
 
-pub fn signature(body: &[u8], secret: &str, time: i64) -> String {
+pub(crate) fn signature(body: &[u8], secret: &str, time: i64) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
     mac.update(format!("{time}.").as_bytes());
     mac.update(body);
@@ -162,7 +162,7 @@ pub fn signature(body: &[u8], secret: &str, time: i64) -> String {
 }
 
 /// An event about an invoice of `customer`.
-pub fn event(id: &str, event_type: &str, customer: &str) -> String {
+pub(crate) fn event(id: &str, event_type: &str, customer: &str) -> String {
     format!(
         r#"{{"id":"{id}","object":"event","api_version":"2026-09-30.endive","created":1790000000,"livemode":false,
             "type":"{event_type}","data":{{"object":{{"id":"in_1","object":"invoice","customer":"{customer}"}}}}}}"#
