@@ -65,11 +65,18 @@ pub(crate) async fn lock(conn: &mut AsyncPgConnection, consumer: &str, partition
     .await
 }
 
-/// Writes a row that is locked.
-pub(crate) async fn write(conn: &mut AsyncPgConnection, consumer: &str, checkpoint: &Checkpoint) -> QueryResult<()> {
+/// Writes a row that is locked, and counts in it: `delivered` events more were taken, `applied` of them changed a row.
+pub(crate) async fn write(
+    conn: &mut AsyncPgConnection,
+    consumer: &str,
+    checkpoint: &Checkpoint,
+    delivered: i64,
+    applied: i64,
+) -> QueryResult<()> {
     diesel::sql_query(
         "update checkpoint set log_offset = $3, event_id = $4, epoch = $5, filter = $6, \
-         updated_at = clock_timestamp() where consumer = $1 and partition = $2",
+         delivered = delivered + $7, applied = applied + $8, updated_at = clock_timestamp() \
+         where consumer = $1 and partition = $2",
     )
     .bind::<Text, _>(consumer)
     .bind::<Integer, _>(checkpoint.partition)
@@ -77,6 +84,8 @@ pub(crate) async fn write(conn: &mut AsyncPgConnection, consumer: &str, checkpoi
     .bind::<Text, _>(&checkpoint.event_id)
     .bind::<BigInt, _>(checkpoint.epoch)
     .bind::<Array<Text>, _>(&checkpoint.filter)
+    .bind::<BigInt, _>(delivered)
+    .bind::<BigInt, _>(applied)
     .execute(conn)
     .await?;
     Ok(())

@@ -34,7 +34,7 @@ impl<P: Projection> Consumer<P> {
             .transaction(async |conn| {
                 let mut row = checkpoint::lock(conn, self.name, at.partition).await?;
                 row.filter.clone_from(&at.filter);
-                checkpoint::write(conn, self.name, &row).await?;
+                checkpoint::write(conn, self.name, &row, 0, 0).await?;
                 Ok::<_, counterfoil_store::Error>(())
             })
             .await?;

@@ -15,7 +15,7 @@ use crate::{Event, Projection};
 /// What the stream says of a partition.
 #[derive(Debug)]
 pub(crate) enum Item {
-    Event(Event),
+    Event(Box<Event>),
     /// The filter passed over `count` events, the last of them at `through`.
     Passed {
         through: i64,
@@ -107,8 +107,8 @@ impl Backoff {
 }
 
 impl<P: Projection> Consumer<P> {
-    /// Applies all of `items`, trying again for as long as `session` lives, and returns how many are done: those at the
-    /// front. They are of one partition, in order, and no two events have one key: what `prepare` saw of an object is
+    /// Applies all of `items` and returns how many are done: those at the front. Tries again after failures for as long as
+    /// `session` lives. They are of one partition, in order, and no two events have one key: what `prepare` saw of an object is
     /// then still so when `apply` writes it.
     pub(crate) async fn work_off(
         &self,
@@ -121,7 +121,7 @@ impl<P: Projection> Consumer<P> {
         let mut done: usize = 0;
         let mut run = items.len();
         while done < items.len() {
-            if session.is_cancelled() {
+            if self.shutdown.is_cancelled() {
                 break;
             }
             let end = done.saturating_add(run).min(items.len());
@@ -147,7 +147,9 @@ impl<P: Projection> Consumer<P> {
                     );
                     // One by one, so that a bad event holds up only those behind it.
                     run = 1;
-                    let _ = tokio::time::timeout(wait, session.cancelled()).await;
+                    if tokio::time::timeout(wait, session.cancelled()).await.is_ok() {
+                        break;
+                    }
                 }
             }
         }
@@ -214,7 +216,9 @@ impl<P: Projection> Consumer<P> {
                     }
                 }
                 at.epoch = epoch;
-                checkpoint::write(conn, self.name, &at).await?;
+                let applied = i64::try_from(done.applied).unwrap_or_default();
+                let passed = i64::try_from(done.passed).unwrap_or_default();
+                checkpoint::write(conn, self.name, &at, applied.saturating_add(passed), applied).await?;
                 Ok(done)
             })
             .await

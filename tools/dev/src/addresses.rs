@@ -70,7 +70,11 @@ impl AddressFile {
     pub fn write(path: &Path, addresses: &Addresses) -> std::io::Result<Self> {
         let new = path.with_extension("json.new");
         let _ = std::fs::remove_file(&new);
-        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&new)?;
         serde_json::to_writer_pretty(&mut file, addresses)?;
         file.write_all(b"\n")?;
         std::fs::rename(&new, path)?;

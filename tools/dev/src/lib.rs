@@ -13,4 +13,9 @@
     )
 )]
 
+pub mod addresses;
+pub mod database;
 pub mod postgres;
+pub mod settings;
+pub mod story;
+pub mod suite;

@@ -14,8 +14,8 @@ use uuid::Uuid;
 
 use crate::addresses::Addresses;
 pub use hop::{Hop, Spoiled};
-use oracle::Oracle;
 pub use oracle::Counts;
+use oracle::Oracle;
 pub use stripe::{Paid, Stripe};
 pub use suite_clients::{Clients, insist};
 
@@ -66,7 +66,7 @@ pub struct Summary {
     pub counts: Counts,
     /// From paying on the page to access being given.
     pub paid_to_access: Duration,
-    /// From the log's storing the first event about the subscription to access being seen.
+    /// From the log's storing the first event that shows the subscription active to access being seen.
     pub webhook_to_access: Duration,
 }
 
@@ -87,6 +87,12 @@ impl Story {
         })
     }
 
+    /// The sandbox, as the story sees it.
+    #[must_use]
+    pub fn stripe(&self) -> &Stripe {
+        &self.stripe
+    }
+
     /// Plays one hop; tells what happened in a line. Hops are played in the order of [`Hop::ALL`]; one that was cut off
     /// may be played again.
     ///
@@ -96,6 +102,8 @@ impl Story {
         match hop {
             Hop::Setup => self.set_up().await,
             Hop::Signup => self.sign_up().await,
+            Hop::Tax => self.calculate_tax().await,
+            Hop::Seller => self.take_on_seller().await,
             Hop::Checkout => self.check_out().await,
             Hop::Payment => self.pay().await,
             Hop::Webhooks => self.see_webhooks().await,
@@ -137,7 +145,11 @@ impl Story {
     }
 
     /// Looks until there is something to see.
-    async fn wait_for<T>(&self, what: &str, mut look: impl AsyncFnMut() -> anyhow::Result<Option<T>>) -> anyhow::Result<T> {
+    async fn wait_for<T>(
+        &self,
+        what: &str,
+        mut look: impl AsyncFnMut() -> anyhow::Result<Option<T>>,
+    ) -> anyhow::Result<T> {
         let end = Instant::now() + self.options.patience;
         loop {
             // A service that was just killed does not answer; that is part of the story.

@@ -7,6 +7,10 @@ pub enum Hop {
     Setup,
     /// Twenty calls at once, one Stripe customer.
     Signup,
+    /// The tax on what is sold.
+    Tax,
+    /// A seller is taken on: account, onboarding page, capabilities by event.
+    Seller,
     /// A checkout session, asked for twice.
     Checkout,
     /// The hosted page: a declined card, then a good one.
@@ -29,9 +33,11 @@ pub enum Hop {
 
 impl Hop {
     /// All hops, in the order they are played.
-    pub const ALL: [Hop; 11] = [
+    pub const ALL: [Hop; 13] = [
         Hop::Setup,
         Hop::Signup,
+        Hop::Tax,
+        Hop::Seller,
         Hop::Checkout,
         Hop::Payment,
         Hop::Webhooks,
@@ -49,6 +55,8 @@ impl Hop {
         match self {
             Hop::Setup => "setup",
             Hop::Signup => "signup",
+            Hop::Tax => "tax",
+            Hop::Seller => "seller",
             Hop::Checkout => "checkout",
             Hop::Payment => "payment",
             Hop::Webhooks => "webhooks",
@@ -67,6 +75,10 @@ impl Hop {
 pub enum Spoiled {
     /// A second Stripe customer is made for the user
     Signup,
+    /// The customer lives where no tax is collected
+    Tax,
+    /// The seller never finishes onboarding
+    Seller,
     /// The customer never gets a card accepted
     Payment,
     /// Stripe signs with a secret the gateway does not know

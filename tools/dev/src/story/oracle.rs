@@ -6,8 +6,22 @@ use std::collections::BTreeSet;
 use anyhow::Context;
 use tokio_postgres::{Client, NoTls};
 
+/// Stores one event a second time, as a log without deduplication would.
+pub(super) const STORE_TWICE: &str = "
+    insert into webhook_gateway.event_log
+    select e.partition, h.next_offset[e.partition + 1], e.received_at, e.account, e.event_id, e.type, e.api_version,
+           e.object_id, e.key, e.created, e.source, e.endpoint, e.secret_name, e.signature, e.traceparent, e.body
+      from webhook_gateway.event_log e, webhook_gateway.log_head h order by e.partition, e.log_offset limit 1;
+    update webhook_gateway.log_head h set next_offset[e.partition + 1] = next_offset[e.partition + 1] + 1
+      from (select partition from webhook_gateway.event_log order by partition, log_offset limit 1) e";
+
+/// Takes one event out of the log.
+pub(super) const LOSE_EVENT: &str = "
+    delete from webhook_gateway.event_log
+     where (partition, log_offset) = (select partition, log_offset from webhook_gateway.event_log limit 1)";
+
 /// A connection to the suite's database.
-pub struct Oracle {
+pub(super) struct Oracle {
     client: Client,
 }
 
@@ -31,8 +45,10 @@ impl Oracle {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn connect(url: &str) -> anyhow::Result<Self> {
-        let (client, connection) = tokio_postgres::connect(url, NoTls).await.context("the suite's database")?;
+    pub(super) async fn connect(url: &str) -> anyhow::Result<Self> {
+        let (client, connection) = tokio_postgres::connect(url, NoTls)
+            .await
+            .context("the suite's database")?;
         tokio::spawn(connection);
         Ok(Self { client })
     }
@@ -41,8 +57,11 @@ impl Oracle {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn event_ids(&self) -> anyhow::Result<Vec<String>> {
-        let rows = self.client.query("select event_id from webhook_gateway.event_log order by 1", &[]).await?;
+    pub(super) async fn event_ids(&self) -> anyhow::Result<Vec<String>> {
+        let rows = self
+            .client
+            .query("select event_id from webhook_gateway.event_log order by 1", &[])
+            .await?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
@@ -50,7 +69,7 @@ impl Oracle {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn counts(&self, of_billing: &[&str]) -> anyhow::Result<Counts> {
+    pub(super) async fn counts(&self, of_billing: &[&str]) -> anyhow::Result<Counts> {
         let row = self
             .client
             .query_one(
@@ -76,32 +95,36 @@ impl Oracle {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn subscriptions(&self) -> anyhow::Result<BTreeSet<(String, String)>> {
-        let rows = self.client.query("select subscription_id, status from billing.subscription", &[]).await?;
+    pub(super) async fn subscriptions(&self) -> anyhow::Result<BTreeSet<(String, String)>> {
+        let rows = self
+            .client
+            .query("select subscription_id, status from billing.subscription", &[])
+            .await?;
         Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
 
-    /// Seconds from the storing of the first event about `object_id` to now, by the database's clock.
+    /// Seconds from the storing of the first event that shows `subscription_id` active to now, by the database's clock.
     ///
     /// # Errors
     /// When there is none.
-    pub async fn seconds_since_first_event(&self, object_id: &str) -> anyhow::Result<f64> {
+    pub(super) async fn seconds_since_active(&self, subscription_id: &str) -> anyhow::Result<f64> {
         let row = self
             .client
             .query_one(
                 "select extract(epoch from clock_timestamp() - min(received_at))::float8
-                   from webhook_gateway.event_log where object_id = $1",
-                &[&object_id],
+                   from webhook_gateway.event_log
+                  where object_id = $1 and convert_from(body, 'UTF8')::json #>> '{data,object,status}' = 'active'",
+                &[&subscription_id],
             )
             .await?;
-        row.try_get(0).context("no event about it is in the log")
+        row.try_get(0).context("no event that shows it active is in the log")
     }
 
     /// Spoils the database with `statement`.
     ///
     /// # Errors
     /// When the statement fails.
-    pub async fn spoil(&self, statement: &str) -> anyhow::Result<()> {
+    pub(super) async fn spoil(&self, statement: &str) -> anyhow::Result<()> {
         Ok(self.client.batch_execute(statement).await?)
     }
 }

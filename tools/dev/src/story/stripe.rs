@@ -25,7 +25,11 @@ impl Stripe {
             .redirect(reqwest::redirect::Policy::none())
             .timeout(Duration::from_secs(10))
             .build()?;
-        Ok(Self { http, url: address.url.clone(), secret_key: address.secret_key.clone() })
+        Ok(Self {
+            http,
+            url: address.url.clone(),
+            secret_key: address.secret_key.clone(),
+        })
     }
 
     /// `GET path` of the API.
@@ -41,7 +45,8 @@ impl Stripe {
     /// # Errors
     /// When Stripe does not answer 2xx.
     pub async fn post(&self, path: &str, form: &[(&str, &str)]) -> anyhow::Result<Value> {
-        self.send(self.http.post(format!("{}{path}", self.url)).form(form), path).await
+        self.send(self.http.post(format!("{}{path}", self.url)).form(form), path)
+            .await
     }
 
     /// `POST path` of the sandbox's control API with JSON.
@@ -49,7 +54,8 @@ impl Stripe {
     /// # Errors
     /// When the sandbox does not answer 2xx.
     pub async fn control(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
-        self.send(self.http.post(format!("{}{path}", self.url)).json(body), path).await
+        self.send(self.http.post(format!("{}{path}", self.url)).json(body), path)
+            .await
     }
 
     /// Every object of a type, from the sandbox's own books.
@@ -58,8 +64,10 @@ impl Stripe {
     /// When the sandbox does not answer.
     pub async fn objects(&self, kind: &str) -> anyhow::Result<Vec<Value>> {
         let answer = self.get(&format!("/_sandbox/objects/{kind}")).await?;
-        let list = answer.get("data").unwrap_or(&answer).as_array().cloned();
-        list.with_context(|| format!("the sandbox lists no objects of type {kind}"))
+        let entries = answer["data"]
+            .as_array()
+            .with_context(|| format!("the sandbox lists no objects of type {kind}"))?;
+        Ok(entries.iter().map(|entry| entry["object"].clone()).collect())
     }
 
     /// Moves the sandbox's clock forward.
@@ -67,7 +75,9 @@ impl Stripe {
     /// # Errors
     /// When the sandbox does not answer.
     pub async fn advance(&self, seconds: i64) -> anyhow::Result<()> {
-        self.control("/_sandbox/clock", &json!({"advance_seconds": seconds})).await.map(|_| ())
+        self.control("/_sandbox/clock", &json!({"advance_seconds": seconds}))
+            .await
+            .map(|_| ())
     }
 
     /// Opens the hosted page of a checkout session, as a browser would.
@@ -76,7 +86,11 @@ impl Stripe {
     /// When there is no such page.
     pub async fn open_page(&self, url: &str) -> anyhow::Result<String> {
         let answer = self.http.get(url).send().await?;
-        ensure!(answer.status().is_success(), "the payment page answers {}", answer.status());
+        ensure!(
+            answer.status().is_success(),
+            "the payment page answers {}",
+            answer.status()
+        );
         Ok(answer.text().await?)
     }
 
@@ -85,22 +99,52 @@ impl Stripe {
     /// # Errors
     /// When the page answers neither.
     pub async fn pay(&self, url: &str, card: &str) -> anyhow::Result<Paid> {
-        let form = [("card_number", card), ("card_expiry", "12/34"), ("card_cvc", "123"), ("cardholder_name", "Ada")];
+        let form = [
+            ("card_number", card),
+            ("card_expiry", "12/34"),
+            ("card_cvc", "123"),
+            ("name", "Ada"),
+        ];
         let answer = self.http.post(url).form(&form).send().await?;
         if answer.status().is_redirection() {
             let location = answer.headers().get("location").context("a redirect to nowhere")?;
             return Ok(Paid::Redirected(location.to_str()?.to_owned()));
         }
-        ensure!(answer.status().is_success() || answer.status().as_u16() == 402, "paying answers {}", answer.status());
+        ensure!(
+            answer.status().is_success() || answer.status().as_u16() == 402,
+            "paying answers {}",
+            answer.status()
+        );
         Ok(Paid::ShownAgain(answer.text().await?))
+    }
+
+    /// Opens a seller's onboarding page and agrees to everything.
+    ///
+    /// # Errors
+    /// When there is no such page or the seller is not sent back.
+    pub async fn onboard(&self, url: &str) -> anyhow::Result<()> {
+        self.open_page(url).await?;
+        let answer = self.http.post(url).form(&[("action", "submit")]).send().await?;
+        ensure!(
+            answer.status().is_redirection(),
+            "the onboarding page answers {}",
+            answer.status()
+        );
+        Ok(())
     }
 
     async fn send(&self, request: reqwest::RequestBuilder, path: &str) -> anyhow::Result<Value> {
         let answer = request.bearer_auth(&self.secret_key).send().await?;
         let status = answer.status();
-        let body: Value = answer.json().await.with_context(|| format!("{path} answers {status} without JSON"))?;
+        let body: Value = answer
+            .json()
+            .await
+            .with_context(|| format!("{path} answers {status} without JSON"))?;
         if !status.is_success() {
-            bail!("{path} answers {status}: {}", body["error"]["message"].as_str().unwrap_or_default());
+            bail!(
+                "{path} answers {status}: {}",
+                body["error"]["message"].as_str().unwrap_or_default()
+            );
         }
         Ok(body)
     }

@@ -43,7 +43,10 @@ impl Clients {
     pub fn new(grpc: &Grpc) -> anyhow::Result<Self> {
         let channel = |address: &str| -> anyhow::Result<Channel> {
             let endpoint = Endpoint::from_shared(format!("http://{address}")).context("a gRPC address")?;
-            Ok(endpoint.timeout(Duration::from_secs(20)).connect_timeout(Duration::from_secs(2)).connect_lazy())
+            Ok(endpoint
+                .timeout(Duration::from_secs(20))
+                .connect_timeout(Duration::from_secs(2))
+                .connect_lazy())
         };
         let billing = channel(&grpc.billing)?;
         Ok(Self {
@@ -80,5 +83,8 @@ pub async fn insist<T>(
 /// The codes after which the same call may go through. A server killed while it answers looks CANCELLED or UNKNOWN to
 /// its client.
 fn may_pass(code: Code) -> bool {
-    matches!(code, Code::Unavailable | Code::Aborted | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown)
+    matches!(
+        code,
+        Code::Unavailable | Code::Aborted | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown
+    )
 }

@@ -1,1 +1,0 @@
-//! Stories through the whole suite.

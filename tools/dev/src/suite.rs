@@ -1,0 +1,239 @@
+//! The whole suite in one process: the sandbox and five services, each on listeners of its own, as in production but for
+//! the process they share.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use counterfoil_billing::Billing;
+use counterfoil_chassis::config::Source;
+use counterfoil_chassis::{Listeners, Running, Service, serve_with};
+use counterfoil_connect::Connect;
+use counterfoil_customer::Customer;
+use counterfoil_tax::Tax;
+use counterfoil_types::Clock;
+use counterfoil_webhook_gateway::Gateway;
+use serde_json::json;
+use stripe_sandbox::Sandbox;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::addresses::{self, Addresses};
+use crate::database::Database;
+use crate::settings;
+use crate::story::Stripe;
+
+/// What a suite is made of.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The secret key the sandbox takes; its prefix decides the suite's mode.
+    pub secret_key: String,
+    /// The secret that webhooks are signed with.
+    pub webhook_secret: String,
+    /// The seed of the sandbox's ids.
+    pub seed: u64,
+    /// Where the sandbox keeps its world; in memory when not given.
+    pub journal: Option<PathBuf>,
+    /// The time the sandbox's clock stands at, in seconds since 1970; it ticks from now when not given.
+    pub frozen_time: Option<i64>,
+    /// The ports.
+    pub ports: Ports,
+    /// How long a call whose process died may hold its key.
+    pub lease_ms: u64,
+}
+
+/// The ports on loopback. 0 takes a free one.
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
+pub struct Ports {
+    /// The sandbox's API and pages
+    #[arg(long, default_value_t = 0)]
+    pub sandbox_port: u16,
+    /// The gateway's webhook listener
+    #[arg(long, default_value_t = 0)]
+    pub webhook_port: u16,
+    /// The gateway's gRPC
+    #[arg(long, default_value_t = 0)]
+    pub gateway_port: u16,
+    /// The customer service's gRPC
+    #[arg(long, default_value_t = 0)]
+    pub customer_port: u16,
+    /// The billing service's gRPC
+    #[arg(long, default_value_t = 0)]
+    pub billing_port: u16,
+    /// The tax service's gRPC
+    #[arg(long, default_value_t = 0)]
+    pub tax_port: u16,
+    /// The connect service's gRPC
+    #[arg(long, default_value_t = 0)]
+    pub connect_port: u16,
+}
+
+/// A running suite.
+pub struct Suite {
+    /// Where its parts are found.
+    pub addresses: Addresses,
+    sandbox: Sandbox,
+    running: Vec<Running>,
+    shutdown: CancellationToken,
+}
+
+/// The name of the endpoint for the platform's own events.
+pub(crate) const PLATFORM: &str = "counterfoil-platform";
+
+/// How often the services' clock is set to the sandbox's.
+const CLOCK_INTERVAL: Duration = Duration::from_millis(250);
+
+impl Suite {
+    /// Migrates all schemas of `database` and starts everything.
+    ///
+    /// # Errors
+    /// When a part does not start; those that did are stopped.
+    pub async fn start(options: Options, database: &Database) -> anyhow::Result<Suite> {
+        let ports = options.ports;
+        let sandbox_listener = bind(ports.sandbox_port).await?;
+        let webhooks = bind(ports.webhook_port).await?;
+        let gateway = bind(ports.gateway_port).await?;
+        let customer = bind(ports.customer_port).await?;
+        let billing = bind(ports.billing_port).await?;
+        let tax = bind(ports.tax_port).await?;
+        let connect = bind(ports.connect_port).await?;
+
+        let sandbox = stripe_sandbox::Config {
+            secret_key: options.secret_key.clone(),
+            seed: options.seed,
+            journal: options.journal.clone(),
+            frozen_time: options.frozen_time,
+            ..stripe_sandbox::Config::default()
+        };
+        let sandbox = Sandbox::start(sandbox, sandbox_listener).await.context("the sandbox")?;
+        let addresses = Addresses {
+            sandbox: addresses::Sandbox {
+                url: sandbox.url().to_owned(),
+                secret_key: options.secret_key.clone(),
+            },
+            gateway: addresses::Gateway {
+                webhook_url: format!("http://{}/webhooks/stripe/platform", webhooks.local_addr()?),
+                webhook_secret: options.webhook_secret.clone(),
+            },
+            grpc: addresses::Grpc {
+                gateway: gateway.local_addr()?.to_string(),
+                customer: customer.local_addr()?.to_string(),
+                billing: billing.local_addr()?.to_string(),
+                tax: tax.local_addr()?.to_string(),
+                connect: connect.local_addr()?.to_string(),
+            },
+            postgres: addresses::Postgres {
+                url: database.url.clone(),
+            },
+        };
+
+        let clock = Clock::system();
+        let shutdown = CancellationToken::new();
+        let mut suite = Suite {
+            addresses,
+            sandbox,
+            running: Vec::new(),
+            shutdown,
+        };
+        let stop_on_failure = suite.shutdown.clone().drop_guard();
+        let webhooks = Listeners::default().with("http", webhooks);
+        let lease_ms = options.lease_ms;
+        suite
+            .run::<Gateway>(database, lease_ms, gateway, webhooks, &clock)
+            .await?;
+        suite
+            .run::<Customer>(database, lease_ms, customer, Listeners::default(), &clock)
+            .await?;
+        suite
+            .run::<Billing>(database, lease_ms, billing, Listeners::default(), &clock)
+            .await?;
+        suite
+            .run::<Tax>(database, lease_ms, tax, Listeners::default(), &clock)
+            .await?;
+        suite
+            .run::<Connect>(database, lease_ms, connect, Listeners::default(), &clock)
+            .await?;
+        register_endpoints(&suite.addresses).await?;
+        tokio::spawn(follow(
+            Stripe::new(&suite.addresses.sandbox)?,
+            clock,
+            suite.shutdown.clone(),
+        ));
+        stop_on_failure.disarm();
+        Ok(suite)
+    }
+
+    /// Drains and stops everything.
+    ///
+    /// # Errors
+    /// When a service ended badly.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.shutdown.cancel();
+        for running in self.running {
+            running.stopped().await?;
+        }
+        self.sandbox.stop().await;
+        Ok(())
+    }
+
+    async fn run<S: Service>(
+        &mut self,
+        database: &Database,
+        lease_ms: u64,
+        listener: TcpListener,
+        listeners: Listeners,
+        clock: &Clock,
+    ) -> anyhow::Result<()> {
+        let (owner, app) = (database.owner(S::NAME)?, database.app(S::NAME)?);
+        let environment = settings::environment(S::NAME, &self.addresses, &owner, &app, lease_ms)?;
+        let config = Source::read::<S>(None, environment)?.config::<S::Config>()?;
+        counterfoil_store::migrate(&config.database, S::migrations()).await?;
+        let running = serve_with::<S>(config, listener, listeners, clock.clone(), self.shutdown.clone());
+        self.running
+            .push(running.await.with_context(|| format!("the {} service", S::NAME))?);
+        Ok(())
+    }
+}
+
+async fn bind(port: u16) -> anyhow::Result<TcpListener> {
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}"))
+}
+
+/// Tells the sandbox where to deliver, once for the platform's own events and once for those of connected accounts.
+///
+/// # Errors
+/// When the sandbox does not answer.
+pub async fn register_endpoints(addresses: &Addresses) -> anyhow::Result<()> {
+    let stripe = Stripe::new(&addresses.sandbox)?;
+    let platform = &addresses.gateway.webhook_url;
+    let connected = platform.replace("/platform", "/connect");
+    for (name, url, connect) in [(PLATFORM, platform, false), ("counterfoil-connect", &connected, true)] {
+        // By its name the sandbox knows an endpoint again that had another port before.
+        let secret = &addresses.gateway.webhook_secret;
+        let endpoint = json!({"name": name, "url": url, "secret": secret, "connect": connect});
+        stripe.control("/_sandbox/webhook_endpoints", &endpoint).await?;
+    }
+    Ok(())
+}
+
+/// Keeps the services' clock at the sandbox's, whoever moves it.
+async fn follow(stripe: Stripe, clock: Clock, shutdown: CancellationToken) {
+    let follow = async {
+        loop {
+            if let Ok(time) = stripe.get("/_sandbox/clock").await
+                && let Some(now) = time["now"].as_i64()
+            {
+                let behind = now.saturating_sub(clock.now().timestamp());
+                if behind != 0 {
+                    clock.advance(chrono::TimeDelta::seconds(behind));
+                }
+            }
+            tokio::time::sleep(CLOCK_INTERVAL).await;
+        }
+    };
+    shutdown.run_until_cancelled(follow).await;
+}
