@@ -96,7 +96,10 @@ impl App {
     pub(crate) fn hold_key(&self, account: &str, key: &str) -> Option<HeldKey<'_>> {
         let held = (account.to_owned(), key.to_owned());
         let mut in_flight = self.in_flight.lock().unwrap_or_else(PoisonError::into_inner);
-        in_flight.insert(held.clone()).then_some(HeldKey { app: self, held })
+        if !in_flight.insert(held.clone()) {
+            return None;
+        }
+        Some(HeldKey { app: self, held })
     }
 }
 
