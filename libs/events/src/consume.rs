@@ -271,7 +271,7 @@ impl<P: Projection> Consumer<P> {
             Some(Heard::Event(event)) => {
                 self.stats.delivered.fetch_add(1, Ordering::Relaxed);
                 let event = Event::try_from(event).map_err(|error| Ended::Protocol(error.to_string()))?;
-                (event.partition, Item::Event(event))
+                (event.partition, Item::Event(Box::new(event)))
             }
             Some(Heard::Progress(passed)) => {
                 let (through, count) = (passed.through_offset, passed.count);
@@ -387,7 +387,7 @@ mod tests {
     use super::*;
 
     fn event(offset: i64, key: &str) -> Item {
-        Item::Event(Event {
+        Item::Event(Box::new(Event {
             partition: 0,
             offset,
             event_id: format!("evt_{offset}"),
@@ -400,7 +400,7 @@ mod tests {
             received: DateTime::UNIX_EPOCH,
             body: Bytes::new(),
             traceparent: String::new(),
-        })
+        }))
     }
 
     #[test]

@@ -89,7 +89,7 @@ impl Committer {
         } = fold(batch);
         let answered = self.append(&events.iter().collect::<Vec<_>>()).await;
         drop((events, budget));
-        if answered.iter().any(|answer| *answer == Ok(Outcome::Stored)) {
+        if answered.contains(&Ok(Outcome::Stored)) {
             self.appended.notify_one();
         }
         for (answer, senders) in answered.into_iter().zip(answers) {
@@ -117,9 +117,9 @@ impl Committer {
     /// An answer for each event. Where a row is at fault, halves are tried until it is found; it alone is quarantined.
     async fn append(&self, events: &[&NewEvent]) -> Vec<Answer> {
         let mut answers = vec![Err(NotStored); events.len()];
-        let mut parts = vec![0..events.len()];
-        while let Some(part) = parts.pop() {
-            let (Some(slots), Some(events)) = (answers.get_mut(part.clone()), events.get(part.clone())) else {
+        let mut parts = vec![(0, events.len())];
+        while let Some((start, end)) = parts.pop() {
+            let (Some(slots), Some(events)) = (answers.get_mut(start..end), events.get(start..end)) else {
                 continue;
             };
             match self.try_append(events).await {
@@ -135,8 +135,8 @@ impl Committer {
                 Err(Error::Query(error)) if is_row_at_fault(&error) => match (events, slots) {
                     ([event], [slot]) => *slot = self.quarantine(event).await,
                     _ => {
-                        let middle = part.start.midpoint(part.end);
-                        parts.extend([middle..part.end, part.start..middle]);
+                        let middle = start.midpoint(end);
+                        parts.extend([(middle, end), (start, middle)]);
                     }
                 },
                 Err(error) => {

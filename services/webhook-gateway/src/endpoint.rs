@@ -99,3 +99,56 @@ fn endpoint(name: String, config: Config) -> Result<Endpoint, ConfigError> {
         connect: config.connect,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(json: &str) -> Config {
+        serde_json::from_str(json).unwrap()
+    }
+
+    fn build(name: &str, json: &str) -> Result<Endpoints, ConfigError> {
+        endpoints(BTreeMap::from([(name.to_owned(), config(json))]))
+    }
+
+    #[test]
+    fn secrets_come_as_a_list_or_in_one_text_and_all_are_in_force() {
+        let json = r#"{"mode":"test","secrets":[{"name":"new","value":"whsec_1"}],"secret":"whsec_2, whsec_3"}"#;
+        let endpoints = build("platform", json).unwrap();
+        let names: Vec<&str> = endpoints["platform"].secrets.iter().map(Secret::name).collect();
+        assert_eq!(names, ["new", "1", "2"]);
+    }
+
+    #[test]
+    fn an_endpoint_that_proves_nothing_or_cannot_be_reached_stops_the_start() {
+        for (name, json, problem) in [
+            (
+                "platform",
+                r#"{"mode":"live"}"#,
+                "missing endpoints.platform.secrets (environment COUNTERFOIL_ENDPOINTS__PLATFORM__SECRET)",
+            ),
+            (
+                "platform",
+                r#"{"mode":"live","secret":""}"#,
+                "endpoints.platform.secrets: the signing secret `1` is empty or has spaces in it",
+            ),
+            (
+                "a/b",
+                r#"{"mode":"live","secret":"whsec_1"}"#,
+                "endpoints.a/b: a name is 1 to 64 of a-z, 0-9, _ and -",
+            ),
+        ] {
+            assert_eq!(build(name, json).unwrap_err().to_string(), problem);
+        }
+        assert!(matches!(endpoints(BTreeMap::new()), Err(ConfigError::None)));
+    }
+
+    #[test]
+    fn no_secret_is_shown() {
+        let config = config(r#"{"mode":"test","secret":"whsec_hidden"}"#);
+        assert!(!format!("{config:?}").contains("whsec_hidden"));
+        let endpoint = endpoint("a".into(), config).unwrap();
+        assert!(!format!("{endpoint:?}").contains("whsec_hidden"));
+    }
+}

@@ -128,10 +128,10 @@ impl Stream {
         let mut ping = interval_at(first_ping, PING_EVERY);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            if self.say.is_empty() {
-                if let Some(read) = self.subscription.next(&self.head) {
-                    self.read(&read).await?;
-                }
+            if self.say.is_empty()
+                && let Some(read) = self.subscription.next(&self.head)
+            {
+                self.read(&read).await?;
             }
             tokio::select! {
                 () = shutdown.cancelled() => break,
