@@ -66,6 +66,8 @@ impl Answer {
             // The key was used with other bytes, which the ledger rules out; nothing is known about those.
             (400, "idempotency_error", _) => Meaning::Unclear,
             (408 | 424 | 425, ..) => Meaning::Unclear,
+            // Worth another try is not a last word.
+            (400..=499, ..) if self.should_retry == Some(true) => Meaning::Unclear,
             (400..=499, ..) => Meaning::Final,
             _ => Meaning::Unclear,
         }
@@ -153,6 +155,8 @@ mod tests {
                 ..answer(status, &error("api_error", ""))
             };
             assert_eq!(answer.asks_for_retry(), retry, "{status} {opinion}");
+            let last_word = matches!(answer.meaning(), Meaning::Final);
+            assert!(!(last_word && retry), "{status}: what is worth a retry is not final");
         }
     }
 

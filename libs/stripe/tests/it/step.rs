@@ -6,7 +6,7 @@ use counterfoil_store::{Db, MIGRATIONS};
 use counterfoil_stripe::customer::{CreateCustomer, DeleteCustomer};
 use counterfoil_stripe::{Client, Error, Reply, objects};
 use counterfoil_test_support::{TestDb, eventually};
-use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 
 use crate::fake::{Answer, Fake, client, customer, error, impatient};
 
@@ -270,4 +270,29 @@ async fn stripes_own_replay_is_marked() {
     let json = r#"{"id": "cus_1", "object": "customer", "created": 1, "livemode": false}"#;
     let fake = Fake::start([Answer::Of(200, &[("idempotent-replayed", "true")], json.to_owned())]).await;
     assert!(create(&fake.client(), &test.db(), "ada").await.unwrap().replayed);
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_stored_is_unknown_and_asked_for_again() {
+    let test = TestDb::new(&MIGRATIONS).await;
+    let (db, fake) = (test.db(), Fake::start([]).await);
+    let mut admin = AsyncPgConnection::establish(&TestDb::admin_url()).await.unwrap();
+    let table = format!("{}.stripe_request", test.config().schema);
+    let app = "counterfoil_test_app";
+    admin
+        .batch_execute(&format!("revoke update on {table} from {app}"))
+        .await
+        .unwrap();
+    let error = create(&fake.client(), &db, "ada").await.unwrap_err();
+    assert!(matches!(error, Error::OutcomeUnknown { .. }), "{error}");
+    admin
+        .batch_execute(&format!("grant update on {table} to {app}"))
+        .await
+        .unwrap();
+    assert_eq!(state(&db).await, "sent");
+    alter(&db, LAPSE).await;
+    create(&fake.client(), &db, "ada").await.unwrap();
+    let seen = fake.seen();
+    assert_eq!(seen.len(), 2);
+    assert_eq!((&seen[0].body, seen[0].key()), (&seen[1].body, seen[1].key()));
 }
