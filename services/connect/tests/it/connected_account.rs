@@ -4,12 +4,13 @@ use std::collections::HashSet;
 
 use counterfoil_connect::store;
 use counterfoil_proto::connect::v1 as pb;
+use counterfoil_test_support::{SANDBOX_TIME, told};
 use counterfoil_types::AccountId;
 use futures::future::join_all;
 use serde_json::json;
 use tonic::{Code, Status};
 
-use crate::world::{Client, World, told};
+use crate::world::{Client, World};
 
 const KEY: &str = "6e9a2b1c-4d5f-4a3b-8c7d-0e1f2a3b4c5d";
 
@@ -50,6 +51,7 @@ async fn a_seller_gets_an_express_account_and_a_link_to_its_onboarding() {
     assert_eq!(get(&mut client, &account.account_id).await.unwrap(), account);
 
     let at_stripe = world
+        .stripe
         .call("GET", &format!("/v1/accounts/{}", account.account_id), &[])
         .await;
     insta::assert_json_snapshot!(
@@ -134,7 +136,10 @@ async fn a_call_whose_answer_is_lost_may_be_repeated_at_once_and_makes_no_second
     let world = World::new().await;
     let mut client = world.serve().await;
     // The try and its one retry.
-    world.spoil("/v1/accounts", 2, json!({"kind": "reset_after"})).await;
+    world
+        .stripe
+        .spoil("/v1/accounts", 2, json!({"kind": "reset_after"}))
+        .await;
     let status = create(&mut client).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
     assert!(told(&status).contains("OUTCOME_UNKNOWN"), "{}", told(&status));
@@ -147,6 +152,7 @@ async fn a_call_that_stripe_limited_may_be_repeated_at_once() {
     let world = World::new().await;
     let mut client = world.serve().await;
     world
+        .stripe
         .spoil("/v1/accounts", 2, json!({"kind": "status", "status": 429}))
         .await;
     assert_eq!(create(&mut client).await.unwrap_err().code(), Code::ResourceExhausted);
@@ -159,12 +165,13 @@ async fn an_account_whose_link_could_not_be_made_is_there_for_the_repeat() {
     let world = World::new().await;
     let mut client = world.serve().await;
     world
+        .stripe
         .spoil("/v1/account_links", 2, json!({"kind": "status", "status": 429}))
         .await;
     assert_eq!(create(&mut client).await.unwrap_err().code(), Code::ResourceExhausted);
     let accounts = world.accounts().await;
     let (account, _) = create(&mut client).await.unwrap();
-    assert_eq!(accounts, [account.account_id.clone()]);
+    assert_eq!(accounts, std::slice::from_ref(&account.account_id));
     assert_eq!(world.accounts().await, accounts);
 }
 
@@ -196,14 +203,21 @@ async fn an_account_is_read_from_our_own_table_as_the_last_event_showed_it() {
     let mut client = world.serve().await;
     let (account, _) = create(&mut client).await.unwrap();
     let id = AccountId::parse(account.account_id.clone()).unwrap();
-    let known = store::connected_account::known(&mut *world.db().conn().await.unwrap(), &id)
+    let known = store::connected_account::known(&mut world.db().conn().await.unwrap(), &id)
         .await
         .unwrap()
         .unwrap();
     assert!(known.known_from < known.known_to);
-    let later = crate::projection::updated(&account.account_id, crate::world::NOW + 60, true);
+    let later = crate::projection::updated(&account.account_id, SANDBOX_TIME + 60, true);
     assert!(world.feed(&later).await);
     let now = get(&mut client, &account.account_id).await.unwrap();
     assert!(now.charges_enabled && now.payouts_enabled && now.details_submitted);
     assert_eq!(create(&mut client).await.unwrap().0, now);
+}
+
+#[tokio::test]
+async fn migrations_run_up_down_and_up() {
+    let world = World::new().await;
+    let migrated = world.migrate_again().await;
+    assert!(migrated.iter().any(|name| name == "20261123150000"), "{migrated:?}");
 }

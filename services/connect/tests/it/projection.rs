@@ -3,10 +3,11 @@
 use counterfoil_connect::model::connected_account::ConnectedAccount;
 use counterfoil_connect::store;
 use counterfoil_events::Event;
+use counterfoil_test_support::{SANDBOX_TIME, event};
 use counterfoil_types::AccountId;
 use serde_json::json;
 
-use crate::world::{NOW, World, event};
+use crate::world::World;
 
 /// An event that shows the account as usable or not.
 pub(crate) fn updated(id: &str, created: i64, usable: bool) -> Event {
@@ -20,7 +21,7 @@ pub(crate) fn updated(id: &str, created: i64, usable: bool) -> Event {
 
 async fn stored(world: &World, id: &str) -> Option<ConnectedAccount> {
     let id = AccountId::parse(id).unwrap();
-    store::connected_account::get(&mut *world.db().conn().await.unwrap(), &id)
+    store::connected_account::get(&mut world.db().conn().await.unwrap(), &id)
         .await
         .unwrap()
 }
@@ -28,20 +29,20 @@ async fn stored(world: &World, id: &str) -> Option<ConnectedAccount> {
 #[tokio::test]
 async fn a_later_event_replaces_an_earlier_one_and_not_the_reverse() {
     let world = World::new().await;
-    assert!(world.feed(&updated("acct_1", NOW, false)).await);
-    assert!(world.feed(&updated("acct_1", NOW + 4, true)).await);
-    assert!(!world.feed(&updated("acct_1", NOW + 2, false)).await);
-    assert!(!world.feed(&updated("acct_1", NOW, false)).await);
+    assert!(world.feed(&updated("acct_1", SANDBOX_TIME, false)).await);
+    assert!(world.feed(&updated("acct_1", SANDBOX_TIME + 4, true)).await);
+    assert!(!world.feed(&updated("acct_1", SANDBOX_TIME + 2, false)).await);
+    assert!(!world.feed(&updated("acct_1", SANDBOX_TIME, false)).await);
     assert!(stored(&world, "acct_1").await.unwrap().charges_enabled);
     // What was enabled may be disabled again.
-    assert!(world.feed(&updated("acct_1", NOW + 6, false)).await);
+    assert!(world.feed(&updated("acct_1", SANDBOX_TIME + 6, false)).await);
     assert!(!stored(&world, "acct_1").await.unwrap().charges_enabled);
 }
 
 #[tokio::test]
 async fn the_platforms_own_account_is_no_connected_account() {
     let world = World::new().await;
-    let mut event = updated("acct_1", NOW, true);
+    let mut event = updated("acct_1", SANDBOX_TIME, true);
     event.account = String::new();
     assert!(!world.feed(&event).await);
     assert_eq!(stored(&world, "acct_1").await, None);
@@ -51,13 +52,14 @@ async fn the_platforms_own_account_is_no_connected_account() {
 async fn events_of_one_second_end_at_stripes_state_in_either_order() {
     let world = World::new().await;
     let made = world
+        .stripe
         .call("POST", "/v1/accounts", &[("country", "DE"), ("type", "express")])
         .await;
     let id = made["id"].as_str().unwrap();
     let at_stripe = made["charges_enabled"].as_bool().unwrap();
     for first in [at_stripe, !at_stripe] {
-        assert!(world.feed(&updated(id, NOW, first)).await);
-        world.feed(&updated(id, NOW, !first)).await;
+        assert!(world.feed(&updated(id, SANDBOX_TIME, first)).await);
+        world.feed(&updated(id, SANDBOX_TIME, !first)).await;
         assert_eq!(stored(&world, id).await.unwrap().charges_enabled, at_stripe);
         forget(&world).await;
     }

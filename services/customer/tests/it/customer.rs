@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use counterfoil_customer::model::signup::NewCustomer;
 use counterfoil_customer::{store, stripe};
 use counterfoil_proto::customer::v1 as pb;
+use counterfoil_test_support::{SANDBOX_TIME, told};
 use counterfoil_types::UserId;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures::future::join_all;
@@ -12,7 +13,7 @@ use serde_json::json;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use crate::world::{Client, NOW, World, told};
+use crate::world::{Client, World};
 
 async fn sign_up(client: &mut Client, user_id: &str) -> Result<pb::Customer, Status> {
     let request = pb::GetOrCreateCustomerRequest {
@@ -159,7 +160,7 @@ async fn begin(conn: &mut AsyncPgConnection, user_id: &str) -> counterfoil_custo
         email: Some("first@example.com".to_owned()),
         name: None,
     };
-    let now = chrono::DateTime::from_timestamp(NOW, 0).unwrap();
+    let now = chrono::DateTime::from_timestamp(SANDBOX_TIME, 0).unwrap();
     store::signup::begin(conn, &new, now).await.unwrap();
     store::signup::live(conn, &user_id).await.unwrap().unwrap()
 }
@@ -168,7 +169,7 @@ async fn begin(conn: &mut AsyncPgConnection, user_id: &str) -> counterfoil_custo
 async fn a_crash_before_stripe_was_called_is_resumed() {
     let world = World::new().await;
     let mut client = world.serve().await;
-    begin(&mut *world.db().conn().await.unwrap(), "ada").await;
+    begin(&mut world.db().conn().await.unwrap(), "ada").await;
     let made = sign_up(&mut client, "ada").await.unwrap();
     assert_eq!(made.email, "first@example.com");
     assert_eq!(world.customers().await.len(), 1);
@@ -179,14 +180,16 @@ async fn a_crash_after_stripe_answered_is_resumed_with_the_customer_as_it_is_now
     let world = World::new().await;
     let db = world.db();
     let mut client = world.serve().await;
-    let signup = begin(&mut *db.conn().await.unwrap(), "ada").await;
+    let signup = begin(&mut db.conn().await.unwrap(), "ada").await;
     world
-        .stripe()
+        .stripe
+        .client()
         .step(&db, &signup.op_key, &stripe::create_customer(&signup), None)
         .await
         .unwrap();
     let id = world.customers().await[0]["id"].as_str().unwrap().to_owned();
     world
+        .stripe
         .call(
             "POST",
             &format!("/v1/customers/{id}"),
@@ -207,14 +210,15 @@ async fn a_customer_deleted_before_it_was_recorded_is_followed_by_a_new_one() {
     let world = World::new().await;
     let db = world.db();
     let mut client = world.serve().await;
-    let signup = begin(&mut *db.conn().await.unwrap(), "ada").await;
+    let signup = begin(&mut db.conn().await.unwrap(), "ada").await;
     world
-        .stripe()
+        .stripe
+        .client()
         .step(&db, &signup.op_key, &stripe::create_customer(&signup), None)
         .await
         .unwrap();
     let id = world.customers().await[0]["id"].as_str().unwrap().to_owned();
-    world.call("DELETE", &format!("/v1/customers/{id}"), &[]).await;
+    world.stripe.call("DELETE", &format!("/v1/customers/{id}"), &[]).await;
 
     let made = sign_up(&mut client, "ada").await.unwrap();
     assert_ne!(made.stripe_customer_id, id);
@@ -227,9 +231,10 @@ async fn a_deleted_customer_stays_to_be_seen_and_the_user_gets_a_new_one() {
     let mut client = world.serve().await;
     let first = sign_up(&mut client, "ada").await.unwrap();
     world
+        .stripe
         .call("DELETE", &format!("/v1/customers/{}", first.stripe_customer_id), &[])
         .await;
-    for event in world.events().await {
+    for event in world.stripe.events().await {
         world.feed(&event).await;
     }
     assert!(look_up(&mut client, user("ada")).await.unwrap().deleted);
@@ -276,4 +281,11 @@ async fn an_email_stripe_refuses_names_our_field_and_the_next_call_starts_afresh
         .unwrap();
     assert_eq!(made.email, "ada@example.com");
     assert_eq!(world.customers().await.len(), 1);
+}
+
+#[tokio::test]
+async fn migrations_run_up_down_and_up() {
+    let world = World::new().await;
+    let migrated = world.migrate_again().await;
+    assert!(migrated.iter().any(|name| name == "20261123150000"), "{migrated:?}");
 }

@@ -4,11 +4,12 @@ use counterfoil_customer::model::customer::Customer;
 use counterfoil_customer::model::signup::{NewCustomer, State};
 use counterfoil_customer::store;
 use counterfoil_events::Event;
+use counterfoil_test_support::{SANDBOX_TIME, event};
 use counterfoil_types::UserId;
 use diesel_async::RunQueryDsl;
 use serde_json::{Value, json};
 
-use crate::world::{NOW, World, event};
+use crate::world::World;
 
 fn customer_event(kind: &str, created: i64, object: Value) -> Event {
     event(&json!({
@@ -18,7 +19,7 @@ fn customer_event(kind: &str, created: i64, object: Value) -> Event {
 }
 
 async fn stored(world: &World, id: &str) -> Option<Customer> {
-    store::customer::get(&mut *world.db().conn().await.unwrap(), id)
+    store::customer::get(&mut world.db().conn().await.unwrap(), id)
         .await
         .unwrap()
 }
@@ -26,10 +27,11 @@ async fn stored(world: &World, id: &str) -> Option<Customer> {
 #[tokio::test]
 async fn a_later_event_replaces_an_earlier_one_and_not_the_reverse() {
     let world = World::new().await;
-    let object = |email: &str| json!({"id": "cus_1", "created": NOW, "email": email, "metadata": {"user_id": "ada"}});
-    let created = customer_event("created", NOW, object("1@example.com"));
-    let second = customer_event("updated", NOW + 2, object("2@example.com"));
-    let third = customer_event("updated", NOW + 4, object("3@example.com"));
+    let object =
+        |email: &str| json!({"id": "cus_1", "created": SANDBOX_TIME, "email": email, "metadata": {"user_id": "ada"}});
+    let created = customer_event("created", SANDBOX_TIME, object("1@example.com"));
+    let second = customer_event("updated", SANDBOX_TIME + 2, object("2@example.com"));
+    let third = customer_event("updated", SANDBOX_TIME + 4, object("3@example.com"));
     assert!(world.feed(&created).await);
     assert!(world.feed(&third).await);
     assert!(!world.feed(&second).await);
@@ -42,9 +44,13 @@ async fn a_later_event_replaces_an_earlier_one_and_not_the_reverse() {
 #[tokio::test]
 async fn a_deletion_is_final_whatever_comes_after_it() {
     let world = World::new().await;
-    let object = json!({"id": "cus_1", "created": NOW, "email": "ada@example.com"});
-    assert!(world.feed(&customer_event("deleted", NOW, object.clone())).await);
-    for created in [NOW - 5, NOW, NOW + 5] {
+    let object = json!({"id": "cus_1", "created": SANDBOX_TIME, "email": "ada@example.com"});
+    assert!(
+        world
+            .feed(&customer_event("deleted", SANDBOX_TIME, object.clone()))
+            .await
+    );
+    for created in [SANDBOX_TIME - 5, SANDBOX_TIME, SANDBOX_TIME + 5] {
         assert!(!world.feed(&customer_event("updated", created, object.clone())).await);
         assert!(!world.feed(&customer_event("deleted", created, object.clone())).await);
     }
@@ -54,7 +60,7 @@ async fn a_deletion_is_final_whatever_comes_after_it() {
 #[tokio::test]
 async fn a_customer_of_a_connected_account_is_passed_over() {
     let world = World::new().await;
-    let mut event = customer_event("created", NOW, json!({"id": "cus_1", "created": NOW}));
+    let mut event = customer_event("created", SANDBOX_TIME, json!({"id": "cus_1", "created": SANDBOX_TIME}));
     event.account = "acct_1".to_owned();
     assert!(!world.feed(&event).await);
     assert_eq!(stored(&world, "cus_1").await, None);
@@ -64,10 +70,11 @@ async fn a_customer_of_a_connected_account_is_passed_over() {
 async fn an_event_in_another_api_version_is_not_believed_but_fetched() {
     let world = World::new().await;
     let made = world
+        .stripe
         .call("POST", "/v1/customers", &[("email", "now@example.com")])
         .await;
     let id = made["id"].as_str().unwrap();
-    let mut event = customer_event("updated", NOW, json!({"id": id, "email": "other@example.com"}));
+    let mut event = customer_event("updated", SANDBOX_TIME, json!({"id": id, "email": "other@example.com"}));
     event.api_version = "2020-08-27".to_owned();
     assert!(world.feed(&event).await);
     assert_eq!(
@@ -87,24 +94,29 @@ async fn an_event_that_comes_before_the_answer_completes_the_signup() {
         email: None,
         name: None,
     };
-    let now = chrono::DateTime::from_timestamp(NOW, 0).unwrap();
+    let now = chrono::DateTime::from_timestamp(SANDBOX_TIME, 0).unwrap();
     store::signup::begin(&mut conn, &new, now).await.unwrap();
     let signup = store::signup::live(&mut conn, &user_id).await.unwrap().unwrap();
 
     // Somebody copied the metadata of another user's customer: the operation's key decides.
-    let copied = json!({"id": "cus_2", "created": NOW, "metadata": {"user_id": "ada"}});
-    assert!(world.feed(&customer_event("created", NOW, copied)).await);
+    let copied = json!({"id": "cus_2", "created": SANDBOX_TIME, "metadata": {"user_id": "ada"}});
+    assert!(world.feed(&customer_event("created", SANDBOX_TIME, copied)).await);
     assert_eq!(
         store::signup::live(&mut conn, &user_id).await.unwrap().unwrap().state,
         State::Creating
     );
 
-    let object = json!({"id": "cus_1", "created": NOW, "metadata": {"user_id": "ada", "op_key": signup.op_key}});
-    assert!(world.feed(&customer_event("created", NOW, object.clone())).await);
+    let object =
+        json!({"id": "cus_1", "created": SANDBOX_TIME, "metadata": {"user_id": "ada", "op_key": signup.op_key}});
+    assert!(
+        world
+            .feed(&customer_event("created", SANDBOX_TIME, object.clone()))
+            .await
+    );
     let state = store::signup::live(&mut conn, &user_id).await.unwrap().unwrap().state;
     assert!(matches!(state, State::Active(id) if id.as_str() == "cus_1"));
 
-    assert!(world.feed(&customer_event("deleted", NOW, object)).await);
+    assert!(world.feed(&customer_event("deleted", SANDBOX_TIME, object)).await);
     assert_eq!(store::signup::live(&mut conn, &user_id).await.unwrap(), None);
 }
 
@@ -119,13 +131,18 @@ async fn a_deletion_that_comes_before_the_creation_ends_the_signup() {
         email: None,
         name: None,
     };
-    let now = chrono::DateTime::from_timestamp(NOW, 0).unwrap();
+    let now = chrono::DateTime::from_timestamp(SANDBOX_TIME, 0).unwrap();
     store::signup::begin(&mut conn, &new, now).await.unwrap();
     let signup = store::signup::live(&mut conn, &user_id).await.unwrap().unwrap();
 
-    let object = json!({"id": "cus_1", "created": NOW, "metadata": {"user_id": "ada", "op_key": signup.op_key}});
-    assert!(world.feed(&customer_event("deleted", NOW, object.clone())).await);
-    assert!(!world.feed(&customer_event("created", NOW, object)).await);
+    let object =
+        json!({"id": "cus_1", "created": SANDBOX_TIME, "metadata": {"user_id": "ada", "op_key": signup.op_key}});
+    assert!(
+        world
+            .feed(&customer_event("deleted", SANDBOX_TIME, object.clone()))
+            .await
+    );
+    assert!(!world.feed(&customer_event("created", SANDBOX_TIME, object)).await);
     assert_eq!(store::signup::live(&mut conn, &user_id).await.unwrap(), None);
     assert_eq!(
         store::signup::last_customer(&mut conn, &user_id)
@@ -141,6 +158,7 @@ async fn a_deletion_that_comes_before_the_creation_ends_the_signup() {
 async fn every_order_of_a_second_full_of_events_each_twice_ends_at_stripes_state() {
     let world = World::new().await;
     let made = world
+        .stripe
         .call(
             "POST",
             "/v1/customers",
@@ -150,11 +168,11 @@ async fn every_order_of_a_second_full_of_events_each_twice_ends_at_stripes_state
     let id = made["id"].as_str().unwrap().to_owned();
     let path = format!("/v1/customers/{id}");
     for email in ["2@example.com", "3@example.com"] {
-        world.call("POST", &path, &[("email", email)]).await;
+        world.stripe.call("POST", &path, &[("email", email)]).await;
     }
-    let alive = world.events().await;
-    world.call("DELETE", &path, &[]).await;
-    let all = world.events().await;
+    let alive = world.stripe.events().await;
+    world.stripe.call("DELETE", &path, &[]).await;
+    let all = world.stripe.events().await;
     assert_eq!((alive.len(), all.len()), (3, 4));
 
     for order in orders(all.len()) {
@@ -172,6 +190,7 @@ async fn every_order_of_a_second_full_of_events_each_twice_ends_at_stripes_state
 async fn every_order_of_a_living_customers_events_ends_at_stripes_state() {
     let world = World::new().await;
     let made = world
+        .stripe
         .call(
             "POST",
             "/v1/customers",
@@ -181,10 +200,11 @@ async fn every_order_of_a_living_customers_events_ends_at_stripes_state() {
     let id = made["id"].as_str().unwrap().to_owned();
     for email in ["2@example.com", "1@example.com", "3@example.com"] {
         world
+            .stripe
             .call("POST", &format!("/v1/customers/{id}"), &[("email", email)])
             .await;
     }
-    let events = world.events().await;
+    let events = world.stripe.events().await;
     assert_eq!(events.len(), 4);
     for order in orders(events.len()) {
         forget(&world).await;

@@ -2,12 +2,13 @@
 
 use counterfoil_proto::common::v1::Money;
 use counterfoil_proto::tax::v1 as pb;
+use counterfoil_test_support::told;
 use diesel_async::RunQueryDsl;
 use serde_json::json;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use crate::world::{Client, World, told};
+use crate::world::{Client, World};
 
 fn line(reference: &str, minor_units: i64) -> pb::LineItem {
     pb::LineItem {
@@ -227,4 +228,11 @@ async fn a_place_stripe_cannot_find_names_our_address() {
     });
     let status = calculate(&mut client, request).await.unwrap_err();
     insta::assert_snapshot!("address_unplaced", told(&status));
+}
+
+#[tokio::test]
+async fn migrations_run_up_down_and_up() {
+    let world = World::new().await;
+    let migrated = world.migrate_again().await;
+    assert!(migrated.iter().any(|name| name == "20261123150000"), "{migrated:?}");
 }
