@@ -133,7 +133,12 @@ fn intent(world: &mut World, session: &Value) -> String {
 /// The session's customer, made now if there is none yet.
 fn payer(world: &mut World, session: &Value, email: &str, name: Option<&str>) -> String {
     match field::some_text(session, "customer") {
-        Some(customer) => customer.to_owned(),
+        Some(customer) => {
+            if let Some(name) = name.filter(|_| field::flag(session, "_sandbox.saves_name")) {
+                world.update(customer, "customer.updated", |one| field::set(one, "name", name));
+            }
+            customer.to_owned()
+        }
         None => field::text(&customer::create_for_page(world, email, name), "id").to_owned(),
     }
 }

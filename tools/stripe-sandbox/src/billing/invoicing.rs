@@ -224,6 +224,12 @@ pub(crate) fn finalize_with(world: &mut World, id: &str, intent: Option<&str>) {
     field::set(&mut payment, "invoice", id);
     field::set(&mut payment, "payment.payment_intent", field::at(&intent, "id").clone());
     world.put(&payment);
+    world.edit(id, |one| {
+        field::set(one, "_sandbox.payment", field::at(&payment, "id").clone())
+    });
+    world.edit(field::text(&intent, "id"), |one| {
+        field::set(one, "_sandbox.invoice", id)
+    });
 }
 
 /// See [`finalize_with`].
@@ -233,19 +239,14 @@ pub(crate) fn finalize(world: &mut World, id: &str) {
 
 /// The payment object that ties an invoice to its payment intent.
 pub(crate) fn payment_of(world: &World, invoice: &str) -> Option<Value> {
-    world
-        .all("invoice_payment")
-        .into_iter()
-        .find(|one| field::text(one, "invoice") == invoice)
+    let invoice = world.find(invoice)?;
+    world.find(field::some_text(invoice, "_sandbox.payment")?).cloned()
 }
 
-/// The open invoice that a payment intent pays, if any.
+/// The invoice that a payment intent pays, if any.
 pub(crate) fn invoice_of(world: &World, intent: &str) -> Option<String> {
-    let payments = world.all("invoice_payment");
-    let payment = payments
-        .iter()
-        .find(|one| field::text(one, "payment.payment_intent") == intent)?;
-    Some(field::text(payment, "invoice").to_owned())
+    let intent = world.find(intent)?;
+    field::some_text(intent, "_sandbox.invoice").map(str::to_owned)
 }
 
 /// Charges an open invoice to `method` and, if that succeeds, settles it.

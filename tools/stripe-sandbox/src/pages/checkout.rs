@@ -110,9 +110,9 @@ fn form(status: StatusCode, session: &Value, error: Option<&ApiError>, sent: &BT
             .or(error.fields.get("code"))
             .and_then(Value::as_str)
             .unwrap_or_default();
-        let _ = write!(
+        let _ = writeln!(
             body,
-            "<p role=\"alert\" data-code=\"{}\">{}</p>\n",
+            "<p role=\"alert\" data-code=\"{}\">{}</p>",
             escaped(code),
             escaped(message)
         );
@@ -146,9 +146,9 @@ fn form(status: StatusCode, session: &Value, error: Option<&ApiError>, sent: &BT
         "cc-exp",
     ));
     body.push_str(&input("card_cvc", "Security code (CVC)", "text", "123", None, "cc-csc"));
-    let _ = write!(
+    let _ = writeln!(
         body,
-        "<label for=\"name\">Name on card (optional)</label>\n<input id=\"name\" name=\"name\" value=\"{}\" autocomplete=\"cc-name\">\n",
+        "<label for=\"name\">Name on card (optional)</label>\n<input id=\"name\" name=\"name\" value=\"{}\" autocomplete=\"cc-name\">",
         escaped(sent.get("name").map(String::as_str).unwrap_or_default())
     );
     let verb = if field::text(session, "mode") == "subscription" {
@@ -156,13 +156,13 @@ fn form(status: StatusCode, session: &Value, error: Option<&ApiError>, sent: &BT
     } else {
         "Pay"
     };
-    let _ = write!(body, "<button type=\"submit\">{verb}</button>\n</form>\n");
+    let _ = writeln!(body, "<button type=\"submit\">{verb}</button>\n</form>");
     if let Some(url) = field::some_text(session, "cancel_url") {
-        let _ = write!(body, "<p><a href=\"{}\">Back</a></p>\n", escaped(url));
+        let _ = writeln!(body, "<p><a href=\"{}\">Back</a></p>", escaped(url));
     }
     body.push_str("<h2>Test cards</h2>\n<p class=\"note\">No real card works here. Any future expiry and any code will do.</p>\n<table>\n");
     for (number, does) in cards::OFFERED {
-        let _ = write!(body, "<tr><td><code>{number}</code></td><td>{does}</td></tr>\n");
+        let _ = writeln!(body, "<tr><td><code>{number}</code></td><td>{does}</td></tr>");
     }
     body.push_str("</table>");
     page(status, "Checkout", &body)
@@ -172,9 +172,9 @@ fn summary(session: &Value) -> String {
     let currency = field::text(session, "currency");
     let mut out = "<table>\n<caption class=\"note\">What you pay for</caption>\n".to_owned();
     for line in field::elements(session, "_sandbox.line_items") {
-        let _ = write!(
+        let _ = writeln!(
             out,
-            "<tr><td>{} × {}</td><td>{}</td></tr>\n",
+            "<tr><td>{} × {}</td><td>{}</td></tr>",
             field::integer(line, "quantity"),
             escaped(field::text(line, "description")),
             escaped(&worded(field::at(line, "price"))),
@@ -182,16 +182,16 @@ fn summary(session: &Value) -> String {
     }
     let tax = field::integer(session, "total_details.amount_tax");
     if tax > 0 {
-        let _ = write!(out, "<tr><td>Tax</td><td>{}</td></tr>\n", money(tax, currency));
+        let _ = writeln!(out, "<tr><td>Tax</td><td>{}</td></tr>", money(tax, currency));
     }
     let total = money(field::integer(session, "amount_total"), currency);
-    let _ = write!(
+    let _ = writeln!(
         out,
-        "<tr><th scope=\"row\">Due today</th><td><strong>{total}</strong></td></tr>\n</table>\n"
+        "<tr><th scope=\"row\">Due today</th><td><strong>{total}</strong></td></tr>\n</table>"
     );
     let trial = field::integer(session, "_sandbox.subscription.trial_days");
     if trial > 0 {
-        let _ = write!(out, "<p>Free for {trial} days.</p>\n");
+        let _ = writeln!(out, "<p>Free for {trial} days.</p>");
     }
     out
 }

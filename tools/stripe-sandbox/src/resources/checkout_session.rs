@@ -298,6 +298,7 @@ fn create(world: &mut World, call: &Call) -> Answer {
         json!({
             "line_items": lines,
             "payment_intent": null,
+            "saves_name": params.text("customer_update[name]") == Some("auto"),
             "intent": {
                 "metadata": intent_metadata,
                 "description": params.text("payment_intent_data[description]"),

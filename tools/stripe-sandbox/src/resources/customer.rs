@@ -142,6 +142,12 @@ fn get(world: &mut World, call: &Call) -> Answer {
 }
 
 fn update(world: &mut World, call: &Call) -> Answer {
+    if let Some(name) = ["payment_method", "tax_id_data"]
+        .iter()
+        .find(|name| call.params.has(name))
+    {
+        return Err(ApiError::parameter_unknown(name));
+    }
     let customer = world.get("customer", call.id(), "id")?;
     let mut changed = customer.clone();
     write(&mut changed, &call.params)?;

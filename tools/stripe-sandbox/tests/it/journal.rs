@@ -39,7 +39,10 @@ async fn a_restart_keeps_objects_clock_keys_faults_and_hosted_pages() {
     assert_eq!(world.look("ledger").await, ledger);
     assert_eq!(world.look("faults").await["deliveries"]["copies"], 2);
     let again = keyed(&world).await;
-    assert_eq!((again.header("idempotent-replayed"), &again.text), ("true", &first.text));
+    assert_eq!(
+        (again.header("idempotent-replayed"), &again.text),
+        ("true", &first.text)
+    );
     let moved = world
         .get(&format!("/v1/checkout/sessions/{}", text(&session["id"])))
         .await;
