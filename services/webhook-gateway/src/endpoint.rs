@@ -6,7 +6,8 @@ use std::sync::Arc;
 use counterfoil_stripe::webhook::Secret;
 use counterfoil_types::Mode;
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 /// One webhook endpoint, `/webhooks/stripe/<its name>`.
 #[derive(Debug, Clone, Deserialize)]
@@ -42,13 +43,13 @@ pub enum ConfigError {
     )]
     None,
     /// The name cannot stand in a path.
-    #[error("endpoints.{0}: a name is 1 to 64 of a-z, 0-9, _ and -")]
+    #[error("`{0}`: a name is 1 to 64 of a-z, 0-9, _ and -")]
     Name(String),
     /// Without a secret nothing can be verified.
-    #[error("missing endpoints.{0}.secrets (environment COUNTERFOIL_ENDPOINTS__{upper}__SECRET)", upper = .0.to_uppercase())]
+    #[error("`{0}` has no secret, as in COUNTERFOIL_ENDPOINTS__{upper}__SECRET", upper = .0.to_uppercase())]
     NoSecret(String),
     /// A secret or its name is empty.
-    #[error("endpoints.{0}.secrets: {1}")]
+    #[error("`{0}`: {1}")]
     Secret(String, String),
 }
 
@@ -59,6 +60,13 @@ pub(crate) struct Endpoint {
     pub(crate) secrets: Vec<Secret>,
     pub(crate) mode: Mode,
     pub(crate) connect: bool,
+}
+
+/// Reads endpoints and refuses those that could not be served, so that the configuration is refused and not the start.
+pub(crate) fn checked<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, Config>, D::Error> {
+    let configs = BTreeMap::<String, Config>::deserialize(deserializer)?;
+    endpoints(configs.clone()).map_err(D::Error::custom)?;
+    Ok(configs)
 }
 
 /// All endpoints by name.
@@ -126,17 +134,17 @@ mod tests {
             (
                 "platform",
                 r#"{"mode":"live"}"#,
-                "missing endpoints.platform.secrets (environment COUNTERFOIL_ENDPOINTS__PLATFORM__SECRET)",
+                "`platform` has no secret, as in COUNTERFOIL_ENDPOINTS__PLATFORM__SECRET",
             ),
             (
                 "platform",
                 r#"{"mode":"live","secret":""}"#,
-                "endpoints.platform.secrets: the signing secret `1` is empty or has spaces in it",
+                "`platform`: the signing secret `1` is empty or has spaces in it",
             ),
             (
                 "a/b",
                 r#"{"mode":"live","secret":"whsec_1"}"#,
-                "endpoints.a/b: a name is 1 to 64 of a-z, 0-9, _ and -",
+                "`a/b`: a name is 1 to 64 of a-z, 0-9, _ and -",
             ),
         ] {
             assert_eq!(build(name, json).unwrap_err().to_string(), problem);

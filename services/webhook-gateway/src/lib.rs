@@ -58,7 +58,7 @@ pub struct Config {
     #[serde(default)]
     pub http: HttpConfig,
     /// The endpoints by name, at least one.
-    #[serde(default)]
+    #[serde(deserialize_with = "endpoint::checked")]
     pub endpoints: BTreeMap<String, endpoint::Config>,
     /// How far a signature's time may be from ours, either way, in seconds. 300, as Stripe's own libraries have it.
     /// Source: <https://docs.stripe.com/webhooks#replay-attacks>.

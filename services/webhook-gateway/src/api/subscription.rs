@@ -224,3 +224,179 @@ impl Lane {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn row(partition: i32, log_offset: i64, admitted: bool, bytes: usize) -> Row {
+        Row {
+            partition,
+            log_offset,
+            received_at: DateTime::UNIX_EPOCH,
+            account: String::new(),
+            event_id: format!("evt_{log_offset}"),
+            r#type: String::new(),
+            api_version: String::new(),
+            object_id: String::new(),
+            key: String::new(),
+            created: DateTime::UNIX_EPOCH,
+            source: "webhook".into(),
+            endpoint: String::new(),
+            traceparent: String::new(),
+            body_sha256: Vec::new(),
+            admitted,
+            body: admitted.then(|| vec![0; bytes]),
+        }
+    }
+
+    /// A log in memory: for each partition, what its events are to the filter, and how long.
+    type Log = Vec<Vec<(bool, usize)>>;
+
+    fn head(log: &Log) -> Head {
+        Head {
+            epoch: 1,
+            last: log.iter().map(|events| events.len() as i64).collect(),
+        }
+    }
+
+    /// As the database answers.
+    fn rows(log: &Log, read: &Read) -> Vec<Row> {
+        let mut before = 0;
+        let mut rows = Vec::new();
+        for (offset, (admitted, bytes)) in (1..).zip(&log[read.partition as usize]) {
+            if offset <= read.after {
+                continue;
+            }
+            if before >= read.bytes || rows.len() as i64 >= READ_ROWS {
+                break;
+            }
+            before += if *admitted { *bytes as i64 } else { 0 };
+            rows.push(row(read.partition, offset, *admitted, *bytes));
+        }
+        rows
+    }
+
+    fn any_log() -> impl Strategy<Value = Log> {
+        let event = (any::<bool>(), 1_usize..300);
+        prop::collection::vec(prop::collection::vec(event, 0..250), 1..4)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Whatever the log and the credit: offsets follow each other, a filter's silences are counted, nothing is sent
+        /// beyond the credit but one body's overdraft, and in the end everything has been told.
+        #[test]
+        fn every_offset_is_told_once_and_in_order_within_the_credit(
+            log in any_log(),
+            grants in prop::collection::vec((1_i64..40, 1_i64..2_000), 1..20),
+        ) {
+            let mut subscription = Subscription::default();
+            let head = head(&log);
+            for partition in 0..log.len() as i32 {
+                subscription.add(partition, 0);
+            }
+            let mut told = vec![0_i64; log.len()];
+            let (mut events_left, mut bytes_left) = (0_i64, 0_i64);
+            let grants = grants.into_iter().chain(std::iter::repeat((1_000, 1 << 20)));
+            for (events, bytes) in grants.take(100) {
+                subscription.credit(pb::Credit { events, bytes }).unwrap();
+                events_left += events;
+                bytes_left += bytes;
+                while let Some(read) = subscription.next(&head) {
+                    let mut say = VecDeque::new();
+                    subscription.take(&read, rows(&log, &read), &mut say).unwrap();
+                    for said in &say {
+                        subscription.sent(said);
+                        match said {
+                            Say::Event(event) => {
+                                let told = &mut told[event.partition as usize];
+                                prop_assert_eq!(event.offset, *told + 1);
+                                *told = event.offset;
+                                prop_assert!(events_left > 0 && bytes_left > 0);
+                                events_left -= 1;
+                                bytes_left -= event.body.len() as i64;
+                            }
+                            Say::Progress(passed) => {
+                                let partition = passed.partition as usize;
+                                let silent = &log[partition][told[partition] as usize..passed.through_offset as usize];
+                                prop_assert!(silent.iter().all(|(admitted, _)| !admitted));
+                                prop_assert_eq!(silent.len() as i64, passed.count);
+                                told[partition] = passed.through_offset;
+                            }
+                            other => panic!("{other:?}"),
+                        }
+                    }
+                }
+            }
+            prop_assert_eq!(told, head.last);
+        }
+
+        #[test]
+        fn no_credit_and_no_ack_is_a_panic(events: i64, bytes: i64, partition: i32, offset: i64) {
+            let mut subscription = Subscription::default();
+            subscription.add(0, 5);
+            for _ in 0..3 {
+                let _ = subscription.credit(pb::Credit { events, bytes });
+            }
+            let ack = pb::Ack { partition, offset, generation: 0 };
+            prop_assert_eq!(subscription.ack(&ack).is_ok(), partition == 0 && (0..=5).contains(&offset));
+        }
+    }
+
+    #[test]
+    fn a_hole_or_an_empty_answer_below_the_head_is_missing() {
+        let mut subscription = Subscription::default();
+        subscription.add(0, 0);
+        subscription.credit(pb::Credit { events: 5, bytes: 5 }).unwrap();
+        let read = subscription
+            .next(&Head {
+                epoch: 1,
+                last: vec![3],
+            })
+            .unwrap();
+        let mut say = VecDeque::new();
+        let hole = subscription.take(&read, vec![row(0, 1, false, 0), row(0, 3, true, 1)], &mut say);
+        assert_eq!(
+            hole,
+            Err(Missing {
+                partition: 0,
+                offset: 2
+            })
+        );
+        let read = subscription
+            .next(&Head {
+                epoch: 1,
+                last: vec![3],
+            })
+            .unwrap();
+        assert_eq!(
+            subscription.take(&read, vec![], &mut say),
+            Err(Missing {
+                partition: 0,
+                offset: 2
+            })
+        );
+    }
+
+    #[test]
+    fn what_is_dropped_unsent_gives_its_credit_back() {
+        let mut subscription = Subscription::default();
+        subscription.add(0, 0);
+        subscription.credit(pb::Credit { events: 1, bytes: 5 }).unwrap();
+        let head = Head {
+            epoch: 1,
+            last: vec![2],
+        };
+        let read = subscription.next(&head).unwrap();
+        let mut say = VecDeque::new();
+        subscription.take(&read, vec![row(0, 1, true, 5)], &mut say).unwrap();
+        assert_eq!(subscription.next(&head), None);
+        subscription.give_back(&say);
+        assert!(subscription.next(&head).is_some());
+    }
+}
