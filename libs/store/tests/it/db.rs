@@ -1,5 +1,9 @@
 //! Connections and transactions.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
 use counterfoil_store::{Config, Db, Error, MIGRATIONS};
 use counterfoil_test_support::{TestDb, eventually};
 use diesel::sql_types::Text;
@@ -144,4 +148,39 @@ async fn a_slow_statement_is_ended_by_the_server() {
     let error: Error = slow.execute(&mut conn).await.unwrap_err().into();
     assert!(error.to_string().contains("statement timeout"), "{error}");
     assert!(!error.is_transient());
+}
+
+/// The client leaves at every point of a transaction, including the middle of its begin and its commit.
+#[tokio::test]
+async fn transactions_dropped_anywhere_are_whole_or_nothing_and_leave_no_connection_behind() {
+    let test = TestDb::new(&MIGRATIONS).await;
+    for round in 0..120 {
+        let db = test.db();
+        let (first, second) = (format!("{round} first"), format!("{round} second"));
+        let mut transaction = pin!(insert_both(&db, &first, second));
+        let mut polls = round % 30;
+        poll_fn(|cx| {
+            if polls == 0 {
+                return Poll::Ready(());
+            }
+            polls -= 1;
+            transaction.as_mut().poll(cx).map(|done| assert_eq!(done.unwrap(), 2))
+        })
+        .await;
+    }
+    let mut conn = test.db().conn().await.unwrap();
+    let name = format!("counterfoil {}", test.config().schema);
+    let open = format!(
+        "select count(*) as n from pg_stat_activity
+         where application_name = '{name}' and pid <> pg_backend_pid() and xact_start is not null"
+    );
+    eventually("all transactions to end", async || {
+        (count(&mut conn, &open).await == 0).then_some(())
+    })
+    .await;
+    let halves = "select count(*) as n from
+        (select split_part(consumer, ' ', 1) from checkpoint group by 1 having count(*) <> 2) as half";
+    assert_eq!(count(&mut conn, halves).await, 0);
+    let rows = count(&mut conn, "select count(*) as n from checkpoint").await;
+    assert!(rows > 0 && rows < 240, "some were committed and some were not: {rows}");
 }
