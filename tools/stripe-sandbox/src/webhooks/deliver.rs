@@ -10,7 +10,11 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use tokio::{sync::Semaphore, task::JoinSet};
+use tokio::{
+    sync::{Semaphore, oneshot},
+    task::JoinSet,
+    time::Instant,
+};
 
 use super::{Delivery, sign};
 use crate::{app::App, field, world::clock};
@@ -39,63 +43,39 @@ pub(crate) fn client() -> anyhow::Result<Http> {
 pub(crate) async fn run(app: Arc<App>, client: Http) {
     let mut tasks = JoinSet::new();
     let mut places: HashMap<String, Arc<Semaphore>> = HashMap::new();
-    let mut held: HashMap<String, (Delivery, tokio::time::Instant)> = HashMap::new();
+    // Under the fault `swap`: the copies of an event that wait for the next event, by endpoint, and for how long.
+    let mut held: HashMap<String, (Vec<Delivery>, Instant)> = HashMap::new();
     loop {
         let fresh = app.world().outbox.take_fresh();
         let idle = fresh.is_empty();
-        for delivery in fresh {
+        let swaps = app.world().faults.deliveries.swap;
+        for copies in by_event(fresh) {
+            let Some(endpoint) = copies.first().map(|delivery| delivery.endpoint.clone()) else {
+                continue;
+            };
             let place = places
-                .entry(delivery.endpoint.clone())
+                .entry(endpoint.clone())
                 .or_insert_with(|| Arc::new(Semaphore::new(CONCURRENT)));
             let sender = Sender {
                 app: app.clone(),
                 client: client.clone(),
                 place: place.clone(),
             };
-            if !app.world().faults.deliveries.swap {
-                tasks.spawn(async move { sender.send(delivery, None).await });
-                continue;
-            }
-            // Copies of one event stay together: a pair is two different events.
-            match held.remove(&delivery.endpoint) {
-                Some((first, since)) if first.event == delivery.event => {
-                    held.insert(delivery.endpoint.clone(), (first, since));
-                    tasks.spawn(async move { sender.send(delivery, None).await });
-                }
-                Some((first, _)) => {
-                    let (overtaken, sent) = tokio::sync::oneshot::channel();
-                    let second = Sender {
-                        app: app.clone(),
-                        client: client.clone(),
-                        place: place.clone(),
-                    };
-                    tasks.spawn(async move { second.send(delivery, Some(overtaken)).await });
-                    tasks.spawn(async move {
-                        let _ = sent.await;
-                        sender.send(first, None).await;
-                    });
-                }
-                None => {
-                    held.insert(
-                        delivery.endpoint.clone(),
-                        (delivery, tokio::time::Instant::now() + PARTNER_WAIT),
-                    );
-                }
+            match held.remove(&endpoint) {
+                Some((first, _)) => drop(tasks.spawn(sender.send_swapped(first, copies))),
+                None if swaps => drop(held.insert(endpoint, (copies, Instant::now() + PARTNER_WAIT))),
+                None => drop(tasks.spawn(sender.send_all(copies))),
             }
         }
-        let lonely: Vec<String> = held
-            .iter()
-            .filter(|(_, (_, until))| *until <= tokio::time::Instant::now())
-            .map(|(endpoint, _)| endpoint.clone())
-            .collect();
-        for endpoint in lonely {
-            if let (Some((delivery, _)), Some(place)) = (held.remove(&endpoint), places.get(&endpoint)) {
+        let now = Instant::now();
+        for (endpoint, (copies, _)) in held.extract_if(|_, (_, until)| *until <= now) {
+            if let Some(place) = places.get(&endpoint) {
                 let sender = Sender {
                     app: app.clone(),
                     client: client.clone(),
                     place: place.clone(),
                 };
-                tasks.spawn(async move { sender.send(delivery, None).await });
+                tasks.spawn(sender.send_all(copies));
             }
         }
         while tasks.try_join_next().is_some() {}
@@ -114,6 +94,25 @@ pub(crate) async fn run(app: Arc<App>, client: Http) {
     }
 }
 
+/// Deliveries in order of emission, the copies of one event to one endpoint together.
+fn by_event(deliveries: Vec<Delivery>) -> Vec<Vec<Delivery>> {
+    let mut groups: Vec<Vec<Delivery>> = Vec::new();
+    for delivery in deliveries {
+        match groups.last_mut() {
+            Some(group)
+                if group
+                    .first()
+                    .is_some_and(|first| first.event == delivery.event && first.endpoint == delivery.endpoint) =>
+            {
+                group.push(delivery);
+            }
+            _ => groups.push(vec![delivery]),
+        }
+    }
+    groups
+}
+
+#[derive(Clone)]
 struct Sender {
     app: Arc<App>,
     client: Http,
@@ -121,8 +120,35 @@ struct Sender {
 }
 
 impl Sender {
+    /// Sends all copies of an event at once.
+    async fn send_all(self, copies: Vec<Delivery>) {
+        let mut tasks = JoinSet::new();
+        for delivery in copies {
+            tasks.spawn(self.clone().send(delivery, None));
+        }
+        while tasks.join_next().await.is_some() {}
+    }
+
+    /// Sends the copies of `second`, and those of `first` after each of them was attempted.
+    async fn send_swapped(self, first: Vec<Delivery>, second: Vec<Delivery>) {
+        let mut tasks = JoinSet::new();
+        let mut attempts = Vec::new();
+        for delivery in second {
+            let (attempted, attempt) = oneshot::channel();
+            attempts.push(attempt);
+            tasks.spawn(self.clone().send(delivery, Some(attempted)));
+        }
+        for attempt in attempts {
+            let _ = attempt.await;
+        }
+        for delivery in first {
+            tasks.spawn(self.clone().send(delivery, None));
+        }
+        while tasks.join_next().await.is_some() {}
+    }
+
     /// Tries until a 2xx or until the endpoint is gone. `attempted` is told after the first try, whatever came of it.
-    async fn send(self, delivery: Delivery, mut attempted: Option<tokio::sync::oneshot::Sender<()>>) {
+    async fn send(self, delivery: Delivery, mut attempted: Option<oneshot::Sender<()>>) {
         let delay = self.app.world().faults.deliveries.delay_ms;
         if delay > 0 {
             tokio::time::sleep(Duration::from_millis(delay)).await;

@@ -26,16 +26,24 @@ async fn events_come_in_copies_and_pairs_come_swapped() {
     world.settle().await;
     assert_eq!(receiver.types(), ["price.created", "product.created"]);
 
+    set(&world, json!({ "deliveries": { "swap": true, "copies": 2 } })).await;
+    world.price().await;
+    world.settle().await;
+    assert_eq!(
+        receiver.types()[2..],
+        ["price.created", "price.created", "product.created", "product.created"]
+    );
+
     set(&world, json!({ "deliveries": { "copies": 3 } })).await;
     world.price().await;
     world.settle().await;
     let types = receiver.types();
     let count = |kind: &str| types.iter().filter(|one| *one == kind).count();
-    assert_eq!((count("product.created"), count("price.created")), (4, 4));
+    assert_eq!((count("product.created"), count("price.created")), (6, 6));
     let mut ids: Vec<String> = receiver.events().iter().map(|event| text(&event["id"])).collect();
     ids.sort();
     ids.dedup();
-    assert_eq!(ids.len(), 4);
+    assert_eq!(ids.len(), 6);
 }
 
 #[tokio::test]
