@@ -221,3 +221,16 @@ async fn migrations_run_up_down_and_up() {
     let migrated = world.migrate_again().await;
     assert!(migrated.iter().any(|name| name == "20261123150000"), "{migrated:?}");
 }
+
+#[tokio::test]
+async fn a_seller_who_ends_onboarding_can_take_payments_though_an_event_of_that_second_says_otherwise() {
+    let world = World::new().await;
+    let mut client = world.serve().await;
+    let (account, link) = create(&mut client).await.unwrap();
+    let answer = world.stripe.submit(&link.url, &[("action", "submit")]).await;
+    assert_eq!(answer, 303);
+    let early = crate::projection::updated(&account.account_id, SANDBOX_TIME, false);
+    assert!(world.feed(&early).await);
+    let now = get(&mut client, &account.account_id).await.unwrap();
+    assert!(now.charges_enabled && now.payouts_enabled && now.details_submitted);
+}
