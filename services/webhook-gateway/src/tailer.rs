@@ -17,6 +17,7 @@ const AFTER_FAILURE: Duration = Duration::from_millis(500);
 /// Keeps `heads` up to date until `shutdown`. While nobody watches it rests.
 pub(crate) async fn tail(db: Db, appended: Arc<Notify>, heads: Arc<watch::Sender<Head>>, shutdown: CancellationToken) {
     let follow = async {
+        let mut failing = false;
         loop {
             if heads.is_closed() {
                 // Whoever comes next reads the head by itself first.
@@ -25,6 +26,7 @@ pub(crate) async fn tail(db: Db, appended: Arc<Notify>, heads: Arc<watch::Sender
             }
             let wait = match read(&db).await {
                 Ok(head) => {
+                    failing = false;
                     heads.send_if_modified(|known| {
                         let moved = *known != head;
                         *known = head;
@@ -33,7 +35,10 @@ pub(crate) async fn tail(db: Db, appended: Arc<Notify>, heads: Arc<watch::Sender
                     INTERVAL
                 }
                 Err(error) => {
-                    tracing::warn!(error = %error, "the head of the log could not be read");
+                    // Once an outage, not twice a second.
+                    if !std::mem::replace(&mut failing, true) {
+                        tracing::error!(error = %error, "the head of the log cannot be read; streams rest");
+                    }
                     AFTER_FAILURE
                 }
             };

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::gateway::{Gateway, event, sql};
 
 /// A table `effect`, a row for each time an event was applied.
-static EFFECTS: EmbeddedMigrations = embed_migrations!("tests/it/migrations");
+pub(crate) static EFFECTS: EmbeddedMigrations = embed_migrations!("tests/it/migrations");
 
 struct Effects;
 
@@ -31,17 +31,20 @@ impl Projection for Effects {
     }
 
     async fn apply(&self, conn: &mut AsyncPgConnection, event: &Event, (): ()) -> Result<bool, Self::Error> {
-        let insert = diesel::sql_query("insert into effect (event_id, object) values ($1, $2)");
+        let insert = diesel::sql_query("insert into effect (event_id, object, traceparent) values ($1, $2, $3)");
         let object = event
             .object()
             .map_err(|error| diesel::result::Error::DeserializationError(Box::new(error)))?;
-        let insert = insert.bind::<Text, _>(&event.event_id).bind::<Text, _>(object);
+        let insert = insert
+            .bind::<Text, _>(&event.event_id)
+            .bind::<Text, _>(object)
+            .bind::<Text, _>(counterfoil_telemetry::traceparent().unwrap_or_default());
         diesel_async::RunQueryDsl::execute(insert, conn).await?;
         Ok(true)
     }
 }
 
-fn start(gateway: &Gateway, db: &TestDb) -> (Arc<Stats>, CancellationToken, JoinHandle<()>) {
+pub(crate) fn start(gateway: &Gateway, db: &TestDb) -> (Arc<Stats>, CancellationToken, JoinHandle<()>) {
     let stats = Arc::new(Stats::default());
     let shutdown = CancellationToken::new();
     let config = counterfoil_events::Config {

@@ -17,3 +17,4 @@ mod list;
 mod log;
 mod outage;
 mod subscribe;
+mod trace;
