@@ -21,8 +21,8 @@ use crate::{binary, database_name, database_url};
 const LEASE_MS: u64 = 1_500;
 const PASSWORD: &str = "journeys";
 
-pub struct Fleet {
-    pub addresses: Addresses,
+pub(crate) struct Fleet {
+    pub(crate) addresses: Addresses,
     database: Option<Database>,
     processes: BTreeMap<&'static str, Child>,
     world: TempDir,
@@ -43,7 +43,7 @@ fn port() -> u16 {
 
 impl Fleet {
     /// Migrates and starts everything. `secret_key` decides the mode.
-    pub async fn start(test: &str, secret_key: &str) -> Fleet {
+    pub(crate) async fn start(test: &str, secret_key: &str) -> Fleet {
         let database = Database::create(&database_url(), &database_name(test), PASSWORD)
             .await
             .unwrap();
@@ -90,14 +90,14 @@ impl Fleet {
     }
 
     /// Kills a process with SIGKILL and sees it gone.
-    pub async fn kill(&mut self, name: &'static str) {
+    pub(crate) async fn kill(&mut self, name: &'static str) {
         let mut child = self.processes.remove(name).unwrap();
         kill(Pid::from_raw(child.id().unwrap().cast_signed()), Signal::SIGKILL).unwrap();
         child.wait().await.unwrap();
     }
 
     /// Starts a process (again) and waits until it says it is ready.
-    pub async fn start_process(&mut self, name: &'static str) {
+    pub(crate) async fn start_process(&mut self, name: &'static str) {
         let mut command = self.command(name);
         if name != "sandbox" {
             command.arg("serve");
@@ -115,7 +115,7 @@ impl Fleet {
     }
 
     /// Ends everything as an operator would, and expects each process to end well.
-    pub async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         for (name, mut child) in std::mem::take(&mut self.processes) {
             kill(Pid::from_raw(child.id().unwrap().cast_signed()), Signal::SIGTERM).unwrap();
             let status = tokio::time::timeout(Duration::from_secs(20), child.wait()).await;

@@ -31,11 +31,11 @@ async fn play(test: &str, secret_key: &str) -> Vec<String> {
         "select 'customer_user', customer_id, user_id, deleted::text, '' from billing.customer_user order by 2",
         "select 'subscription', subscription_id, customer_id, status, (cancel_at is not null)::text
            from billing.subscription order by 2",
-        "select 'claim', method, state, caller, replace(convert_from(response, 'UTF8')::jsonb->>'checkout_session_id', '', '')
+        "select 'claim', method, state, caller, convert_from(response, 'UTF8')::jsonb #>> '{Done,checkout_session_id}'
            from billing.claim order by 2",
         "select 'account', account_id, charges_enabled::text, payouts_enabled::text, details_submitted::text
            from connect.connected_account order by 2",
-        "select 'calculation', calculation_id, currency, total::text, '' from tax.calculation order by 2",
+        "select 'calculation', calculation_id, currency_code, total::text, '' from tax.calculation order by 2",
         "select 'event', event_id, type, object_id, account from webhook_gateway.event_log order by 2",
     ] {
         for row in client.query(query, &[]).await.unwrap() {
@@ -50,7 +50,7 @@ async fn play(test: &str, secret_key: &str) -> Vec<String> {
 #[tokio::test]
 async fn the_databases_are_equal_in_both_modes() {
     let (test, live) = tokio::join!(play("test", "sk_test_journeys"), play("live", "sk_live_journeys"));
-    assert!(test.len() > 30, "a story leaves more than {} rows", test.len());
+    assert!(test.len() > 25, "a story leaves more than {} rows", test.len());
     // A checkout session's id says its mode.
     let live: Vec<_> = live.iter().map(|row| row.replace("cs_live_", "cs_test_")).collect();
     assert_eq!(test, live);

@@ -83,7 +83,11 @@ pub fn run<S: Service>(
 ) -> u8 {
     let command = Arguments::command()
         .name(S::NAME)
-        .about(format!("The {} service of Counterfoil.", S::NAME));
+        .about(format!("The {} service of Counterfoil.", S::NAME))
+        .after_help(format!(
+            "Example: DATABASE_URL=postgres://… counterfoil-{} serve --listen 127.0.0.1:7001",
+            S::NAME
+        ));
     let parsed = command.try_get_matches_from(arguments);
     let arguments = match parsed.and_then(|matches| Arguments::from_arg_matches(&matches)) {
         Ok(arguments) => arguments,

@@ -179,7 +179,7 @@ impl Client {
                 let Some(stamp) = answer.stamp else {
                     return Err(Error::Bug("an answer without a date was believed".to_owned()));
                 };
-                match entry.done(db, &answer, stamp).await {
+                match self.keep(db, entry, &answer, stamp).await {
                     Ok(()) => return Ok(answer),
                     Err(error) => Err(error),
                 }
@@ -197,6 +197,27 @@ impl Client {
             Err(error) => tracing::error!(op_key, %error, "the ledger could not be told what happened at stripe"),
         }
         Err(unknown(op_key))
+    }
+
+    /// Stores the answer, and insists on it while the lease lasts: without it all others of this step wait for the lease
+    /// to lapse, only to ask Stripe for the same answer again.
+    async fn keep(
+        &self,
+        db: &Db,
+        entry: &Entry,
+        answer: &Answer,
+        stamp: Stamp,
+    ) -> Result<(), counterfoil_store::Error> {
+        let end = Instant::now() + self.timeout + LEASE_MARGIN;
+        loop {
+            match entry.done(db, answer, stamp).await {
+                Err(error) if error.is_transient() && Instant::now() < end => {
+                    tracing::warn!(op_key = entry.op_key, %error, "the ledger could not be told the answer yet");
+                    tokio::time::sleep(POLL).await;
+                }
+                kept => return kept,
+            }
+        }
     }
 
     /// A request that may be executed twice, or changes nothing.

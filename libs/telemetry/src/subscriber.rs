@@ -8,7 +8,7 @@ use opentelemetry_otlp::{SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use serde::{Deserialize, Serialize};
-use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::filter::{FilterExt, LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
@@ -92,11 +92,15 @@ pub fn init(service_name: &'static str, config: &Config) -> Result<Guard, Error>
     };
     let provider = provider(service_name, config)?;
     let spans = tracing_opentelemetry::layer().with_tracer(provider.tracer("counterfoil"));
+    // Below this level the driver logs the values that statements are sent with.
+    let discreet = Targets::new()
+        .with_default(LevelFilter::TRACE)
+        .with_target("tokio_postgres", LevelFilter::INFO);
     let own = Targets::new()
         .with_default(LevelFilter::INFO)
         .with_targets(TRANSPORT.map(|target| (target, LevelFilter::OFF)));
     tracing_subscriber::registry()
-        .with(lines.with_filter(filter))
+        .with(lines.with_filter(filter.and(discreet)))
         .with(spans.with_filter(own))
         .try_init()?;
     // Where, but not what: a panic's message may repeat the value it choked on.

@@ -12,7 +12,12 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(name = "counterfoil-dev", version, about = "Counterfoil on a developer's machine")]
+#[command(
+    name = "counterfoil-dev",
+    version,
+    about = "Counterfoil on a developer's machine",
+    after_help = "Example: counterfoil-dev demo"
+)]
 struct Arguments {
     #[command(subcommand)]
     subcommand: Subcommands,

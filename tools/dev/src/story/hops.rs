@@ -384,6 +384,14 @@ impl Story {
         if !self.spoils(Spoiled::SkipCancel) {
             scheduled?;
         }
+        // Nothing of it may still be on its way when the clock is moved.
+        self.wait_for("the cancellation's events", async || {
+            let counts = self.counts().await?;
+            let made = self.stripe.objects("event").await?.len();
+            let settled = usize::try_from(counts.stored)? == made && counts.delivered == counts.of_billing;
+            Ok(settled.then_some(()))
+        })
+        .await?;
         ensure!(
             self.access().await?.allowed,
             "access was lost when cancellation was scheduled"

@@ -1,11 +1,14 @@
 //! What the story does at the sandbox as a merchant's dashboard, a customer's browser and the hands of time would.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::addresses;
+
+/// How long to wait for a sandbox that does not listen yet.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The sandbox, seen from outside.
 #[derive(Clone)]
@@ -105,7 +108,7 @@ impl Stripe {
             ("card_cvc", "123"),
             ("name", "Ada"),
         ];
-        let answer = self.http.post(url).form(&form).send().await?;
+        let answer = reach(self.http.post(url).form(&form)).await?;
         if answer.status().is_redirection() {
             let location = answer.headers().get("location").context("a redirect to nowhere")?;
             return Ok(Paid::Redirected(location.to_str()?.to_owned()));
@@ -124,7 +127,7 @@ impl Stripe {
     /// When there is no such page or the seller is not sent back.
     pub async fn onboard(&self, url: &str) -> anyhow::Result<()> {
         self.open_page(url).await?;
-        let answer = self.http.post(url).form(&[("action", "submit")]).send().await?;
+        let answer = reach(self.http.post(url).form(&[("action", "submit")])).await?;
         ensure!(
             answer.status().is_redirection(),
             "the onboarding page answers {}",
@@ -134,7 +137,7 @@ impl Stripe {
     }
 
     async fn send(&self, request: reqwest::RequestBuilder, path: &str) -> anyhow::Result<Value> {
-        let answer = request.bearer_auth(&self.secret_key).send().await?;
+        let answer = reach(request.bearer_auth(&self.secret_key)).await?;
         let status = answer.status();
         let body: Value = answer
             .json()
@@ -147,6 +150,20 @@ impl Stripe {
             );
         }
         Ok(body)
+    }
+}
+
+/// Sends, and waits for a sandbox that is just being started. Nothing was sent where no connection was made.
+async fn reach(request: reqwest::RequestBuilder) -> anyhow::Result<reqwest::Response> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let again = request.try_clone().context("a request that cannot be repeated")?;
+        match again.send().await {
+            Err(error) if error.is_connect() && Instant::now() < end => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            answered => return Ok(answered?),
+        }
     }
 }
 
