@@ -1,9 +1,11 @@
 #!/bin/sh
 # Runs the tests with Stripe's own Python SDK, in a virtual environment under .tools/ that is made once and again when
-# requirements.txt changes. Arguments choose test modules: `tests/peers/run.sh test_sandbox`; default: test_sandbox.
+# requirements.txt changes: the SDK as a client of the sandbox, then as the signer of an event for the gateway of a suite
+# started for it. Arguments choose test modules: `tests/peers/run.sh test_sandbox`; default: both.
 #
 # STRIPE_SANDBOX_BIN        the sandbox binary (default: target/debug/stripe-sandbox)
-# GATEWAY_WEBHOOK_URL       for test_gateway: where a webhook gateway takes deliveries
+# COUNTERFOIL_DEV_BIN       the program that starts a suite (default: target/debug/counterfoil-dev)
+# GATEWAY_WEBHOOK_URL       for test_gateway: a gateway that runs already, in place of a suite's own
 # GATEWAY_WEBHOOK_SECRET    for test_gateway: the secret of that endpoint
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -29,7 +31,34 @@ fi
 : "${STRIPE_SANDBOX_BIN:=$root/target/debug/stripe-sandbox}"
 export STRIPE_SANDBOX_BIN
 if [ $# -eq 0 ]; then
-    set -- test_sandbox
+    set -- test_sandbox test_gateway
 fi
+
+# A suite of its own, whose addresses `up` writes once it is ready.
+case " $* " in *" test_gateway "*)
+    if [ -z "${GATEWAY_WEBHOOK_URL:-}" ]; then
+        home=$root/.counterfoil/peers
+        rm -f "$home/suite.json"
+        mkdir -p "$home"
+        env -u DATABASE_URL "${COUNTERFOIL_DEV_BIN:-$root/target/debug/counterfoil-dev}" up --home "$home" >"$home/up.log" 2>&1 &
+        suite=$!
+        trap 'kill $suite 2>/dev/null; wait $suite 2>/dev/null || true' EXIT
+        waited=0
+        while [ ! -f "$home/suite.json" ]; do
+            if ! kill -0 $suite 2>/dev/null || [ $waited -ge 600 ]; then
+                echo "tests/peers: the suite did not start" >&2
+                cat "$home/up.log" >&2
+                exit 1
+            fi
+            sleep 0.2
+            waited=$((waited + 1))
+        done
+        of_suite() { "$venv/bin/python" -c "import json,sys; print(json.load(open(sys.argv[1]))['gateway'][sys.argv[2]])" "$home/suite.json" "$1"; }
+        GATEWAY_WEBHOOK_URL=$(of_suite webhook_url)
+        GATEWAY_WEBHOOK_SECRET=$(of_suite webhook_secret)
+        export GATEWAY_WEBHOOK_URL GATEWAY_WEBHOOK_SECRET
+    fi ;;
+esac
+
 cd "$here"
-PYTHONDONTWRITEBYTECODE=1 exec "$venv/bin/python" -m unittest -v "$@"
+PYTHONDONTWRITEBYTECODE=1 "$venv/bin/python" -m unittest -v "$@"
