@@ -4,7 +4,7 @@ use std::process::Output;
 
 use tokio::process::Command;
 
-use crate::binary;
+use counterfoil_journeys::binary;
 
 const SERVICES: [&str; 5] = ["webhook-gateway", "customer", "billing", "tax", "connect"];
 

@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
-use crate::{binary, database_url};
+use counterfoil_journeys::{binary, database_url};
 
 fn demo(home: &Path) -> Command {
     let mut command = Command::new(binary("counterfoil-dev"));

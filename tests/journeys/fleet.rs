@@ -21,8 +21,10 @@ use crate::{binary, database_name, database_url};
 const LEASE_MS: u64 = 1_500;
 const PASSWORD: &str = "journeys";
 
-pub(crate) struct Fleet {
-    pub(crate) addresses: Addresses,
+/// A running suite, one process a service.
+pub struct Fleet {
+    /// Where its parts are found.
+    pub addresses: Addresses,
     database: Option<Database>,
     processes: BTreeMap<&'static str, Child>,
     world: TempDir,
@@ -43,7 +45,7 @@ fn port() -> u16 {
 
 impl Fleet {
     /// Migrates and starts everything. `secret_key` decides the mode.
-    pub(crate) async fn start(test: &str, secret_key: &str) -> Fleet {
+    pub async fn start(test: &str, secret_key: &str) -> Fleet {
         let database = Database::create(&database_url(), &database_name(test), PASSWORD)
             .await
             .unwrap();
@@ -90,14 +92,14 @@ impl Fleet {
     }
 
     /// Kills a process with SIGKILL and sees it gone.
-    pub(crate) async fn kill(&mut self, name: &'static str) {
+    pub async fn kill(&mut self, name: &'static str) {
         let mut child = self.processes.remove(name).unwrap();
         kill(Pid::from_raw(child.id().unwrap().cast_signed()), Signal::SIGKILL).unwrap();
         child.wait().await.unwrap();
     }
 
     /// Starts a process (again) and waits until it says it is ready.
-    pub(crate) async fn start_process(&mut self, name: &'static str) {
+    pub async fn start_process(&mut self, name: &'static str) {
         let mut command = self.command(name);
         if name != "sandbox" {
             command.arg("serve");
@@ -115,7 +117,7 @@ impl Fleet {
     }
 
     /// Ends everything as an operator would, and expects each process to end well.
-    pub(crate) async fn stop(mut self) {
+    pub async fn stop(mut self) {
         for (name, mut child) in std::mem::take(&mut self.processes) {
             kill(Pid::from_raw(child.id().unwrap().cast_signed()), Signal::SIGTERM).unwrap();
             let status = tokio::time::timeout(Duration::from_secs(20), child.wait()).await;
@@ -125,6 +127,11 @@ impl Fleet {
             );
         }
         self.database.take().unwrap().drop(&database_url()).await.unwrap();
+    }
+
+    /// The process id of a part: `sandbox` or a service's name.
+    pub fn pid(&self, name: &str) -> u32 {
+        self.processes[name].id().unwrap()
     }
 
     fn command(&self, name: &'static str) -> Command {

@@ -6,7 +6,7 @@ use counterfoil_dev::story::{Hop, Options, Story};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::fleet::Fleet;
+use counterfoil_journeys::Fleet;
 
 const TEST_KEY: &str = "sk_test_journeys";
 

@@ -6,7 +6,7 @@ use counterfoil_dev::story::{Hop, Options, Story};
 use tokio_postgres::NoTls;
 use uuid::Uuid;
 
-use crate::fleet::Fleet;
+use counterfoil_journeys::Fleet;
 
 /// Plays the story in the mode of `secret_key`; the rows it left, without what tells of wall time.
 async fn play(test: &str, secret_key: &str) -> Vec<String> {

@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
-use crate::binary;
+use counterfoil_journeys::binary;
 
 #[tokio::test]
 async fn up_prints_addresses_that_answer_writes_them_for_programs_and_ends_cleanly() {
