@@ -42,7 +42,7 @@ async fn up_prints_addresses_that_answer_writes_them_for_programs_and_ends_clean
         let grpc = &addresses.grpc;
         for address in [&grpc.gateway, &grpc.customer, &grpc.billing, &grpc.tax, &grpc.connect] {
             assert!(
-                printed.contains(&format!("grpcurl -plaintext")) && printed.contains(address.as_str()),
+                printed.contains("grpcurl -plaintext") && printed.contains(address.as_str()),
                 "{printed}"
             );
         }

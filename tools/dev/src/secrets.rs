@@ -13,8 +13,7 @@ pub(crate) fn webhook_secret() -> String {
 
 /// `length` random letters and digits.
 pub(crate) fn word(length: usize) -> String {
-    const LETTERS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
     (0..length)
-        .map(|_| char::from(LETTERS[rand::random_range(0..LETTERS.len())]))
+        .filter_map(|_| char::from_digit(rand::random_range(0..36), 36))
         .collect()
 }

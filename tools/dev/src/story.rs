@@ -1,9 +1,12 @@
 //! The story: from signup to a paid subscription and back, played from outside through the suite's public doors. `make
 //! demo` plays it for people, the tests play it with kills in the middle.
 
+mod books;
+mod following;
 mod hop;
-mod hops;
+mod look;
 mod oracle;
+mod selling;
 mod stripe;
 mod suite_clients;
 
@@ -18,6 +21,11 @@ pub use oracle::Counts;
 use oracle::Oracle;
 pub use stripe::{Paid, Stripe};
 pub use suite_clients::{Clients, insist};
+
+/// The feature sold.
+const FEATURE: &str = "reports";
+/// The plan sold.
+const PLAN: &str = "pro_monthly";
 
 /// How a story is to be played.
 #[derive(Debug, Clone)]

@@ -224,9 +224,7 @@ pub async fn register_endpoints(addresses: &Addresses) -> anyhow::Result<()> {
 async fn follow(stripe: Stripe, clock: Clock, shutdown: CancellationToken) {
     let follow = async {
         loop {
-            if let Ok(time) = stripe.get("/_sandbox/clock").await
-                && let Some(now) = time["now"].as_i64()
-            {
+            if let Ok(now) = stripe.now().await {
                 let behind = now.saturating_sub(clock.now().timestamp());
                 if behind != 0 {
                     clock.advance(chrono::TimeDelta::seconds(behind));

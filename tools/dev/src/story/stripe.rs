@@ -67,10 +67,24 @@ impl Stripe {
     /// When the sandbox does not answer.
     pub async fn objects(&self, kind: &str) -> anyhow::Result<Vec<Value>> {
         let answer = self.get(&format!("/_sandbox/objects/{kind}")).await?;
-        let entries = answer["data"]
-            .as_array()
-            .with_context(|| format!("the sandbox lists no objects of type {kind}"))?;
-        Ok(entries.iter().map(|entry| entry["object"].clone()).collect())
+        let entries = answer.pointer("/data").and_then(Value::as_array);
+        let entries = entries.with_context(|| format!("the sandbox lists no objects of type {kind}"))?;
+        Ok(entries
+            .iter()
+            .filter_map(|entry| entry.get("object").cloned())
+            .collect())
+    }
+
+    /// The sandbox's time, in seconds since 1970.
+    ///
+    /// # Errors
+    /// When the sandbox does not answer.
+    pub async fn now(&self) -> anyhow::Result<i64> {
+        let clock = self.get("/_sandbox/clock").await?;
+        clock
+            .get("now")
+            .and_then(Value::as_i64)
+            .context("the sandbox's clock has no time")
     }
 
     /// Moves the sandbox's clock forward.
@@ -146,11 +160,16 @@ impl Stripe {
         if !status.is_success() {
             bail!(
                 "{path} answers {status}: {}",
-                body["error"]["message"].as_str().unwrap_or_default()
+                text(&body, "/error/message").unwrap_or_default()
             );
         }
         Ok(body)
     }
+}
+
+/// The text at a JSON pointer.
+pub(super) fn text<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
+    value.pointer(pointer)?.as_str()
 }
 
 /// Sends, and waits for a sandbox that is just being started. Nothing was sent where no connection was made.
