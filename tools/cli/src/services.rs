@@ -1,0 +1,81 @@
+//! The services, each behind a channel that connects when it is first used.
+
+use std::time::Duration;
+
+use counterfoil_chassis::client::{self, Channel};
+use counterfoil_proto::billing::v1::entitlement_service_client::EntitlementServiceClient;
+use counterfoil_proto::billing::v1::subscription_service_client::SubscriptionServiceClient;
+use counterfoil_proto::customer::v1::customer_service_client::CustomerServiceClient;
+use counterfoil_proto::event::v1::event_service_client::EventServiceClient;
+use tonic::{Request, Response, Status};
+use tonic_health::pb::health_client::HealthClient;
+
+use crate::addresses::{Addresses, Given, Service};
+use crate::failure::Failure;
+
+/// The largest answer taken: a page of a thousand headers, or one event with the largest body.
+const MAX_ANSWER: usize = 16 * 1024 * 1024;
+
+/// Where the services are, and how long a call may take.
+pub(crate) struct Services {
+    addresses: Addresses,
+    timeout: Duration,
+}
+
+impl Services {
+    /// # Errors
+    /// When the suite's file was asked for and cannot be read.
+    pub(crate) fn new(given: Given, timeout: Duration) -> anyhow::Result<Services> {
+        let addresses = Addresses::resolve(given)?;
+        Ok(Services { addresses, timeout })
+    }
+
+    /// The address of `service`, where one is known.
+    pub(crate) fn address(&self, service: Service) -> Option<&str> {
+        self.addresses.of(service).ok()
+    }
+
+    pub(crate) fn events(&self) -> anyhow::Result<EventServiceClient<Channel>> {
+        let client = EventServiceClient::new(self.channel(Service::Gateway)?);
+        Ok(client.max_decoding_message_size(MAX_ANSWER))
+    }
+
+    pub(crate) fn customers(&self) -> anyhow::Result<CustomerServiceClient<Channel>> {
+        Ok(CustomerServiceClient::new(self.channel(Service::Customer)?))
+    }
+
+    pub(crate) fn subscriptions(&self) -> anyhow::Result<SubscriptionServiceClient<Channel>> {
+        Ok(SubscriptionServiceClient::new(self.channel(Service::Billing)?))
+    }
+
+    pub(crate) fn entitlements(&self) -> anyhow::Result<EntitlementServiceClient<Channel>> {
+        Ok(EntitlementServiceClient::new(self.channel(Service::Billing)?))
+    }
+
+    pub(crate) fn health(&self, service: Service) -> anyhow::Result<HealthClient<Channel>> {
+        Ok(HealthClient::new(self.channel(service)?))
+    }
+
+    /// A request that ends at the timeout.
+    pub(crate) fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        request.set_timeout(self.timeout);
+        request
+    }
+
+    /// What `service` answered.
+    pub(crate) fn answer<T>(&self, service: Service, answer: Result<Response<T>, Status>) -> Result<T, Failure> {
+        answer
+            .map(Response::into_inner)
+            .map_err(|status| self.failure(service, status))
+    }
+
+    pub(crate) fn failure(&self, service: Service, status: Status) -> Failure {
+        let address = self.address(service).unwrap_or_default();
+        Failure::Status(format!("{} at {address}", service.name()), Box::new(status))
+    }
+
+    fn channel(&self, service: Service) -> anyhow::Result<Channel> {
+        Ok(client::channel(&format!("http://{}", self.addresses.of(service)?))?)
+    }
+}
