@@ -11,8 +11,10 @@
     reason = "a test"
 )]
 
+mod cli;
 mod configuration;
 mod demo;
+mod deploy;
 mod kills;
 mod modes;
 mod up;
