@@ -205,7 +205,10 @@ impl Error {
         }
     }
 
-    fn invalid(key: &str, problem: &str) -> Error {
+    /// A value that can be read and not be used. `problem` completes a sentence that begins with the key, and repeats
+    /// no secret. A service that starts with this error ends with the exit code of a wrong configuration.
+    #[must_use]
+    pub fn invalid(key: &str, problem: &str) -> Error {
         Error::Invalid {
             key: key.to_owned(),
             problem: problem.to_owned(),

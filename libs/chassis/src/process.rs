@@ -1,6 +1,7 @@
 //! A service's process: its command line, its configuration, its exit code.
 
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -120,15 +121,27 @@ pub fn run<S: Service>(
     };
     match ended {
         Ok(()) => DONE,
+        // Some of what cannot be used shows only when the service starts: a key of the other mode, an open address.
+        Err(error) if error.is::<Error>() => misconfigured(err, &one_line(&error)),
         Err(error) => {
-            let text = format!("{error:#}").replace('\n', " ");
-            let _ = writeln!(err, "{}: {text}", S::NAME);
+            let _ = writeln!(err, "{}: {}", S::NAME, one_line(&error));
             FAILED
         }
     }
 }
 
-fn misconfigured(err: &mut dyn Write, error: &Error) -> u8 {
+/// The error with its causes. Some messages end with their cause's, which then is not told again.
+fn one_line(error: &anyhow::Error) -> String {
+    let mut line = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !line.ends_with(&cause) {
+            line = format!("{line}: {cause}");
+        }
+    }
+    line.replace('\n', " ")
+}
+
+fn misconfigured(err: &mut dyn Write, error: &dyn Display) -> u8 {
     let _ = writeln!(err, "configuration: {error}");
     MISUSED
 }

@@ -110,7 +110,8 @@ pub async fn serve_with<S: Service>(
 ) -> anyhow::Result<Running> {
     let addr = listener.local_addr()?;
     if !addr.ip().to_canonical().is_loopback() {
-        bail!("server.listen is {addr}: without encryption only a loopback address is served");
+        let problem = format!("is {addr}: without encryption only a loopback address is served");
+        return Err(crate::config::Error::invalid("server.listen", &problem).into());
     }
     let db = Db::connect(&config.database).await?;
     let tasks = TaskTracker::new();

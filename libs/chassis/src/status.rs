@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::fmt::Display;
 use std::time::Duration;
 
+use counterfoil_store::{Error as StoreError, claim};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
@@ -12,6 +13,9 @@ use crate::violations::Violations;
 
 /// The domain of our reasons.
 pub const DOMAIN: &str = "counterfoil.dev";
+
+/// How long a caller is asked to wait where nothing better is known.
+pub const RETRY: Duration = Duration::from_secs(1);
 
 /// The request breaks a rule: INVALID_ARGUMENT, `INVALID_REQUEST`, with all the violations.
 #[must_use]
@@ -92,13 +96,28 @@ pub fn unavailable(retry: Duration, reason: &str) -> Status {
 pub fn outcome_unknown(op_key: &str) -> Status {
     let message = "the outcome is unknown, repeat with the same idempotency key";
     let metadata = HashMap::from([("operation".to_owned(), op_key.to_owned())]);
-    retriable(
-        Code::Unavailable,
-        "OUTCOME_UNKNOWN",
-        message,
-        Duration::from_secs(1),
-        metadata,
-    )
+    retriable(Code::Unavailable, "OUTCOME_UNKNOWN", message, RETRY, metadata)
+}
+
+/// The database did not do it: UNAVAILABLE, `DATABASE_UNAVAILABLE`, where the same call may succeed later, else as
+/// [`internal`].
+#[must_use]
+pub fn of_store(error: &StoreError) -> Status {
+    if error.is_transient() {
+        unavailable(RETRY, "DATABASE_UNAVAILABLE")
+    } else {
+        internal(error)
+    }
+}
+
+/// No claim could be had: as [`key_reused`], [`busy`] or [`of_store`].
+#[must_use]
+pub fn of_claim(error: &claim::Error) -> Status {
+    match error {
+        claim::Error::Mismatch => key_reused(),
+        claim::Error::Busy => busy(RETRY),
+        claim::Error::Store(error) => of_store(error),
+    }
 }
 
 /// Something that should not happen: INTERNAL, `INTERNAL`. Logs `error`, once, with an error id, which is all the caller gets.
@@ -175,6 +194,18 @@ mod tests {
             ),
             (outcome_unknown("claim:create"), Code::Unavailable, "OUTCOME_UNKNOWN"),
             (internal(&"secret"), Code::Internal, "INTERNAL"),
+            (
+                of_store(&StoreError::Timeout),
+                Code::Unavailable,
+                "DATABASE_UNAVAILABLE",
+            ),
+            (of_store(&StoreError::Bug("x".into())), Code::Internal, "INTERNAL"),
+            (
+                of_claim(&claim::Error::Mismatch),
+                Code::InvalidArgument,
+                "IDEMPOTENCY_KEY_REUSED",
+            ),
+            (of_claim(&claim::Error::Busy), Code::Aborted, "BUSY"),
             (unauthenticated(), Code::Unauthenticated, "NO_IDENTITY"),
             (denied("dev"), Code::PermissionDenied, "DENIED_BY_POLICY"),
             (deadline_exceeded(), Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),

@@ -265,15 +265,26 @@ fn migrating_needs_the_owners_url() {
 }
 
 #[test]
-fn a_process_that_cannot_start_says_why_in_one_line() {
+fn an_address_off_loopback_is_a_wrong_configuration() {
     let ran = ran(&["serve", "--listen", "0.0.0.0:0"], &ENOUGH);
-    assert_eq!((ran.code, ran.out.as_str()), (1, ""));
+    assert_eq!((ran.code, ran.out.as_str()), (2, ""));
     assert_eq!(ran.err.lines().count(), 1, "{}", ran.err);
     assert!(
-        ran.err.starts_with("test-accounts: server.listen is 0.0.0.0:"),
+        ran.err.starts_with("configuration: server.listen is 0.0.0.0:"),
         "{}",
         ran.err
     );
+}
+
+#[test]
+fn a_process_that_cannot_start_says_why_in_one_line() {
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = other.local_addr().unwrap().to_string();
+    let ran = ran(&["serve", "--listen", &address], &ENOUGH);
+    assert_eq!((ran.code, ran.out.as_str()), (1, ""));
+    assert_eq!(ran.err.lines().count(), 1, "{}", ran.err);
+    let problem = format!("test-accounts: cannot listen on {address} (server.listen): ");
+    assert!(ran.err.starts_with(&problem), "{}", ran.err);
 }
 
 #[test]
@@ -281,8 +292,11 @@ fn a_key_of_the_other_mode_refuses_to_start() {
     let mut environment = without("COUNTERFOIL_STRIPE__MODE", &ENOUGH);
     environment.push(("COUNTERFOIL_STRIPE__MODE", "live"));
     let ran = ran(&["serve"], &environment);
-    assert_eq!((ran.code, ran.out.as_str()), (1, ""));
-    assert_eq!(ran.err, "test-accounts: a test key in a live deployment\n");
+    assert_eq!((ran.code, ran.out.as_str()), (2, ""));
+    assert_eq!(
+        ran.err,
+        "configuration: stripe.secret_key is a test key in a live deployment (environment STRIPE_SECRET_KEY)\n"
+    );
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use counterfoil_chassis::redirect::AllowedOrigins;
 use counterfoil_chassis::{
     Clock, Config, EmbeddedMigrations, Host, Rule, Running, Service, Started, Violations, accept, accept_with, client,
-    serve, server, status,
+    config, serve, server, status,
 };
 use counterfoil_proto::connect::v1 as pb;
 use counterfoil_proto::connect::v1::connected_account_service_client::ConnectedAccountServiceClient;
@@ -174,7 +174,8 @@ impl<const ALL_ALLOWED: bool> Service for Accounts<ALL_ALLOWED> {
     }
 
     async fn start(config: Settings, host: Host) -> anyhow::Result<Started> {
-        config.stripe.mode.check_key(config.stripe.secret_key.expose_secret())?;
+        let checked = config.stripe.mode.check_key(config.stripe.secret_key.expose_secret());
+        checked.map_err(|error| config::Error::invalid("stripe.secret_key", &format!("is {error}")))?;
         let probe = Arc::clone(&config.probe);
         let shutdown = host.shutdown.clone();
         host.tasks.spawn(async move {
