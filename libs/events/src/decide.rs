@@ -2,9 +2,11 @@
 //!
 //! All times are in Stripe's clock, whose events tell whole seconds only. What is known of an object is true of some
 //! moment between `known_from` and `known_to`: for an event both are its `created`, for an answer to a call the two ends
-//! of the call, each a second wider (`counterfoil_stripe::Stamp`). This thin form fetches whenever the two overlap.
+//! of the call, each a second wider (`counterfoil_types::Stamp`). This thin form fetches whenever the two overlap.
 
 use chrono::{DateTime, Utc};
+
+use crate::Event;
 
 /// What is stored of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +64,30 @@ pub fn decide(known: Option<&Known>, incoming: &Incoming) -> Decision {
         }
         Some(_) => Decision::Fetch,
     }
+}
+
+/// Decides about `event`, which brings a state that is `terminal` or not; `pinned_version` is the API version this suite
+/// is built for. As [`decide`], but that a `….created` event of an object that is stored is passed: nothing comes before
+/// a creation, and so it saves the fetch when both are of one second.
+///
+/// What is written upon this must be stamped by these rules, or a second's grain hides it for ever:
+/// * to be applied: `Stamp::Event` of the event's `created`;
+/// * fetched: the answer's stamp, `following` the event's `created`. A fetch made because of an event is never stamped
+///   earlier than the event, since it shows the event's state or a later one.
+///
+/// Between this and the writing statement a call's answer may be stored. A projection whose statement then finds
+/// something newer decides again, and where that says [`Decision::Fetch`] it fails, to be handed the event once more.
+#[must_use]
+pub fn of_event(known: Option<&Known>, event: &Event, terminal: bool, pinned_version: &str) -> Decision {
+    if known.is_some() && event.event_type.ends_with(".created") {
+        return Decision::Pass;
+    }
+    let incoming = Incoming {
+        created: event.created,
+        terminal,
+        api_version_is_pinned: event.api_version == pinned_version,
+    };
+    decide(known, &incoming)
 }
 
 #[cfg(test)]
@@ -129,6 +155,35 @@ mod tests {
         let stored = known(10, 10, false);
         assert_eq!(decide(Some(&stored), &incoming(10, false, true)), Decision::Fetch);
         assert_eq!(decide(Some(&stored), &incoming(10, true, true)), Decision::Fetch);
+    }
+
+    #[test]
+    fn nothing_comes_before_a_creation_and_another_version_is_fetched() {
+        let stored = known(10, 10, false);
+        let event = |event_type: &str| Event {
+            partition: 0,
+            offset: 1,
+            event_id: "evt_1".into(),
+            event_type: event_type.into(),
+            api_version: "pinned".into(),
+            account: String::new(),
+            object_id: "cus_1".into(),
+            key: "/cus_1".into(),
+            created: at(10),
+            received: at(10),
+            body: bytes::Bytes::new(),
+            traceparent: String::new(),
+        };
+        for (event_type, known, pinned, decision) in [
+            ("customer.created", None, "pinned", Decision::Apply),
+            ("customer.created", Some(&stored), "pinned", Decision::Pass),
+            ("customer.updated", Some(&stored), "pinned", Decision::Fetch),
+            ("customer.updated", None, "pinned", Decision::Apply),
+            ("customer.updated", None, "other", Decision::Fetch),
+        ] {
+            let decided = of_event(known, &event(event_type), false, pinned);
+            assert_eq!(decided, decision, "{event_type} {known:?} {pinned}");
+        }
     }
 
     prop_compose! {
