@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use counterfoil_types::Stamp;
 
 use crate::error::{Error, Refusal};
-use crate::stamp::Stamp;
 
 /// An HTTP answer that came in whole.
 #[derive(Clone)]
@@ -93,7 +93,7 @@ mod tests {
             body: Bytes::copy_from_slice(body.as_bytes()),
             stripe_request_id: None,
             replayed: false,
-            stamp: Stamp::of("Sun, 06 Nov 1994 08:49:37 GMT", Duration::ZERO),
+            stamp: crate::stamp::stamp("Sun, 06 Nov 1994 08:49:37 GMT", Duration::ZERO),
             retry_after: None,
             should_retry: None,
         }

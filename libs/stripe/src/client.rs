@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use counterfoil_store::Db;
-use counterfoil_types::AccountId;
+use counterfoil_types::{AccountId, Stamp};
 use stripe_client_core::StripeRequest;
 use tokio::time::Instant;
 
@@ -14,7 +14,6 @@ use crate::config::{Config, ConfigError};
 use crate::error::Error;
 use crate::ledger::{self, Begun, Entry};
 use crate::retry::pause;
-use crate::stamp::Stamp;
 use crate::transport::{Headers, NoAnswer, Transport};
 use crate::wire::{Method, Wire};
 
@@ -39,7 +38,7 @@ pub struct Reply<T> {
     /// The answer comes from Stripe's memory of the idempotency key or from our ledger, so the object may have changed
     /// since: fetch it before it is stored as the present state.
     pub replayed: bool,
-    /// What time the object is of.
+    /// What time the object is of; always [`Stamp::Answer`].
     pub stamp: Stamp,
 }
 

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use counterfoil_types::{Mode, ModeError};
+/// A configuration that cannot work. No message contains the key.
+pub use counterfoil_chassis::config::Error as ConfigError;
+use counterfoil_types::Mode;
 use http::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -45,18 +47,12 @@ fn default_backoff_ms() -> u64 {
     500
 }
 
-/// A configuration that cannot work. No message contains the key.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum ConfigError {
-    /// The key is none, or of the other mode.
-    #[error("stripe.secret_key: {0}")]
-    Key(#[from] ModeError),
-    /// The key has characters no header may have.
-    #[error("stripe.secret_key: has characters that no key has")]
-    KeyCharacters,
-    /// The URL cannot be used.
-    #[error("stripe.base_url: {0}")]
-    BaseUrl(&'static str),
+fn bad_key(problem: &str) -> ConfigError {
+    ConfigError::invalid("stripe.secret_key", problem)
+}
+
+pub(crate) fn bad_url(problem: &str) -> ConfigError {
+    ConfigError::invalid("stripe.base_url", problem)
 }
 
 impl Config {
@@ -66,24 +62,22 @@ impl Config {
 
     /// The URL that `v1/…` is appended to, ending in a slash.
     pub(crate) fn base(&self) -> Result<Url, ConfigError> {
-        let mut url = Url::parse(&self.base_url).map_err(|_| ConfigError::BaseUrl("is not a URL"))?;
+        let mut url = Url::parse(&self.base_url).map_err(|_| bad_url("is not a URL"))?;
         let loopback = match url.host() {
             Some(Host::Domain(name)) => name == "localhost",
             Some(Host::Ipv4(address)) => address.is_loopback(),
             Some(Host::Ipv6(address)) => address.is_loopback(),
-            None => return Err(ConfigError::BaseUrl("has no host")),
+            None => return Err(bad_url("has no host")),
         };
         match url.scheme() {
             "https" => {}
             "http" if loopback => {}
             _ => {
-                return Err(ConfigError::BaseUrl(
-                    "must begin with https:// unless it is on loopback",
-                ));
+                return Err(bad_url("must begin with https:// unless it is on loopback"));
             }
         }
         if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() || url.password().is_some() {
-            return Err(ConfigError::BaseUrl("must be an origin, with a path at most"));
+            return Err(bad_url("must be an origin, with a path at most"));
         }
         if !url.path().ends_with('/') {
             let path = format!("{}/", url.path());
@@ -95,9 +89,10 @@ impl Config {
     /// The `Authorization` header, once the key is known to be of the deployment's mode.
     pub(crate) fn authorization(&self) -> Result<HeaderValue, ConfigError> {
         let key = self.secret_key.expose_secret();
-        self.mode.check_key(key)?;
+        let checked = self.mode.check_key(key);
+        checked.map_err(|error| bad_key(&format!("is {error}")))?;
         let header = HeaderValue::from_str(&format!("Bearer {key}"));
-        let mut header = header.map_err(|_| ConfigError::KeyCharacters)?;
+        let mut header = header.map_err(|_| bad_key("has characters that no key has"))?;
         header.set_sensitive(true);
         Ok(header)
     }

@@ -9,13 +9,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use counterfoil_store::{Db, Error as StoreError};
+use counterfoil_types::Stamp;
 use diesel::OptionalExtension as _;
 use diesel::sql_types::{BigInt, Binary, Bool, Integer, Nullable, Text, Timestamptz};
 use diesel_async::RunQueryDsl;
 
 use crate::API_VERSION;
 use crate::answer::Answer;
-use crate::stamp::Stamp;
 use crate::wire::{Method, Wire};
 
 /// What a caller of a step found.
@@ -131,10 +131,7 @@ impl Row {
             body: Bytes::from(self.response.clone()?),
             stripe_request_id: self.stripe_request_id.clone(),
             replayed: true,
-            stamp: Some(Stamp {
-                known_from: self.known_from?,
-                known_to: self.known_to?,
-            }),
+            stamp: Some(Stamp::Answer(self.known_from?, self.known_to?)),
             retry_after: None,
             should_retry: None,
         })
@@ -226,14 +223,15 @@ impl Entry {
                 stripe_request_id = $4, known_from = $5, known_to = $6,
                 first_sent_at = coalesce(first_sent_at, clock_timestamp())
             where op_key = $1 and state <> 'done'";
+        let (known_from, known_to) = stamp.range();
         let mut conn = db.conn().await?;
         diesel::sql_query(sql)
             .bind::<Text, _>(&self.op_key)
             .bind::<Integer, _>(i32::from(answer.status))
             .bind::<Binary, _>(answer.body.as_ref())
             .bind::<Nullable<Text>, _>(answer.stripe_request_id.as_deref())
-            .bind::<Timestamptz, _>(stamp.known_from)
-            .bind::<Timestamptz, _>(stamp.known_to)
+            .bind::<Timestamptz, _>(known_from)
+            .bind::<Timestamptz, _>(known_to)
             .execute(&mut conn)
             .await?;
         Ok(())

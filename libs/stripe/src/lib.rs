@@ -14,13 +14,16 @@
 )]
 
 mod answer;
+pub mod claimed;
 mod client;
 mod config;
 mod error;
+pub mod json;
 mod ledger;
 mod resources;
 mod retry;
 mod stamp;
+mod status;
 mod transport;
 pub mod webhook;
 mod wire;
@@ -29,7 +32,7 @@ pub use client::{Client, Reply};
 pub use config::{Config, ConfigError};
 pub use error::{Error, Refusal};
 pub use resources::*;
-pub use stamp::Stamp;
+pub use status::status;
 pub use stripe_client_core::{RequestBuilder, StripeMethod, StripeRequest};
 pub use stripe_shared as objects;
 pub use stripe_types::{Currency, Expandable, List, RangeBoundsTs, RangeQueryTs, Timestamp};

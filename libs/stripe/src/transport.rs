@@ -15,9 +15,9 @@ use tracing::Instrument;
 use url::Url;
 
 use crate::answer::Answer;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, bad_url};
 use crate::error::Error;
-use crate::stamp::Stamp;
+use crate::stamp::stamp;
 use crate::wire::Wire;
 
 /// A pooled HTTP client with our key in it. Cheap to clone.
@@ -67,7 +67,7 @@ impl Transport {
         tcp.set_keepalive(Some(KEEPALIVE));
         let tls = HttpsConnectorBuilder::new()
             .with_provider_and_webpki_roots(rustls::crypto::ring::default_provider())
-            .map_err(|_| ConfigError::BaseUrl("no TLS version is available"))?;
+            .map_err(|_| bad_url("no TLS version is available"))?;
         // The base URL was checked: plain http leads to loopback only.
         let connector = tls.https_or_http().enable_http1().enable_http2().wrap_connector(tcp);
         let http = HttpClient::builder(TokioExecutor::new())
@@ -166,7 +166,7 @@ impl Transport {
             body,
             stripe_request_id: text(REQUEST_ID).map(str::to_owned),
             replayed: text(IDEMPOTENT_REPLAYED) == Some("true"),
-            stamp: text(DATE).and_then(|date| Stamp::of(date, elapsed)),
+            stamp: text(DATE).and_then(|date| stamp(date, elapsed)),
             retry_after: text(RETRY_AFTER)
                 .and_then(|seconds| seconds.parse().ok())
                 .map(Duration::from_secs),

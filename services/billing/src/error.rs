@@ -1,16 +1,9 @@
 //! What can go wrong in billing, and what a caller is told.
 
-use std::time::Duration;
-
-use counterfoil_chassis::{Violations, status};
+use counterfoil_chassis::status;
 use counterfoil_store::claim;
-use counterfoil_stripe::{self as stripe, Refusal};
+use counterfoil_stripe::json::Unreadable;
 use tonic::Status;
-
-use crate::stripe::Unreadable;
-
-/// When a caller may try again what did not happen.
-const RETRY: Duration = Duration::from_secs(1);
 
 /// An error of billing, by what the caller can do.
 #[derive(Debug, thiserror::Error)]
@@ -26,26 +19,21 @@ pub enum Error {
     /// The subscription has ended and cannot be changed.
     #[error("subscription {0} has ended")]
     SubscriptionEnded(String),
-    /// A field of the request is refused by Stripe.
-    #[error("stripe refuses the field {field}")]
-    InvalidField {
-        /// The field of our request.
-        field: &'static str,
-        /// What is wrong, in words of ours.
-        description: &'static str,
-    },
-    /// The idempotency key was used with another request.
-    #[error("the idempotency key was used with another request")]
-    KeyReused,
-    /// The same call is still running.
-    #[error("the same call is still running")]
-    Busy,
+    /// The idempotency key is another request's, or the same call is running.
+    #[error(transparent)]
+    Claim(#[from] claim::Error),
     /// Stripe did not do it.
     #[error(transparent)]
-    Stripe(#[from] stripe::Error),
+    Stripe(#[from] counterfoil_stripe::Error),
     /// The database did not do it.
     #[error(transparent)]
     Store(#[from] counterfoil_store::Error),
+    /// Stripe answered something we cannot read.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    /// An event carries no object.
+    #[error(transparent)]
+    Event(#[from] counterfoil_events::UnreadableEvent),
     /// The customer service did not answer.
     #[error("the customer service did not answer: {0}")]
     CustomerService(tonic::Code),
@@ -70,28 +58,6 @@ impl From<diesel::result::Error> for Error {
     }
 }
 
-impl From<claim::Error> for Error {
-    fn from(error: claim::Error) -> Self {
-        match error {
-            claim::Error::Mismatch => Error::KeyReused,
-            claim::Error::Busy => Error::Busy,
-            claim::Error::Store(error) => Error::Store(error),
-        }
-    }
-}
-
-impl From<Unreadable> for Error {
-    fn from(error: Unreadable) -> Self {
-        Error::Bug(error.to_string())
-    }
-}
-
-impl From<counterfoil_events::UnreadableEvent> for Error {
-    fn from(error: counterfoil_events::UnreadableEvent) -> Self {
-        Error::Bug(error.to_string())
-    }
-}
-
 /// The one mapping to what a caller sees.
 impl From<Error> for Status {
     fn from(error: Error) -> Status {
@@ -104,54 +70,33 @@ impl From<Error> for Status {
                 "the subscription has ended",
                 [],
             ),
-            Error::InvalidField { field, description } => {
-                let mut violations = Violations::default();
-                violations.add(field, description);
-                status::invalid(violations)
-            }
-            Error::KeyReused => status::key_reused(),
-            Error::Busy => status::busy(RETRY),
-            Error::Stripe(error) => of_stripe(error),
-            Error::Store(error) if error.is_transient() => status::unavailable(RETRY, "DATABASE_UNAVAILABLE"),
-            Error::CustomerService(_) => status::unavailable(RETRY, "CUSTOMER_SERVICE_UNAVAILABLE"),
-            Error::Store(_) | Error::Overtaken | Error::Bug(_) => status::internal(&error),
+            Error::Claim(error) => status::of_claim(&error),
+            Error::Stripe(error) => counterfoil_stripe::status(error, field_of, resource_of),
+            Error::Store(error) => status::of_store(&error),
+            Error::CustomerService(_) => status::unavailable(status::RETRY, "CUSTOMER_SERVICE_UNAVAILABLE"),
+            Error::Unreadable(_) | Error::Event(_) | Error::Overtaken | Error::Bug(_) => status::internal(&error),
         }
     }
 }
 
-fn of_stripe(error: stripe::Error) -> Status {
-    match error {
-        stripe::Error::Refused(refusal) => of_refusal(&refusal),
-        stripe::Error::NotFound(refusal) => match refusal.param.as_deref() {
-            Some("customer") => status::not_found("customer", ""),
-            Some(param) if param.contains("price") => status::not_found("price", ""),
-            _ => status::not_found("subscription", ""),
-        },
-        stripe::Error::Conflict => status::busy(RETRY),
-        stripe::Error::RateLimited { retry_after } => status::rate_limited(retry_after.unwrap_or(RETRY)),
-        stripe::Error::Unavailable => status::unavailable(RETRY, "STRIPE_UNAVAILABLE"),
-        stripe::Error::OutcomeUnknown { op_key } => status::outcome_unknown(&op_key),
-        stripe::Error::Store(error) => Error::Store(error).into(),
-        error @ (stripe::Error::Unauthorised | stripe::Error::Bug(_)) => status::internal(&error),
-    }
+/// The field of the caller's request that a parameter of Stripe's stands for.
+fn field_of(param: &str) -> Option<String> {
+    let field = match param {
+        "success_url" | "cancel_url" => param,
+        "line_items[0][price]" => "price_id",
+        "line_items[0][quantity]" => "quantity",
+        _ => return None,
+    };
+    Some(field.to_owned())
 }
 
-/// A refusal of a good request: the caller learns Stripe's codes, never its message, which may name a customer.
-fn of_refusal(refusal: &Refusal) -> Status {
-    let codes = [
-        ("stripe_code", &refusal.code),
-        ("decline_code", &refusal.decline_code),
-        ("advice_code", &refusal.advice_code),
-        ("stripe_request_id", &refusal.stripe_request_id),
-    ];
-    let metadata = codes
-        .into_iter()
-        .filter_map(|(name, value)| value.as_ref().map(|value| (name.to_owned(), value.clone())));
-    status::precondition(
-        "STRIPE_REFUSED",
-        "stripe",
-        refusal.code.as_deref().unwrap_or_default(),
-        "stripe refused the request",
-        metadata,
-    )
+/// The kind of object that a parameter of Stripe's names. An id in the path, which comes as `id` or under no name, is a
+/// subscription's.
+fn resource_of(param: &str) -> Option<&'static str> {
+    match param {
+        "customer" => Some("customer"),
+        "" | "id" | "subscription" => Some("subscription"),
+        param if param.ends_with("[price]") => Some("price"),
+        _ => None,
+    }
 }

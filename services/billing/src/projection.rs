@@ -1,15 +1,15 @@
 //! Stripe events to rows. Events come twice, late and out of order; what is stored in the end is what Stripe has.
 
-use counterfoil_events::decide::{self, Decision, Incoming};
+use counterfoil_events::decide::{self, Decision, Known};
 use counterfoil_events::{Event, Projection};
 use counterfoil_store::Db;
-use counterfoil_stripe::Reply;
+use counterfoil_stripe::{API_VERSION, Reply};
 use counterfoil_types::Stamp;
 use diesel_async::AsyncPgConnection;
 
 use crate::error::Error;
 use crate::model::subscription::Subscription;
-use crate::store::{Known, customer_user, subscription};
+use crate::store::{customer_user, subscription};
 use crate::stripe::{self, CustomerUser};
 
 /// The events billing listens to.
@@ -136,23 +136,10 @@ impl BillingProjection {
 /// What a fetch that was made because of an event brought.
 fn fetched<T>(event: &Event, reply: &Reply<T>) -> Result<(String, Stamp), Error> {
     let json = String::from_utf8(reply.raw.to_vec()).map_err(|_| Error::bug("stripe's answer is not UTF-8"))?;
-    Ok((json, stripe::stamp(reply.stamp).following(event.created)))
+    Ok((json, reply.stamp.following(event.created)))
 }
 
-/// Whether the event's object is newer than what is stored. Nothing comes before a creation.
+/// Whether the event's object is newer than what is stored.
 fn decide(known: Option<Known>, event: &Event, terminal: bool) -> Decision {
-    if known.is_some() && event.event_type.ends_with(".created") {
-        return Decision::Pass;
-    }
-    let known = known.map(|known| decide::Known {
-        known_from: known.from,
-        known_to: known.to,
-        terminal: known.terminal,
-    });
-    let incoming = Incoming {
-        created: event.created,
-        terminal,
-        api_version_is_pinned: event.api_version == counterfoil_stripe::API_VERSION,
-    };
-    decide::decide(known.as_ref(), &incoming)
+    decide::of_event(known.as_ref(), event, terminal, API_VERSION)
 }

@@ -4,10 +4,10 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
 use counterfoil_stripe::checkout_session as checkout;
+use counterfoil_stripe::json::{self, Unreadable, read, storable};
 use counterfoil_stripe::subscription as subscriptions;
-use counterfoil_types::{Stamp, SubscriptionId};
+use counterfoil_types::SubscriptionId;
 use serde::Deserialize;
 
 use crate::model::checkout_session::NewCheckoutSession;
@@ -18,14 +18,6 @@ const FEATURES: &str = "features";
 /// The metadata key that names the user on every object the suite makes.
 const USER_ID: &str = "user_id";
 
-/// A Stripe object that cannot be read.
-#[derive(Debug, thiserror::Error)]
-#[error("stripe's {object} cannot be read: {reason}")]
-pub struct Unreadable {
-    object: &'static str,
-    reason: String,
-}
-
 /// A customer's link to a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CustomerUser {
@@ -35,12 +27,6 @@ pub struct CustomerUser {
     pub user_id: Option<String>,
     /// Whether the customer was deleted.
     pub deleted: bool,
-}
-
-/// Of which moment an answer is.
-#[must_use]
-pub fn stamp(stamp: counterfoil_stripe::Stamp) -> Stamp {
-    Stamp::Answer(stamp.known_from, stamp.known_to)
 }
 
 /// Reads a subscription.
@@ -88,6 +74,7 @@ pub fn subscription(json: &[u8]) -> Result<Subscription, Unreadable> {
     }
 
     let object: Object = read("subscription", json)?;
+    let time = |seconds| json::time("subscription", seconds);
     let items = object.items.data.into_iter().map(|item| {
         Ok(Item {
             id: item.id,
@@ -102,7 +89,8 @@ pub fn subscription(json: &[u8]) -> Result<Subscription, Unreadable> {
         })
     });
     Ok(Subscription {
-        id: SubscriptionId::parse(object.id).map_err(|error| unreadable("subscription", format!("id {error}")))?,
+        id: SubscriptionId::parse(object.id)
+            .map_err(|error| Unreadable::new("subscription", format!("its id {error}")))?,
         customer_id: object.customer.into_id(),
         user_id: None,
         status: Status::parse(&object.status),
@@ -129,7 +117,7 @@ pub fn customer(json: &[u8]) -> Result<CustomerUser, Unreadable> {
     let mut object: Object = read("customer", json)?;
     Ok(CustomerUser {
         customer_id: object.id,
-        user_id: object.metadata.remove(USER_ID),
+        user_id: object.metadata.remove(USER_ID).map(storable),
         deleted: object.deleted,
     })
 }
@@ -205,29 +193,6 @@ impl Reference {
             Reference::Id(id) | Reference::Object { id } => id,
         }
     }
-}
-
-fn read<'a, T: Deserialize<'a>>(object: &'static str, json: &'a [u8]) -> Result<T, Unreadable> {
-    serde_json::from_slice(json).map_err(|error| {
-        // serde's own message may quote a value; its place does not.
-        unreadable(
-            object,
-            format!(
-                "{:?} error at line {} column {}",
-                error.classify(),
-                error.line(),
-                error.column()
-            ),
-        )
-    })
-}
-
-fn unreadable(object: &'static str, reason: String) -> Unreadable {
-    Unreadable { object, reason }
-}
-
-fn time(seconds: i64) -> Result<DateTime<Utc>, Unreadable> {
-    DateTime::from_timestamp(seconds, 0).ok_or_else(|| unreadable("subscription", "a time is out of range".to_owned()))
 }
 
 fn features(list: Option<&String>) -> Vec<String> {

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use counterfoil_chassis::Violations;
+use counterfoil_chassis::convert::timestamp;
 use counterfoil_chassis::redirect::AllowedOrigins;
 use counterfoil_proto::connect::v1 as pb;
 use counterfoil_proto::connect::v1::connected_account_service_server::ConnectedAccountService;
 use counterfoil_types::AccountId;
 use prost::Message;
-use prost_types::Timestamp;
 use tonic::{Request, Response, Status};
 
 use crate::model::connected_account::{ConnectedAccount, NewConnectedAccount, OnboardingLink};
@@ -100,10 +100,7 @@ impl From<ConnectedAccount> for pb::ConnectedAccount {
             details_submitted: account.details_submitted,
             charges_enabled: account.charges_enabled,
             payouts_enabled: account.payouts_enabled,
-            create_time: account.created_at.map(|time| Timestamp {
-                seconds: time.timestamp(),
-                nanos: 0,
-            }),
+            create_time: account.created_at.map(timestamp),
         }
     }
 }
@@ -112,10 +109,7 @@ impl From<OnboardingLink> for pb::OnboardingLink {
     fn from(link: OnboardingLink) -> pb::OnboardingLink {
         pb::OnboardingLink {
             url: link.url,
-            expire_time: Some(Timestamp {
-                seconds: link.expires_at.timestamp(),
-                nanos: 0,
-            }),
+            expire_time: Some(timestamp(link.expires_at)),
         }
     }
 }

@@ -1,16 +1,16 @@
 //! Stripe's events to the table of connected accounts.
 
-use counterfoil_events::decide::{Decision, Incoming, Known, decide};
+use counterfoil_events::decide::{self, Decision};
 use counterfoil_events::{Event, Projection};
 use counterfoil_store::Db;
 use counterfoil_stripe::{API_VERSION, Client, Error as StripeError};
-use counterfoil_types::AccountId;
+use counterfoil_types::{AccountId, Stamp};
 use diesel::QueryResult;
 use diesel_async::AsyncPgConnection;
 
 use crate::app::fetch;
 use crate::error::Error;
-use crate::model::connected_account::{Seen, Stamp};
+use crate::model::connected_account::Seen;
 use crate::{store, stripe};
 
 /// Keeps the connected accounts as Stripe shows them.
@@ -46,7 +46,10 @@ impl Projection for ConnectedAccounts {
             Decision::Pass => Prepared::Pass,
             Decision::Apply => Prepared::Seen(Box::new(seen)),
             Decision::Fetch => match fetch(&self.stripe, id).await {
-                Ok(fetched) => Prepared::Seen(Box::new(following(event, fetched))),
+                Ok(mut fetched) => {
+                    fetched.stamp = fetched.stamp.following(event.created);
+                    Prepared::Seen(Box::new(fetched))
+                }
                 Err(Error::Stripe(StripeError::NotFound(_))) => {
                     tracing::warn!(account.id = %id, event.id = event.event_id, "an account in an event is unknown to stripe");
                     Prepared::Pass
@@ -73,24 +76,5 @@ impl Projection for ConnectedAccounts {
 /// Whether the event's object is newer than what is stored.
 async fn decision(conn: &mut AsyncPgConnection, event: &Event, id: &AccountId) -> QueryResult<Decision> {
     let known = store::connected_account::known(conn, id).await?;
-    let known = known.map(|known| Known {
-        known_from: known.known_from,
-        known_to: known.known_to,
-        terminal: false,
-    });
-    let incoming = Incoming {
-        created: event.created,
-        terminal: false,
-        api_version_is_pinned: event.api_version == API_VERSION,
-    };
-    Ok(decide(known.as_ref(), &incoming))
-}
-
-/// A fetch made because of an event shows the account as it was at the event or after it, however coarse the clocks
-/// are. Without this an answer within the event's own second would count as older than the event.
-fn following(event: &Event, mut fetched: Seen) -> Seen {
-    if let Stamp::Answer(from, to) = fetched.stamp {
-        fetched.stamp = Stamp::Answer(from.max(event.created), to.max(event.created));
-    }
-    fetched
+    Ok(decide::of_event(known.as_ref(), event, false, API_VERSION))
 }

@@ -4,21 +4,14 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
+use chrono::DateTime;
 use counterfoil_stripe::account as accounts;
 use counterfoil_stripe::account_link::{CreateAccountLink, CreateAccountLinkType};
-use counterfoil_types::AccountId;
+use counterfoil_stripe::json::{Unreadable, read, storable, time};
+use counterfoil_types::{AccountId, Stamp};
 use serde::Deserialize;
 
-use crate::model::connected_account::{ConnectedAccount, NewConnectedAccount, OnboardingLink, Seen, Stamp};
-
-/// A Stripe object that cannot be read.
-#[derive(Debug, thiserror::Error)]
-#[error("stripe's {object} cannot be read: {reason}")]
-pub struct Unreadable {
-    object: &'static str,
-    reason: String,
-}
+use crate::model::connected_account::{ConnectedAccount, NewConnectedAccount, OnboardingLink, Seen};
 
 /// The request for a new account that is paid through the platform: Stripe collects what it must know of the seller and
 /// gives them the Express dashboard; the platform pays Stripe's fees and carries losses.
@@ -95,14 +88,10 @@ pub fn account(json: &[u8], stamp: Stamp) -> Result<Seen, Unreadable> {
         created: Option<i64>,
     }
     let object: Object = read("account", json)?;
-    let id = AccountId::parse(object.id).map_err(|error| Unreadable {
-        object: "account",
-        reason: format!("its id {error}"),
-    })?;
+    let id = AccountId::parse(object.id).map_err(|error| Unreadable::new("account", format!("its id {error}")))?;
     let account = ConnectedAccount {
         id,
-        // JSON's strings may hold a NUL, PostgreSQL's text may not.
-        country_code: object.country.map(|code| code.replace('\0', "\u{fffd}")),
+        country_code: object.country.map(storable),
         details_submitted: object.details_submitted,
         charges_enabled: object.charges_enabled,
         payouts_enabled: object.payouts_enabled,
@@ -129,26 +118,6 @@ pub fn onboarding_link(json: &[u8]) -> Result<OnboardingLink, Unreadable> {
     Ok(OnboardingLink {
         url: object.url,
         expires_at: time("account_link", object.expires_at)?,
-    })
-}
-
-fn read<'a, T: Deserialize<'a>>(object: &'static str, json: &'a [u8]) -> Result<T, Unreadable> {
-    serde_json::from_slice(json).map_err(|error| {
-        // serde's own message may quote a value; its place does not.
-        let reason = format!(
-            "{:?} error at line {} column {}",
-            error.classify(),
-            error.line(),
-            error.column()
-        );
-        Unreadable { object, reason }
-    })
-}
-
-fn time(object: &'static str, seconds: i64) -> Result<DateTime<Utc>, Unreadable> {
-    DateTime::from_timestamp(seconds, 0).ok_or_else(|| Unreadable {
-        object,
-        reason: "a time is out of range".to_owned(),
     })
 }
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use counterfoil_chassis::Violations;
+use counterfoil_chassis::convert::timestamp;
 use counterfoil_proto::customer::v1 as pb;
 use counterfoil_proto::customer::v1::customer_service_server::CustomerService;
 use counterfoil_types::{CustomerId, UserId};
-use prost_types::Timestamp;
 use tonic::{Request, Response, Status};
 
 use crate::model::customer::{Customer, Name};
@@ -51,10 +51,7 @@ impl From<Customer> for pb::Customer {
             email: customer.email.unwrap_or_default(),
             name: customer.name.unwrap_or_default(),
             deleted: customer.deleted,
-            create_time: customer.created_at.map(|time| Timestamp {
-                seconds: time.timestamp(),
-                nanos: 0,
-            }),
+            create_time: customer.created_at.map(timestamp),
         }
     }
 }

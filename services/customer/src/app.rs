@@ -8,7 +8,7 @@ use diesel::QueryResult;
 use diesel_async::AsyncPgConnection;
 
 use crate::error::Error;
-use crate::model::customer::{Customer, Name, Seen, Stamp};
+use crate::model::customer::{Customer, Name, Seen};
 use crate::model::signup::{NewCustomer, Signup, State};
 use crate::{store, stripe};
 
@@ -83,8 +83,7 @@ impl crate::Customer {
                 return Err(error.into());
             }
         };
-        let stamp = Stamp::Answer(reply.stamp.known_from, reply.stamp.known_to);
-        let mut seen = stripe::customer(&reply.raw, stamp)?;
+        let mut seen = stripe::customer(&reply.raw, reply.stamp)?;
         if reply.replayed {
             // An old answer says which customer it is, not how the customer is now.
             if let Some(customer) = self.recorded_meanwhile(signup).await? {
@@ -148,8 +147,5 @@ pub(crate) async fn record(conn: &mut AsyncPgConnection, seen: &Seen, op_key: Op
 /// Reads a customer at Stripe.
 pub(crate) async fn fetch(client: &counterfoil_stripe::Client, id: &CustomerId) -> Result<Seen, Error> {
     let reply = client.read(&stripe::retrieve_customer(id), None).await?;
-    Ok(stripe::customer(
-        &reply.raw,
-        Stamp::Answer(reply.stamp.known_from, reply.stamp.known_to),
-    )?)
+    Ok(stripe::customer(&reply.raw, reply.stamp)?)
 }

@@ -1,15 +1,8 @@
 //! What goes wrong here, and the one place where that becomes a gRPC status.
 
-use std::time::Duration;
-
-use counterfoil_chassis::{Violations, status};
-use counterfoil_stripe::{Error as StripeError, Refusal};
+use counterfoil_chassis::status;
+use counterfoil_stripe::json::Unreadable;
 use tonic::Status;
-
-use crate::stripe::Unreadable;
-
-/// How long a caller is asked to wait where nothing better is known.
-const RETRY: Duration = Duration::from_secs(1);
 
 /// Why an operation did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -22,7 +15,7 @@ pub enum Error {
     Busy,
     /// Stripe did not do it.
     #[error(transparent)]
-    Stripe(#[from] StripeError),
+    Stripe(#[from] counterfoil_stripe::Error),
     /// The database did not.
     #[error(transparent)]
     Store(#[from] counterfoil_store::Error),
@@ -50,35 +43,17 @@ impl From<Error> for Status {
     fn from(error: Error) -> Status {
         match error {
             Error::NotFound(name) => status::not_found("customer", &name),
-            Error::Busy => status::busy(RETRY),
-            Error::Stripe(error) => of_stripe(error),
-            Error::Store(error) if error.is_transient() => status::unavailable(RETRY, "DATABASE_UNAVAILABLE"),
-            Error::Store(error) => status::internal(&error),
-            Error::Unreadable(error) => status::internal(&error),
-            error @ (Error::Event(_) | Error::Overtaken | Error::Bug(_)) => status::internal(&error),
+            Error::Busy => status::busy(status::RETRY),
+            Error::Stripe(error) => counterfoil_stripe::status(error, field_of, |_| Some("customer")),
+            Error::Store(error) => status::of_store(&error),
+            error @ (Error::Unreadable(_) | Error::Event(_) | Error::Overtaken | Error::Bug(_)) => {
+                status::internal(&error)
+            }
         }
     }
 }
 
-fn of_stripe(error: StripeError) -> Status {
-    match error {
-        StripeError::Refused(refusal) => refused(&refusal),
-        StripeError::Conflict => status::busy(RETRY),
-        StripeError::RateLimited { retry_after } => status::rate_limited(retry_after.unwrap_or(RETRY)),
-        StripeError::Unavailable => status::unavailable(RETRY, "STRIPE_UNAVAILABLE"),
-        StripeError::OutcomeUnknown { op_key } => status::outcome_unknown(&op_key),
-        StripeError::Store(error) => Error::Store(error).into(),
-        other => status::internal(&other),
-    }
-}
-
-/// What Stripe refuses is the caller's to change where it names one of the caller's fields, and ours where it does not.
-fn refused(refusal: &Refusal) -> Status {
-    let field = match refusal.param.as_deref() {
-        Some(field @ ("email" | "name")) => field,
-        _ => return status::internal(&format!("stripe refused our request: {refusal:?}")),
-    };
-    let mut violations = Violations::default();
-    violations.add(field, "was refused by stripe");
-    status::invalid(violations)
+/// The field of the caller's request that a parameter of Stripe's stands for.
+fn field_of(param: &str) -> Option<String> {
+    matches!(param, "email" | "name").then(|| param.to_owned())
 }

@@ -1,19 +1,18 @@
 //! Stripe's events to the table of customers, and to the signups they complete or end.
 
-use counterfoil_events::decide::{Decision, Incoming, Known, decide};
+use counterfoil_events::decide::{self, Decision};
 use counterfoil_events::{Event, Projection};
 use counterfoil_store::Db;
 use counterfoil_stripe::{API_VERSION, Client, Error as StripeError};
+use counterfoil_types::Stamp;
 use diesel::QueryResult;
 use diesel_async::AsyncPgConnection;
 
 use crate::app::{fetch, record};
 use crate::error::Error;
-use crate::model::customer::{Customer, Seen, Stamp};
+use crate::model::customer::{Customer, Seen};
 use crate::{store, stripe};
 
-const CREATED: &str = "customer.created";
-const UPDATED: &str = "customer.updated";
 const DELETED: &str = "customer.deleted";
 
 /// Keeps the customers as Stripe shows them.
@@ -35,7 +34,7 @@ impl Projection for Customers {
     type Error = Error;
 
     fn event_types(&self) -> &'static [&'static str] {
-        &[CREATED, UPDATED, DELETED]
+        &["customer.created", "customer.updated", DELETED]
     }
 
     async fn prepare(&self, db: &Db, event: &Event) -> Result<Prepared, Error> {
@@ -78,36 +77,18 @@ impl Projection for Customers {
 /// Whether the event's object is newer than what is stored.
 async fn decision(conn: &mut AsyncPgConnection, event: &Event, customer: &Customer) -> QueryResult<Decision> {
     let known = store::customer::known(conn, &customer.id).await?;
-    let pinned = event.api_version == API_VERSION;
     Ok(match known {
-        // Nothing comes after a deletion …
-        Some(known) if known.deleted => Decision::Pass,
-        _ if customer.deleted && pinned => Decision::Apply,
-        // … and nothing before a creation.
-        Some(_) if event.event_type == CREATED => Decision::Pass,
-        known => {
-            let known = known.map(|known| Known {
-                known_from: known.known_from,
-                known_to: known.known_to,
-                terminal: known.deleted,
-            });
-            let incoming = Incoming {
-                created: event.created,
-                terminal: customer.deleted,
-                api_version_is_pinned: pinned,
-            };
-            decide(known.as_ref(), &incoming)
-        }
+        // Nothing comes after a deletion, whatever the clocks say.
+        Some(known) if known.terminal => Decision::Pass,
+        _ if customer.deleted && event.api_version == API_VERSION => Decision::Apply,
+        known => decide::of_event(known.as_ref(), event, customer.deleted, API_VERSION),
     })
 }
 
-/// A fetch made because of an event shows the customer as it was at the event or after it, however coarse the clocks
-/// are. Without this an answer within the event's own second would count as older than the event. The stub of a deleted
-/// customer has no metadata, so what made the customer is taken from the event.
+/// What a fetch that was made because of an event brought. The stub of a deleted customer has no metadata, so what made
+/// the customer is taken from the event.
 fn following(event: &Event, in_event: &Customer, mut fetched: Seen) -> Seen {
-    if let Stamp::Answer(from, to) = fetched.stamp {
-        fetched.stamp = Stamp::Answer(from.max(event.created), to.max(event.created));
-    }
+    fetched.stamp = fetched.stamp.following(event.created);
     let customer = &mut fetched.customer;
     customer.op_key = customer.op_key.take().or_else(|| in_event.op_key.clone());
     customer.user_id = customer.user_id.take().or_else(|| in_event.user_id.clone());

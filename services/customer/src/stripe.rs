@@ -6,10 +6,11 @@ use std::collections::HashMap;
 
 use chrono::DateTime;
 use counterfoil_stripe::customer::{CreateCustomer, RetrieveCustomer};
-use counterfoil_types::CustomerId;
+use counterfoil_stripe::json::{Unreadable, read, storable};
+use counterfoil_types::{CustomerId, Stamp};
 use serde::Deserialize;
 
-use crate::model::customer::{Customer, Seen, Stamp};
+use crate::model::customer::{Customer, Seen};
 use crate::model::signup::Signup;
 
 /// The metadata key that names the user on every object the suite makes.
@@ -18,11 +19,6 @@ const USER_ID: &str = "user_id";
 const OP_KEY: &str = "op_key";
 /// The metadata key that says who made the object.
 const SOURCE: &str = "source";
-
-/// A Stripe object that cannot be read.
-#[derive(Debug, thiserror::Error)]
-#[error("stripe's customer cannot be read: {0}")]
-pub struct Unreadable(String);
 
 /// The request for a signup's customer. The same signup always makes the same request.
 #[must_use]
@@ -68,16 +64,8 @@ pub fn customer(json: &[u8], stamp: Stamp) -> Result<Seen, Unreadable> {
         #[serde(default)]
         metadata: Option<HashMap<String, String>>,
     }
-    let mut object: Object = serde_json::from_slice(json).map_err(|error| {
-        // serde's own message may quote a value; its place does not.
-        Unreadable(format!(
-            "{:?} error at line {} column {}",
-            error.classify(),
-            error.line(),
-            error.column()
-        ))
-    })?;
-    let id = CustomerId::parse(object.id).map_err(|error| Unreadable(format!("its id {error}")))?;
+    let mut object: Object = read("customer", json)?;
+    let id = CustomerId::parse(object.id).map_err(|error| Unreadable::new("customer", format!("its id {error}")))?;
     let mut metadata = |key| {
         object
             .metadata
@@ -99,15 +87,6 @@ pub fn customer(json: &[u8], stamp: Stamp) -> Result<Seen, Unreadable> {
         object: String::from_utf8_lossy(json).into_owned(),
         stamp,
     })
-}
-
-/// JSON's strings may hold a NUL, PostgreSQL's text may not.
-fn storable(text: String) -> String {
-    if text.contains('\0') {
-        text.replace('\0', "\u{fffd}")
-    } else {
-        text
-    }
 }
 
 #[cfg(test)]

@@ -4,11 +4,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use counterfoil_chassis::Violations;
-use counterfoil_proto::common::v1 as common;
+use counterfoil_chassis::convert::{money, timestamp};
 use counterfoil_proto::tax::v1 as pb;
 use counterfoil_proto::tax::v1::calculation_service_server::CalculationService;
-use counterfoil_types::{Currency, Money};
-use prost_types::Timestamp;
+use counterfoil_types::Currency;
 use tonic::{Request, Response, Status};
 
 use crate::model::calculation::{Address, Breakdown, Calculation, Line, NewCalculation, TaxId};
@@ -184,10 +183,7 @@ impl From<Calculation> for pb::Calculation {
             exclusive_tax: Some(money(calculation.exclusive_tax)),
             inclusive_tax: Some(money(calculation.inclusive_tax)),
             breakdown: calculation.breakdown.into_iter().map(breakdown).collect(),
-            expire_time: calculation.expires_at.map(|time| Timestamp {
-                seconds: time.timestamp(),
-                nanos: 0,
-            }),
+            expire_time: calculation.expires_at.map(timestamp),
         }
     }
 }
@@ -201,12 +197,5 @@ fn breakdown(part: Breakdown) -> pb::TaxBreakdown {
         country_code: part.country_code.unwrap_or_default(),
         state: part.state.unwrap_or_default(),
         taxability_reason: part.taxability_reason,
-    }
-}
-
-fn money(money: Money) -> common::Money {
-    common::Money {
-        minor_units: money.minor_units,
-        currency_code: money.currency.code().to_owned(),
     }
 }

@@ -3,16 +3,12 @@
 //! elsewhere harms nothing.
 
 use chrono::DateTime;
+use counterfoil_stripe::json::{Unreadable, read};
 use counterfoil_stripe::tax_calculation as calculations;
 use counterfoil_types::{Currency, Money};
 use serde::Deserialize;
 
 use crate::model::calculation::{Breakdown, Calculation, Line, NewCalculation, TaxId};
-
-/// A Stripe object that cannot be read.
-#[derive(Debug, thiserror::Error)]
-#[error("stripe's tax calculation cannot be read: {0}")]
-pub struct Unreadable(String);
 
 /// The request for a calculation.
 #[must_use]
@@ -88,16 +84,9 @@ pub fn calculation(json: &[u8]) -> Result<Calculation, Unreadable> {
         state: Option<String>,
     }
 
-    let object: Object = serde_json::from_slice(json).map_err(|error| {
-        // serde's own message may quote a value; its place does not.
-        Unreadable(format!(
-            "{:?} error at line {} column {}",
-            error.classify(),
-            error.line(),
-            error.column()
-        ))
-    })?;
-    let currency = Currency::parse(&object.currency).map_err(|error| Unreadable(format!("its currency {error}")))?;
+    let object: Object = read("tax calculation", json)?;
+    let currency = Currency::parse(&object.currency)
+        .map_err(|error| Unreadable::new("tax calculation", format!("its currency {error}")))?;
     let money = |minor_units| Money { minor_units, currency };
     let breakdown = object.tax_breakdown.into_iter().map(|part| Breakdown {
         tax: money(part.amount),

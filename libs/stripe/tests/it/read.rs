@@ -22,7 +22,8 @@ async fn a_read_carries_key_version_and_account_and_brings_object_json_and_stamp
     assert!(reply.raw.starts_with(br#"{"id": "cus_1""#));
     assert_eq!(reply.stripe_request_id.as_deref(), Some("req_1"));
     assert!(!reply.replayed);
-    assert!(reply.stamp.known_from < reply.stamp.known_to);
+    let (from, to) = reply.stamp.range();
+    assert!(from < to);
     let seen = fake.seen();
     assert_eq!(seen.len(), 1);
     assert_eq!(seen[0].line, "GET /v1/customers/cus_1?expand[0]=tax");

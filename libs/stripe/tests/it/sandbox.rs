@@ -132,11 +132,11 @@ async fn a_customer_is_created_read_changed_listed_and_deleted() {
         .call::<objects::Customer>(StripeMethod::Post, "/customers", "email=a%40example.com")
         .await;
     assert_eq!(
-        created.stamp.known_to.timestamp(),
+        created.stamp.range().1.timestamp(),
         SANDBOX_TIME + 1,
         "stamps are of the sandbox's clock"
     );
-    assert!(created.stamp.known_from.timestamp() < SANDBOX_TIME);
+    assert!(created.stamp.range().0.timestamp() < SANDBOX_TIME);
     assert!(created.stripe_request_id.unwrap().starts_with("req_"));
     let path = format!("/customers/{}", created.object.id);
     let _: objects::Customer = stripe.get(&path, "").await;

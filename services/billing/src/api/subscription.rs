@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use counterfoil_chassis::Violations;
+use counterfoil_chassis::convert::{money, timestamp};
 use counterfoil_proto::billing::v1 as pb;
 use counterfoil_proto::billing::v1::subscription_service_server::SubscriptionService;
 use counterfoil_store::page::{self, Page};
@@ -10,7 +11,7 @@ use counterfoil_types::{SubscriptionId, UserId};
 use prost::Message;
 use tonic::{Request, Response};
 
-use super::{Reply, timestamp};
+use super::Reply;
 use crate::Billing;
 use crate::model::subscription::{Cancellation, Item, Position, Status, Subscription};
 
@@ -124,7 +125,7 @@ impl From<Subscription> for pb::Subscription {
 impl From<Item> for pb::SubscriptionItem {
     fn from(item: Item) -> Self {
         pb::SubscriptionItem {
-            unit_price: item.unit_price().map(super::money),
+            unit_price: item.unit_price().map(money),
             subscription_item_id: item.id,
             price_id: item.price_id,
             lookup_key: item.lookup_key.unwrap_or_default(),

@@ -3,11 +3,11 @@
 use counterfoil_chassis::Context;
 use counterfoil_proto::customer::v1 as customer;
 use counterfoil_store::claim::{Begun, Claim};
+use counterfoil_stripe::claimed::Answer;
 use counterfoil_types::UserId;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::Answer;
 use crate::Billing;
 use crate::error::Error;
 use crate::model::checkout_session::{CheckoutSession, NewCheckoutSession};

@@ -2,9 +2,9 @@
 
 use counterfoil_chassis::Context;
 use counterfoil_store::claim::{Begun, Claim};
+use counterfoil_stripe::claimed::Answer;
 use counterfoil_types::{SubscriptionId, UserId};
 
-use super::Answer;
 use crate::Billing;
 use crate::error::Error;
 use crate::model::subscription::{Cancellation, Position, Subscription};
@@ -93,8 +93,7 @@ impl Billing {
             (reply.raw.clone(), reply.stamp)
         };
         // Sent after the stored state was seen, so answered with that one or a later one, however coarse the clocks are.
-        let stamp = stripe::stamp(stamp);
-        let stamp = known.map_or(stamp, |known| stamp.following(known.from));
+        let stamp = known.map_or(stamp, |known| stamp.following(known.known_from));
         let fresh = stripe::subscription(&raw)?;
         let object = utf8(&raw)?;
         let answer = utf8(&reply.raw)?;

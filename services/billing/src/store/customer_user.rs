@@ -1,13 +1,13 @@
 //! Table `customer_user`.
 
 use chrono::{DateTime, Utc};
+use counterfoil_events::decide::Known;
 use counterfoil_types::Stamp;
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use super::Known;
 use super::schema::customer_user::{self, dsl};
 use crate::stripe::CustomerUser;
 
@@ -56,7 +56,11 @@ pub async fn known(conn: &mut AsyncPgConnection, customer_id: &str) -> QueryResu
         .first(conn)
         .await
         .optional()?;
-    Ok(row.map(|(from, to, terminal)| Known { from, to, terminal }))
+    Ok(row.map(|(known_from, known_to, terminal)| Known {
+        known_from,
+        known_to,
+        terminal,
+    }))
 }
 
 /// The customer that stands for a user now, where its event has come.

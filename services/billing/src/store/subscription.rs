@@ -1,13 +1,13 @@
 //! Table `subscription`.
 
 use chrono::{DateTime, Utc};
+use counterfoil_events::decide::Known;
 use counterfoil_types::{Stamp, SubscriptionId};
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use super::Known;
 use super::schema::{customer_user, subscription, subscription::dsl};
 use crate::model::subscription::{Position, Status, Subscription};
 
@@ -61,9 +61,9 @@ pub async fn known(conn: &mut AsyncPgConnection, id: &str) -> QueryResult<Option
         .first(conn)
         .await
         .optional()?;
-    Ok(row.map(|(from, to, status)| Known {
-        from,
-        to,
+    Ok(row.map(|(known_from, known_to, status)| Known {
+        known_from,
+        known_to,
         terminal: Status::parse(&status).is_terminal(),
     }))
 }

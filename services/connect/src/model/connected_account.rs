@@ -1,7 +1,7 @@
 //! Connected accounts.
 
 use chrono::{DateTime, Utc};
-use counterfoil_types::AccountId;
+use counterfoil_types::{AccountId, Stamp};
 use uuid::Uuid;
 
 /// A connected account as Stripe showed it.
@@ -30,15 +30,6 @@ pub struct Seen {
     pub object: String,
     /// When it was so.
     pub stamp: Stamp,
-}
-
-/// When an object is known to have been as it was seen, in Stripe's clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stamp {
-    /// In an event of this second.
-    Event(DateTime<Utc>),
-    /// In the answer to a call, at some time between the two.
-    Answer(DateTime<Utc>, DateTime<Utc>),
 }
 
 /// A request for a new connected account.

@@ -1,14 +1,15 @@
 //! The projection of connected accounts.
 
 use chrono::{DateTime, Utc};
-use counterfoil_types::AccountId;
+use counterfoil_events::decide::Known;
+use counterfoil_types::{AccountId, Stamp};
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Nullable, SingleValue};
 use diesel::upsert::excluded;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::schema::connected_account;
-use crate::model::connected_account::{ConnectedAccount, Seen, Stamp};
+use crate::model::connected_account::{ConnectedAccount, Seen};
 
 diesel::define_sql_function! {
     /// The first of the two that is not null.
@@ -29,16 +30,6 @@ struct Row {
     known_to: DateTime<Utc>,
 }
 
-/// What is known of a stored account, to decide about an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Queryable, Selectable)]
-#[diesel(table_name = connected_account)]
-pub struct Known {
-    /// The state held from here.
-    pub known_from: DateTime<Utc>,
-    /// To here.
-    pub known_to: DateTime<Utc>,
-}
-
 /// The account.
 pub async fn get(conn: &mut AsyncPgConnection, id: &AccountId) -> QueryResult<Option<ConnectedAccount>> {
     let row: Option<Row> = connected_account::table
@@ -50,14 +41,19 @@ pub async fn get(conn: &mut AsyncPgConnection, id: &AccountId) -> QueryResult<Op
     row.map(Row::account).transpose()
 }
 
-/// What is known of the account.
+/// What is known of the account, to decide about an event. No state is its last.
 pub async fn known(conn: &mut AsyncPgConnection, id: &AccountId) -> QueryResult<Option<Known>> {
-    connected_account::table
+    let row: Option<(DateTime<Utc>, DateTime<Utc>)> = connected_account::table
         .find(id.as_str())
-        .select(Known::as_select())
+        .select((connected_account::known_from, connected_account::known_to))
         .first(conn)
         .await
-        .optional()
+        .optional()?;
+    Ok(row.map(|(known_from, known_to)| Known {
+        known_from,
+        known_to,
+        terminal: false,
+    }))
 }
 
 /// Writes what was seen unless something newer is stored; says whether it wrote. What an event shows is newer when it
@@ -97,10 +93,7 @@ pub async fn upsert(conn: &mut AsyncPgConnection, seen: &Seen) -> QueryResult<bo
 
 impl Row {
     fn of(seen: &Seen) -> Row {
-        let (known_from, known_to) = match seen.stamp {
-            Stamp::Event(created) => (created, created),
-            Stamp::Answer(from, to) => (from, to),
-        };
+        let (known_from, known_to) = seen.stamp.range();
         let account = seen.account.clone();
         Row {
             account_id: account.id.into(),

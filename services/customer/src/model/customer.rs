@@ -1,7 +1,7 @@
 //! Customers.
 
 use chrono::{DateTime, Utc};
-use counterfoil_types::{CustomerId, UserId};
+use counterfoil_types::{CustomerId, Stamp, UserId};
 
 /// A Stripe customer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,15 +31,6 @@ pub struct Seen {
     pub object: String,
     /// When it was so.
     pub stamp: Stamp,
-}
-
-/// When an object is known to have been as it was seen, in Stripe's clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stamp {
-    /// In an event of this second.
-    Event(DateTime<Utc>),
-    /// In the answer to a call, at some time between the two.
-    Answer(DateTime<Utc>, DateTime<Utc>),
 }
 
 /// How a customer is asked for.

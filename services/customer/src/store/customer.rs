@@ -1,7 +1,8 @@
 //! The projection of Stripe's customers.
 
 use chrono::{DateTime, Utc};
-use counterfoil_types::CustomerId;
+use counterfoil_events::decide::Known;
+use counterfoil_types::{CustomerId, Stamp};
 use diesel::dsl::case_when;
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Nullable, SingleValue};
@@ -9,7 +10,7 @@ use diesel::upsert::excluded;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::schema::customer;
-use crate::model::customer::{Customer, Seen, Stamp};
+use crate::model::customer::{Customer, Seen};
 
 diesel::define_sql_function! {
     /// The first of the two that is not null.
@@ -30,18 +31,6 @@ struct Row {
     known_to: DateTime<Utc>,
 }
 
-/// What is known of a stored customer, to decide about an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Queryable, Selectable)]
-#[diesel(table_name = customer)]
-pub struct Known {
-    /// The state held from here.
-    pub known_from: DateTime<Utc>,
-    /// To here.
-    pub known_to: DateTime<Utc>,
-    /// Whether it is the last state.
-    pub deleted: bool,
-}
-
 /// The customer, deleted or not.
 pub async fn get(conn: &mut AsyncPgConnection, id: &str) -> QueryResult<Option<Customer>> {
     let row: Option<Row> = customer::table
@@ -53,14 +42,19 @@ pub async fn get(conn: &mut AsyncPgConnection, id: &str) -> QueryResult<Option<C
     row.map(Row::customer).transpose()
 }
 
-/// What is known of the customer.
+/// What is known of the customer, to decide about an event. A deletion is its last state.
 pub async fn known(conn: &mut AsyncPgConnection, id: &CustomerId) -> QueryResult<Option<Known>> {
-    customer::table
+    let row: Option<(DateTime<Utc>, DateTime<Utc>, bool)> = customer::table
         .find(id.as_str())
-        .select(Known::as_select())
+        .select((customer::known_from, customer::known_to, customer::deleted))
         .first(conn)
         .await
-        .optional()
+        .optional()?;
+    Ok(row.map(|(known_from, known_to, terminal)| Known {
+        known_from,
+        known_to,
+        terminal,
+    }))
 }
 
 /// Writes what was seen unless something newer is stored; says whether it wrote. What an event shows is newer when it
@@ -103,10 +97,7 @@ pub async fn upsert(conn: &mut AsyncPgConnection, seen: &Seen) -> QueryResult<bo
 
 impl Row {
     fn of(seen: &Seen) -> Row {
-        let (known_from, known_to) = match seen.stamp {
-            Stamp::Event(created) => (created, created),
-            Stamp::Answer(from, to) => (from, to),
-        };
+        let (known_from, known_to) = seen.stamp.range();
         let customer = seen.customer.clone();
         Row {
             stripe_customer_id: customer.id.into(),
