@@ -193,3 +193,19 @@ async fn serve_process<S: Service>(
     shutdown.cancel();
     stopped.await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("no mode: {0}")]
+    struct WithItsCause(#[source] std::fmt::Error);
+
+    #[test]
+    fn an_error_is_one_line_and_names_no_cause_twice() {
+        let cause = std::fmt::Error.to_string();
+        let error = anyhow::Error::from(WithItsCause(std::fmt::Error)).context("cannot\nstart");
+        assert_eq!(one_line(&error), format!("cannot start: no mode: {cause}"));
+    }
+}

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use counterfoil_store::Db;
+use counterfoil_store::{Db, Error as StoreError};
 use counterfoil_telemetry::ServerLayer;
 use counterfoil_types::Clock;
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,7 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::pb::health_server::HealthServer;
 
+use crate::config;
 use crate::deadline::DeadlineLayer;
 use crate::health::HealthOf;
 use crate::policy::{GateLayer, Rule, uncovered};
@@ -111,9 +112,12 @@ pub async fn serve_with<S: Service>(
     let addr = listener.local_addr()?;
     if !addr.ip().to_canonical().is_loopback() {
         let problem = format!("is {addr}: without encryption only a loopback address is served");
-        return Err(crate::config::Error::invalid("server.listen", &problem).into());
+        return Err(config::Error::invalid("server.listen", &problem).into());
     }
-    let db = Db::connect(&config.database).await?;
+    let db = Db::connect(&config.database).await.map_err(|error| match error {
+        StoreError::Config(problem) => config::Error::invalid("database", &format!("cannot be used: {problem}")).into(),
+        error => anyhow::Error::from(error),
+    })?;
     let tasks = TaskTracker::new();
     let stop = shutdown.child_token();
     // Whatever fails from here on, the tasks the service has begun are told to end.

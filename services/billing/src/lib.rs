@@ -23,7 +23,7 @@ pub mod stripe;
 
 use std::sync::Arc;
 
-use counterfoil_chassis::client::Channel;
+use counterfoil_chassis::client::{Channel, channel};
 use counterfoil_chassis::redirect::AllowedOrigins;
 use counterfoil_chassis::{Host, Rule, Service, Started};
 use counterfoil_events::Stats;
@@ -92,9 +92,11 @@ impl Service for Billing {
 
     async fn start(config: Config, host: Host) -> anyhow::Result<Started> {
         let stripe = counterfoil_stripe::Client::new(&config.stripe)?;
+        let customers = channel(&config.customer_url)
+            .map_err(|_| counterfoil_chassis::config::Error::invalid("customer_url", "must be http://host:port"))?;
         let billing = Arc::new(Billing {
             claims: Claims::new(host.db.clone(), &config.claims),
-            customers: CustomerServiceClient::new(counterfoil_chassis::client::channel(&config.customer_url)?),
+            customers: CustomerServiceClient::new(customers),
             allowed_origins: config.allowed_origins,
             stripe: stripe.clone(),
             db: host.db.clone(),

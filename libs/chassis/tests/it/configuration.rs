@@ -277,6 +277,21 @@ fn an_address_off_loopback_is_a_wrong_configuration() {
 }
 
 #[test]
+fn a_database_that_is_no_url_is_a_wrong_configuration() {
+    let mut environment = without("DATABASE_URL", &ENOUGH);
+    environment.push(("DATABASE_URL", "hunter2@db.example"));
+    let ran = ran(&["serve"], &environment);
+    assert_eq!((ran.code, ran.out.as_str()), (2, ""));
+    assert_eq!(ran.err.lines().count(), 1, "{}", ran.err);
+    assert!(
+        ran.err.starts_with("configuration: database cannot be used: "),
+        "{}",
+        ran.err
+    );
+    assert!(!ran.err.contains("hunter2"), "{}", ran.err);
+}
+
+#[test]
 fn a_process_that_cannot_start_says_why_in_one_line() {
     let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = other.local_addr().unwrap().to_string();
