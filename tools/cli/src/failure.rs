@@ -78,11 +78,13 @@ fn describe(service: &str, status: &Status) -> String {
     if let Some(delay) = details.retry_info().and_then(|retry| retry.retry_delay) {
         line("may be tried again after", &format!("{delay:?}"));
     }
-    // Where nobody answered, the transport knows why.
+    // Where nobody answered, the transport knows why: the last in its chain of causes.
     let mut cause = status.source();
-    while let Some(error) = cause {
-        line("because", &error.to_string());
-        cause = error.source();
+    while let Some(deeper) = cause.and_then(|cause| cause.source()) {
+        cause = Some(deeper);
+    }
+    if let Some(cause) = cause {
+        line("because", &cause.to_string());
     }
     text
 }

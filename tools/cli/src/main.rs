@@ -1,4 +1,4 @@
-//! `counterfoil`: what operators, finance and support run. Its README says more.
+#![doc = include_str!("../README.md")]
 #![cfg_attr(
     test,
     allow(
@@ -46,7 +46,7 @@ const FAILED: u8 = 1;
 struct Arguments {
     #[command(subcommand)]
     command: Command,
-    /// The form of what is printed
+    /// The form of what is printed, for people or for programs
     #[arg(long, global = true, value_enum, default_value_t = Format::Table, value_name = "FORM")]
     output: Format,
     /// How many seconds a call may take

@@ -9,12 +9,10 @@ use counterfoil_proto::common::v1 as common;
 use counterfoil_types::{Currency, Money};
 use serde_json::Value;
 
-/// The form of what is printed.
+/// The form of what is printed: a table is for people, JSON for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// For people
     Table,
-    /// For programs
     Json,
 }
 
@@ -189,10 +187,10 @@ pub(crate) fn time(time: Option<&prost_types::Timestamp>) -> String {
     instant(time).map_or_else(String::new, |time| time.format("%F %T").to_string())
 }
 
-/// A time for programs, in RFC 3339. Null where there is none.
+/// A time for programs, in RFC 3339, always to the microsecond so that times sort as texts. Null where there is none.
 pub(crate) fn json_time(time: Option<&prost_types::Timestamp>) -> Value {
     instant(time).map_or(Value::Null, |time| {
-        time.to_rfc3339_opts(SecondsFormat::AutoSi, true).into()
+        time.to_rfc3339_opts(SecondsFormat::Micros, true).into()
     })
 }
 
@@ -314,7 +312,7 @@ mod tests {
             nanos: 500_000_000,
         };
         assert_eq!(time(Some(&at)), "2026-11-24 16:00:00");
-        assert_eq!(json_time(Some(&at)), "2026-11-24T16:00:00.500Z");
+        assert_eq!(json_time(Some(&at)), "2026-11-24T16:00:00.500000Z");
         assert_eq!((time(None), json_time(None)), (String::new(), Value::Null));
         let amount = |minor_units, code: &str| common::Money {
             minor_units,

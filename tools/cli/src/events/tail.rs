@@ -96,7 +96,7 @@ impl Tail {
 
     /// One stream, from where the last one ended.
     async fn stream(&mut self, services: &Services, output: &mut Output) -> Result<End, Failure> {
-        // Never full: nothing but a Start, a Pong or a Credit for a message that was taken is ever put in.
+        // The gateway always listens, also while it cannot speak, so that a full channel is soon empty again.
         let (say, said) = mpsc::channel(8);
         for message in [Say::Start(self.start()), Say::Credit(CREDIT)] {
             let _ = say.send(request(message)).await;
