@@ -55,10 +55,10 @@ fn refused(
     status::internal(&format!("stripe refused our request: {refusal}"))
 }
 
-/// Something the request names is not there. Stripe says so with 404 or 400, and the code.
-/// Source: <https://docs.stripe.com/error-codes#resource-missing>.
+/// Something the request names is not there. Where no parameter is named with the code, it is something the request does
+/// not name, such as a customer's payment method. Source: <https://docs.stripe.com/error-codes#resource-missing>.
 fn is_missing(refusal: &Refusal) -> bool {
-    refusal.status == 404 || refusal.code.as_deref() == Some("resource_missing")
+    refusal.status == 404 || refusal.param.is_some() && refusal.code.as_deref() == Some("resource_missing")
 }
 
 /// A card or bank said no. Source: <https://docs.stripe.com/api/errors>.
@@ -70,7 +70,7 @@ fn is_about_money(refusal: &Refusal) -> bool {
 /// Source: <https://docs.stripe.com/error-codes>.
 fn is_about_state(refusal: &Refusal) -> bool {
     let code = refusal.code.as_deref().unwrap_or_default();
-    refusal.param.is_none() && !code.is_empty() && !code.starts_with("parameter_") && !is_missing(refusal)
+    refusal.param.is_none() && !code.is_empty() && !code.starts_with("parameter_") && refusal.status != 404
 }
 
 fn precondition(refusal: &Refusal) -> Status {
@@ -176,6 +176,14 @@ mod tests {
             (400, invalid, "resource_missing", "price", Code::NotFound, "NOT_FOUND"),
             (404, invalid, "resource_missing", "price", Code::NotFound, "NOT_FOUND"),
             (404, invalid, "resource_missing", "", Code::Internal, "INTERNAL"),
+            (
+                400,
+                invalid,
+                "resource_missing",
+                "",
+                Code::FailedPrecondition,
+                "RESOURCE_MISSING",
+            ),
             (400, invalid, "parameter_unknown", "expand", Code::Internal, "INTERNAL"),
             (400, invalid, "parameter_missing", "", Code::Internal, "INTERNAL"),
             (400, invalid, "", "", Code::Internal, "INTERNAL"),
