@@ -28,7 +28,7 @@ pub(crate) async fn ensure(
     conn: &mut AsyncPgConnection,
     consumer: &str,
     partitions: i32,
-    filter: &[&str],
+    filter: &[String],
 ) -> QueryResult<()> {
     diesel::sql_query(
         "insert into checkpoint (consumer, partition, log_offset, event_id, epoch, filter) \

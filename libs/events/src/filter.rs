@@ -11,6 +11,12 @@ pub(crate) fn admits<S: AsRef<str>>(filter: &[S], event_type: &str) -> bool {
         })
 }
 
+/// Whether `filter` lets everything through that `other` does.
+pub(crate) fn covers(filter: &[String], other: &[String]) -> bool {
+    // `price.*` is admitted as if it were a type: by itself and by whatever begins `price.*`.
+    filter.is_empty() || (!other.is_empty() && other.iter().all(|entry| admits(filter, entry)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -24,5 +30,19 @@ mod tests {
         assert!(admits(&["price.*", "invoice.paid"], "price.created"));
         assert!(!admits(&["price.*"], "prices.created"));
         assert!(!admits(&["price.*"], "price"));
+    }
+
+    #[test]
+    fn a_filter_covers_what_lets_no_more_through() {
+        let filter = |entries: &[&str]| entries.iter().map(ToString::to_string).collect::<Vec<_>>();
+        for (wider, narrower) in [
+            (&[][..], &["a.a"][..]),
+            (&["a.a", "b.b"], &["b.b"]),
+            (&["a.*"], &["a.a", "a.b.*"]),
+        ] {
+            assert!(covers(&filter(wider), &filter(narrower)), "{wider:?} {narrower:?}");
+            assert!(!covers(&filter(narrower), &filter(wider)), "{narrower:?} {wider:?}");
+            assert!(covers(&filter(wider), &filter(wider)), "{wider:?}");
+        }
     }
 }

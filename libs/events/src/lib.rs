@@ -18,9 +18,11 @@ mod consume;
 pub mod decide;
 mod event;
 mod filter;
+mod lane;
 mod projection;
 mod replay;
 mod run;
+mod session;
 
 pub use consume::{PARTITIONS, consume};
 pub use event::{Event, Incomplete, UnreadableEvent};

@@ -51,8 +51,9 @@ pub struct Stats {
     pub passed: AtomicU64,
     /// Events at or below the checkpoint when they came: acknowledged, not applied again.
     pub repeated: AtomicU64,
-    /// Attempts that failed and were or will be made again.
+    /// Attempts that failed and were or will be made again, those of a replay too.
     pub retried: AtomicU64,
-    /// 1 once the consumer has stopped for good because the log and its checkpoint contradict each other.
+    /// 1 once nothing more is applied until an operator has looked: the log and the checkpoint contradict each other, or
+    /// a newer release of the consumer has widened its filter.
     pub stopped: AtomicU64,
 }

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::checkpoint::{self, Checkpoint};
-use crate::consume::Consumer;
+use crate::consume::{Consumer, Ended};
 use crate::{Event, Projection};
 
 /// What the stream says of a partition.
@@ -29,6 +29,14 @@ impl Item {
         match self {
             Item::Event(event) => event.offset,
             Item::Passed { through, .. } => *through,
+        }
+    }
+
+    /// The event at `last`; empty where a filter passed it over.
+    pub(crate) fn event_id(&self) -> &str {
+        match self {
+            Item::Event(event) => &event.event_id,
+            Item::Passed { .. } => "",
         }
     }
 
@@ -57,6 +65,8 @@ pub(crate) enum Contradiction {
     Epoch { partition: i32, checkpoint: i64, log: i64 },
     #[error("the log refuses the checkpoint: {0}")]
     Refused(String),
+    #[error("partition {partition}: a newer release of this consumer asks for other types of events")]
+    Superseded { partition: i32 },
 }
 
 /// Why a transaction did not happen.
@@ -72,6 +82,8 @@ pub(crate) enum Failure<E> {
     Panic,
     #[error(transparent)]
     Contradiction(#[from] Contradiction),
+    #[error("another process has changed which types of events are asked for")]
+    OtherFilter,
 }
 
 /// What a transaction did, in events.
@@ -99,6 +111,11 @@ impl Backoff {
         self.0 = FIRST_WAIT;
     }
 
+    /// The wait that comes next.
+    pub(crate) fn ahead(&self) -> Duration {
+        self.0
+    }
+
     pub(crate) fn next(&mut self) -> Duration {
         let wait = self.0;
         self.0 = wait.saturating_mul(2).min(LONGEST_WAIT);
@@ -107,49 +124,52 @@ impl Backoff {
 }
 
 impl<P: Projection> Consumer<P> {
-    /// Applies all of `items` and returns how many are done: those at the front. Tries again after failures for as long as
-    /// `session` lives. They are of one partition, in order, and no two events have one key: what `prepare` saw of an object is
-    /// then still so when `apply` writes it.
+    /// Applies `items` and returns how many are done: those at the front. They are of one partition, in order, and no two
+    /// events have one key: what `prepare` saw of an object is then still so when `apply` writes it.
+    ///
+    /// It stops at the first failure and leaves in `failing` how long the next attempt has to wait, which is given back
+    /// with the rest. That wait, not an attempt, ends with `session`.
     pub(crate) async fn work_off(
         &self,
         partition: i32,
         items: &[Item],
         epoch: i64,
+        failing: &mut Option<Backoff>,
         session: &CancellationToken,
-    ) -> Result<usize, Contradiction> {
-        let mut backoff = Backoff::new();
+    ) -> Result<usize, Ended> {
+        let mut size = items.len().max(1);
+        if let Some(backoff) = failing {
+            if tokio::time::timeout(backoff.next(), session.cancelled()).await.is_ok() {
+                return Ok(0);
+            }
+            // One by one, so that a bad event holds up only those behind it.
+            size = 1;
+        }
         let mut done: usize = 0;
-        let mut run = items.len();
-        while done < items.len() {
+        for part in items.chunks(size) {
             if self.shutdown.is_cancelled() {
                 break;
             }
-            let end = done.saturating_add(run).min(items.len());
-            let part = items.get(done..end).unwrap_or_default();
             match self.attempt(partition, part, epoch).await {
                 Ok(counts) => {
                     self.count(counts);
-                    done = end;
-                    backoff.reset();
+                    done = done.saturating_add(part.len());
+                    failing.iter_mut().for_each(Backoff::reset);
                 }
-                Err(Failure::Contradiction(contradiction)) => return Err(contradiction),
+                Err(Failure::Contradiction(contradiction)) => return Err(contradiction.into()),
+                Err(Failure::OtherFilter) => return Err(Ended::OtherFilter(partition)),
                 Err(failure) => {
                     self.stats.retried.fetch_add(1, Ordering::Relaxed);
-                    let wait = backoff.next();
                     tracing::error!(
                         consumer = self.name,
                         partition,
                         offset = part.first().map(Item::last),
                         items = part.len(),
                         error = %failure,
-                        wait_ms = %wait.as_millis(),
+                        wait_ms = %failing.get_or_insert_with(Backoff::new).ahead().as_millis(),
                         "events could not be applied and will be tried again"
                     );
-                    // One by one, so that a bad event holds up only those behind it.
-                    run = 1;
-                    if tokio::time::timeout(wait, session.cancelled()).await.is_ok() {
-                        break;
-                    }
+                    break;
                 }
             }
         }
@@ -194,6 +214,10 @@ impl<P: Projection> Consumer<P> {
                 let mut at = checkpoint::lock(conn, self.name, partition).await?;
                 let mut done = Done::default();
                 check_epoch(&at, epoch)?;
+                // Under another filter other events were passed over: what we have in hand may lack some, or more.
+                if at.filter != self.filter {
+                    return Err(Failure::OtherFilter);
+                }
                 for (item, prepared) in items.iter().zip(prepared) {
                     match (place(&at, item)?, item, prepared) {
                         (Place::Behind, Item::Event(_), _) => done.repeated = done.repeated.saturating_add(1),

@@ -155,3 +155,11 @@ async fn a_log_that_refuses_the_position_stops_the_consumer_and_one_that_is_away
     gateway.with(|log| log.refusal = Some(Status::failed_precondition("the log ends before it")));
     db.consume(&gateway, Effects::default()).stopped().await;
 }
+
+#[tokio::test]
+async fn a_log_that_lacks_an_offset_stops_the_consumer() {
+    let (gateway, db) = (Gateway::start().await, Database::new().await);
+    gateway.with(|log| log.refusal = Some(Status::data_loss("the log lacks offset 3")));
+    db.consume(&gateway, Effects::default()).stopped().await;
+    assert_eq!(gateway.with(|log| log.streams), 1);
+}

@@ -126,10 +126,15 @@ impl Database {
         client
     }
 
+    /// What PostgreSQL calls the consumers' connections.
+    pub(crate) fn application(&self) -> String {
+        format!("counterfoil {}", self.0.config().schema)
+    }
+
     /// Waits until the consumer has a transaction open that waits for us, and returns its server process.
     pub(crate) async fn transaction_waits(&self) -> i32 {
         let sql = self.sql().await;
-        let name = format!("counterfoil {}", self.0.config().schema);
+        let name = self.application();
         let waiting = "select pid from pg_stat_activity where application_name = $1 and state = 'idle in transaction'";
         eventually("a transaction that waits", async || {
             sql.query_opt(waiting, &[&name]).await.unwrap().map(|row| row.get(0))
@@ -169,10 +174,14 @@ impl Running {
         self.task.await.unwrap();
     }
 
-    /// Waits until it has stopped by itself.
+    /// Waits until it applies nothing more, and shows that it stays, for what its service does otherwise.
     pub(crate) async fn stopped(self) {
-        self.task.await.unwrap();
-        assert_eq!(count(&self.stats.stopped), 1);
+        eventually("the consumer to stop", async || {
+            (count(&self.stats.stopped) == 1).then_some(())
+        })
+        .await;
+        assert!(!self.task.is_finished());
+        self.stop().await;
     }
 }
 

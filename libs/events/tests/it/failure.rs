@@ -32,6 +32,34 @@ async fn an_event_that_fails_is_tried_again_holds_up_its_partition_and_no_other(
 }
 
 #[tokio::test]
+async fn what_waits_behind_events_that_fail_takes_no_credit_from_other_partitions() {
+    let (gateway, db) = (Gateway::start().await, Database::new().await);
+    let effects = Effects::default();
+    for (partition, bad) in (0..).zip(["evt_bad0", "evt_bad1", "evt_bad2", "evt_bad3", "evt_bad4"]) {
+        effects.failures.lock().unwrap().insert(bad, u32::MAX);
+        gateway.append(partition, bad, "a.b");
+        for number in 0..if partition == 0 { 1_100 } else { 100 } {
+            gateway.append(partition, &format!("evt_{partition}_{number:04}"), "a.b");
+        }
+    }
+    gateway.append(5, "evt_x", "a.b");
+    let consumer = db.consume(&gateway, effects.clone());
+    assert_eq!(db.effects_reach(1).await, ["evt_x"]);
+
+    // Nor is anything lost of it.
+    effects.failures.lock().unwrap().clear();
+    let effects = db.effects_reach(1_506).await;
+    assert_eq!(effects.len(), 1_506);
+    let of_the_first = effects.iter().filter(|id| id.starts_with("evt_0_"));
+    assert!(of_the_first.is_sorted());
+    eventually("the acks", async || {
+        (gateway.acked(0) == 1_101 && (1..5).all(|partition| gateway.acked(partition) == 101)).then_some(())
+    })
+    .await;
+    consumer.stop().await;
+}
+
+#[tokio::test]
 async fn a_panic_is_a_failure_like_any_other() {
     let (gateway, db) = (Gateway::start().await, Database::new().await);
     let effects = Effects::default();

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::{Request, Response, Status, Streaming};
 
+/// A gateway that sends nothing without credit, one message at a time.
 #[derive(Clone)]
 pub(crate) struct Gateway {
     pub(crate) url: String,
@@ -33,7 +34,14 @@ pub(crate) struct Log {
     /// What each stream asked for.
     pub(crate) starts: Vec<pb::Start>,
     pub(crate) acks: HashMap<i32, i64>,
+    /// All credit that was given, in events.
     pub(crate) credit: i64,
+}
+
+/// What a stream may send yet, and how far it is in each of its partitions.
+struct Cursor {
+    credit: i64,
+    sent: HashMap<i32, i64>,
 }
 
 impl Gateway {
@@ -98,25 +106,28 @@ impl Gateway {
     }
 }
 
-/// What the events in `from..` come to for a consumer that stands at `positions` and wants `types`.
-fn frames(log: &Log, from: usize, positions: &HashMap<i32, i64>, types: &[String]) -> Vec<Say> {
-    let wanted = log.events[from..]
-        .iter()
-        .filter(|event| positions[&event.partition] < event.offset);
-    wanted
-        .map(|event| {
-            let event_type = &event.envelope.as_ref().unwrap().r#type;
-            if types.is_empty() || types.contains(event_type) {
-                Say::Event(event.clone())
-            } else {
-                Say::Progress(pb::Progress {
-                    partition: event.partition,
-                    through_offset: event.offset,
-                    count: 1,
-                })
-            }
-        })
-        .collect()
+/// The next message to a consumer who wants `types`.
+fn next(log: &Log, cursor: &mut Cursor, types: &[String]) -> Option<Say> {
+    if cursor.credit < 1 {
+        return None;
+    }
+    let event = log.events.iter().find(|event| {
+        cursor
+            .sent
+            .get(&event.partition)
+            .is_some_and(|sent| *sent < event.offset)
+    })?;
+    cursor.sent.insert(event.partition, event.offset);
+    let event_type = &event.envelope.as_ref().unwrap().r#type;
+    if types.is_empty() || types.contains(event_type) {
+        cursor.credit -= 1;
+        return Some(Say::Event(event.clone()));
+    }
+    Some(Say::Progress(pb::Progress {
+        partition: event.partition,
+        through_offset: event.offset,
+        count: 1,
+    }))
 }
 
 #[tonic::async_trait]
@@ -153,38 +164,47 @@ impl EventService for Gateway {
                 ..Default::default()
             };
             let _ = out.send(response(Say::Welcome(welcome))).await;
-            let positions: HashMap<i32, i64> = own
+            let sent = own
                 .partitions
                 .iter()
                 .map(|at| (at.partition, at.after_offset - repeats))
                 .collect();
-            let listening = gateway.clone();
-            let listen = async move {
+            let cursor = Mutex::new(Cursor { credit: 0, sent });
+            let listen = async {
                 while let Ok(Some(said)) = heard.message().await {
-                    listening.with(|log| match said.message {
+                    let mut cursor = cursor.lock().unwrap();
+                    gateway.with(|log| match said.message {
                         Some(Heard::Ack(ack)) => drop(log.acks.insert(ack.partition, ack.offset)),
-                        Some(Heard::Credit(credit)) => log.credit += credit.events,
+                        Some(Heard::Credit(credit)) => {
+                            log.credit += credit.events;
+                            cursor.credit += credit.events;
+                        }
+                        Some(Heard::Rebalance(rebalance)) => {
+                            for partition in rebalance.drop {
+                                cursor.sent.remove(&partition).expect("not streamed");
+                            }
+                            for at in rebalance.add {
+                                assert_eq!(cursor.sent.insert(at.partition, at.after_offset), None);
+                            }
+                        }
                         _ => {}
                     });
+                    gateway.grown.send_modify(|_| {});
                 }
             };
             let speak = async {
                 let mut grown = gateway.grown.subscribe();
-                let (mut from, mut sent) = (0, 0);
+                let mut sent = 0;
                 loop {
-                    let (frames, len) =
-                        gateway.with(|log| (frames(log, from, &positions, &start.event_types), log.events.len()));
-                    from = len;
-                    for frame in frames {
-                        if cut_after.is_some_and(|cut| sent >= cut) {
-                            return;
-                        }
-                        if out.send(response(frame)).await.is_err() {
-                            return;
-                        }
-                        sent += 1;
+                    let say = gateway.with(|log| next(log, &mut cursor.lock().unwrap(), &start.event_types));
+                    let Some(say) = say else {
+                        let _ = grown.changed().await;
+                        continue;
+                    };
+                    if cut_after.is_some_and(|cut| sent >= cut) || out.send(response(say)).await.is_err() {
+                        return;
                     }
-                    let _ = grown.changed().await;
+                    sent += 1;
                 }
             };
             tokio::select! {
@@ -200,7 +220,7 @@ impl EventService for Gateway {
         request: Request<pb::ListEventsRequest>,
     ) -> Result<Response<pb::ListEventsResponse>, Status> {
         let request = request.into_inner();
-        let after: i64 = request.page_token.parse().unwrap_or(0);
+        let after: i64 = request.page_token.parse().unwrap_or(request.after_offset);
         let mut events: Vec<pb::Event> = self.with(|log| {
             let listed = log
                 .events

@@ -8,6 +8,7 @@ use counterfoil_store::{AsyncPgConnection, Db};
 use counterfoil_test_support::{TestDb, eventually};
 use diesel::sql_types::Text;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use futures::future::join_all;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -118,8 +119,42 @@ async fn a_consumer_whose_log_was_set_back_stops_and_applies_nothing_more() {
     // As after a backup was restored: other events at known offsets.
     let rename = "update event_log set event_id = 'evt_other' where log_offset = 3";
     gateway.sql().await.execute(rename, &[]).await.unwrap();
-    let (stats, _shutdown, consumer) = start(&gateway, &db);
-    consumer.await.unwrap();
-    assert_eq!(stats.stopped.load(Ordering::Relaxed), 1);
+    let (stats, shutdown, consumer) = start(&gateway, &db);
+    eventually("the consumer to stop", async || {
+        (stats.stopped.load(Ordering::Relaxed) == 1).then_some(())
+    })
+    .await;
     assert_eq!(effects(&db).await.len(), 3);
+    shutdown.cancel();
+    consumer.await.unwrap();
+}
+
+#[tokio::test]
+async fn an_event_that_fails_for_ever_with_a_thousand_behind_it_holds_up_no_other_partition() {
+    let gateway = Gateway::start().await;
+    let db = TestDb::new(&EFFECTS).await;
+    // Stored as it came, and no JSON that could be read.
+    let mut bad = event("evt_bad", "invoice.paid", "cus_1").into_bytes();
+    let quote = bad.len() - 5;
+    assert_eq!(bad[quote], b'"');
+    bad.insert(quote, b'\xff');
+    let sql = sql(&gateway.db).await;
+    assert_eq!(gateway.deliver(bad).await, 200);
+    let followers: Vec<usize> = (1..=1_100).collect();
+    for some in followers.chunks(100) {
+        let bodies = some.iter().map(|number| event(&format!("evt_{number}"), "invoice.paid", "cus_1"));
+        let answers = join_all(bodies.map(|body| gateway.deliver(body))).await;
+        assert!(answers.iter().all(|answer| *answer == 200));
+    }
+    let partitions = "select count(distinct partition) from event_log";
+    assert_eq!(sql.query_one(partitions, &[]).await.unwrap().get::<_, i64>(0), 1);
+    let (stats, shutdown, consumer) = start(&gateway, &db);
+    eventually("several attempts", async || {
+        (stats.retried.load(Ordering::Relaxed) > 2).then_some(())
+    })
+    .await;
+    gateway.deliver_many("evt_x", "cus_2", 1).await;
+    eventually("the other's effect", async || (effects(&db).await == ["evt_x1"]).then_some(())).await;
+    shutdown.cancel();
+    consumer.await.unwrap();
 }
