@@ -16,7 +16,7 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use uuid::Uuid;
 
-use counterfoil_journeys::{binary, database_name, database_url};
+use counterfoil_journeys::{Fleet, binary, database_name, database_url};
 
 const RUN: Uuid = Uuid::from_u128(11);
 const TYPE: &str = "customer.subscription.deleted";
@@ -345,4 +345,54 @@ async fn what_goes_wrong_is_told_in_a_block_and_by_the_exit_code() {
     assert_eq!(lost.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&lost.stdout).contains("COUNTERFOIL_GATEWAY_ADDRESS"));
     desk.close().await;
+}
+
+#[tokio::test]
+async fn a_tail_goes_on_where_it_was_when_the_gateway_comes_back() {
+    let mut fleet = Fleet::start("clitail", "sk_test_journeys").await;
+    let gateway = fleet.addresses.grpc.gateway.clone();
+    let counterfoil = |arguments: &str| {
+        let mut command = Command::new(binary("counterfoil"));
+        command.args(arguments.split_whitespace());
+        command.args(["--gateway", &gateway, "--output", "json"]).env_clear();
+        command
+    };
+    let mut tail = counterfoil("events tail --from-start")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(tail.stdout.take().unwrap()).lines();
+    let options = Options {
+        run: RUN,
+        spoiled: None,
+        patience: Duration::from_secs(30),
+    };
+    let mut story = Story::new(&fleet.addresses, options).await.unwrap();
+    for hop in Hop::ALL {
+        if hop == Hop::Cancel {
+            fleet.kill("webhook-gateway").await;
+            fleet.start_process("webhook-gateway").await;
+        }
+        story.play(hop).await.unwrap_or_else(|error| panic!("{error:#}"));
+    }
+
+    let list = counterfoil("events list --limit 100000").output().await.unwrap();
+    let list: Value = serde_json::from_slice(&list.stdout).unwrap();
+    let place = |event: &Value| (event["partition"].as_i64(), event["offset"].as_i64());
+    let mut stored: Vec<_> = list["events"].as_array().unwrap().iter().map(place).collect();
+    let mut told = Vec::new();
+    while told.len() < stored.len() {
+        let line = tokio::time::timeout(Duration::from_secs(30), lines.next_line()).await;
+        let line = line.expect("all events are told").unwrap().expect("the tail goes on");
+        told.push(place(&serde_json::from_str(&line).unwrap()));
+    }
+    // Each once: any event told twice would stand in the place of another.
+    stored.sort();
+    told.sort();
+    assert_eq!(told, stored);
+    kill(Pid::from_raw(tail.id().unwrap().cast_signed()), Signal::SIGINT).unwrap();
+    assert!(tail.wait().await.unwrap().success());
+    fleet.stop().await;
 }
