@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 HOME_OF_TESTS := .counterfoil/test
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check fmt clippy doc deny buf-lint breaking checks tools
+.PHONY: help demo up test bench check fmt clippy doc deny buf-lint breaking checks tools
 
 help: ## Prints this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,12 @@ test: tools ## Runs every test beside a private PostgreSQL (or DATABASE_URL's)
 		cargo insta test --workspace --test-runner nextest --disable-nextest-doctest --check --unreferenced=reject
 	cargo test --locked --workspace --doc --quiet
 	target/debug/counterfoil-dev postgres --home $(HOME_OF_TESTS) -- tests/peers/run.sh
+
+bench: ## Weighs the house, in release: binary sizes, memory, restart times, the story (see docs/benchmarks.md)
+	cargo build --locked --release --workspace --bins
+	cargo build --locked -p counterfoil-dev
+	target/debug/counterfoil-dev postgres --home $(HOME_OF_TESTS) -- \
+		cargo bench --locked -p counterfoil-journeys --bench house
 
 check: fmt clippy doc deny buf-lint breaking checks ## Runs every check that needs no database
 

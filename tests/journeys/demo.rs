@@ -17,7 +17,7 @@ fn demo(home: &Path) -> Command {
     command
 }
 
-async fn spoiled(hop: &str, fails_at: Hop) {
+async fn spoiled(hop: &str, fails_at: Hop, reason: &str) {
     let home = tempfile::tempdir().unwrap();
     let mut command = demo(home.path());
     let Output { status, stdout, .. } = command
@@ -36,36 +36,40 @@ async fn spoiled(hop: &str, fails_at: Hop) {
         failed.contains(fails_at.name()),
         "{hop} was noticed at another hop: {failed}"
     );
+    assert!(
+        failed.contains(reason),
+        "{hop} was noticed for another reason: {failed}"
+    );
 }
 
 macro_rules! spoiled {
-    ($($name:ident: $spoiled:ident $hop:literal noticed at $at:ident,)*) => {
+    ($($name:ident: $spoiled:ident $hop:literal noticed at $at:ident by $reason:literal,)*) => {
         $(
             #[tokio::test]
             async fn $name() {
                 // The name on the command line is the variant's.
                 let _ = Spoiled::$spoiled;
-                spoiled($hop, Hop::$at).await;
+                spoiled($hop, Hop::$at, $reason).await;
             }
         )*
     };
 }
 
 spoiled! {
-    a_second_stripe_customer_is_noticed: Signup "signup" noticed at Signup,
-    a_wrong_tax_is_noticed: Tax "tax" noticed at Tax,
-    a_seller_who_never_finishes_is_noticed: Seller "seller" noticed at Seller,
-    a_payment_never_made_is_noticed: Payment "payment" noticed at Payment,
-    a_foreign_signature_is_noticed: Signature "signature" noticed at Webhooks,
-    a_dropped_beginning_is_noticed: DropCreate "drop-create" noticed at Webhooks,
-    another_plan_is_noticed: Plan "plan" noticed at Access,
-    a_forgotten_cancellation_is_noticed: SkipCancel "skip-cancel" noticed at Revoke,
-    a_clock_that_stands_still_is_noticed: SkipClock "skip-clock" noticed at Revoke,
-    a_dropped_end_is_noticed: DropDelete "drop-delete" noticed at Revoke,
-    a_skipped_revocation_is_noticed: SkipRevoke "skip-revoke" noticed at Revoke,
-    an_event_applied_twice_is_noticed: ApplyTwice "apply-twice" noticed at Revoke,
-    an_event_stored_twice_is_noticed: StoreTwice "store-twice" noticed at Books,
-    a_lost_event_is_noticed: LoseEvent "lose-event" noticed at Books,
+    a_second_stripe_customer_is_noticed: Signup "signup" noticed at Signup by "Stripe has these customers",
+    a_wrong_tax_is_noticed: Tax "tax" noticed at Tax by "the tax is",
+    a_seller_who_never_finishes_is_noticed: Seller "seller" noticed at Seller by "the seller's capabilities",
+    a_payment_never_made_is_noticed: Payment "payment" noticed at Payment by "the good card was not accepted",
+    a_foreign_signature_is_noticed: Signature "signature" noticed at Webhooks by "access after payment",
+    a_dropped_beginning_is_noticed: DropCreate "drop-create" noticed at Webhooks by "access after payment",
+    another_plan_is_noticed: Plan "plan" noticed at Access by "basic_monthly",
+    a_forgotten_cancellation_is_noticed: SkipCancel "skip-cancel" noticed at Revoke by "the end of access",
+    a_clock_that_stands_still_is_noticed: SkipClock "skip-clock" noticed at Revoke by "the end of access",
+    a_dropped_end_is_noticed: DropDelete "drop-delete" noticed at Revoke by "the end of access",
+    a_skipped_revocation_is_noticed: SkipRevoke "skip-revoke" noticed at Revoke by "access was given again",
+    an_event_applied_twice_is_noticed: ApplyTwice "apply-twice" noticed at Books by "of which it took",
+    an_event_stored_twice_is_noticed: StoreTwice "store-twice" noticed at Books by "the log has",
+    a_lost_event_is_noticed: LoseEvent "lose-event" noticed at Books by "the log has",
 }
 
 /// Kills the demo itself, with its PostgreSQL left behind, at several hops; the next one on the same data ends right.

@@ -1,8 +1,9 @@
 //! The suite as in production: one process a service, and the sandbox in another. Each can be killed and started again.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::net::TcpListener;
 use std::process::Stdio;
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use counterfoil_dev::addresses::{self, Addresses};
@@ -28,18 +29,42 @@ pub struct Fleet {
     database: Option<Database>,
     processes: BTreeMap<&'static str, Child>,
     world: TempDir,
+    _ports: Ports,
 }
 
-/// A program that is told to listen on a certain port finds it free: no other program is given one below the ephemeral
-/// range, and the tests of one run share the counter's start by their process ids.
-fn port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let start = (std::process::id() % 700) as u16 * 16;
-    loop {
-        let port = 20_000 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
-        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
+/// Seven ports that a part finds free each time it is started: below the range from which the system gives out ports, and
+/// no other fleet's, as a lock on the block's file says for as long as this process lives.
+struct Ports {
+    next: u16,
+    _lock: File,
+}
+
+impl Ports {
+    const FIRST: u16 = 20_000;
+    const BLOCK: u16 = 8;
+    const BLOCKS: u16 = 1_000;
+
+    fn take() -> Ports {
+        let folder = std::env::temp_dir().join(format!("counterfoil-ports-{}", nix::unistd::getuid()));
+        std::fs::create_dir_all(&folder).unwrap();
+        for block in 0..Self::BLOCKS {
+            let lock = File::create(folder.join(block.to_string())).unwrap();
+            let first = Self::FIRST + block * Self::BLOCK;
+            let is_free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
+            if lock.try_lock().is_ok() && (first..first + Self::BLOCK).all(is_free) {
+                return Ports {
+                    next: first,
+                    _lock: lock,
+                };
+            }
         }
+        panic!("no block of ports is free");
+    }
+
+    fn next(&mut self) -> String {
+        let port = self.next;
+        self.next += 1;
+        format!("127.0.0.1:{port}")
     }
 }
 
@@ -49,22 +74,22 @@ impl Fleet {
         let database = Database::create(&database_url(), &database_name(test), PASSWORD)
             .await
             .unwrap();
-        let address = |port: u16| format!("127.0.0.1:{port}");
+        let mut ports = Ports::take();
         let addresses = Addresses {
             sandbox: addresses::Sandbox {
-                url: format!("http://{}", address(port())),
+                url: format!("http://{}", ports.next()),
                 secret_key: secret_key.to_owned(),
             },
             gateway: addresses::Gateway {
-                webhook_url: format!("http://{}/webhooks/stripe/platform", address(port())),
+                webhook_url: format!("http://{}/webhooks/stripe/platform", ports.next()),
                 webhook_secret: "whsec_journeys".to_owned(),
             },
             grpc: addresses::Grpc {
-                gateway: address(port()),
-                customer: address(port()),
-                billing: address(port()),
-                tax: address(port()),
-                connect: address(port()),
+                gateway: ports.next(),
+                customer: ports.next(),
+                billing: ports.next(),
+                tax: ports.next(),
+                connect: ports.next(),
             },
             postgres: addresses::Postgres {
                 url: database.url.clone(),
@@ -76,6 +101,7 @@ impl Fleet {
             database: Some(database),
             processes: BTreeMap::new(),
             world,
+            _ports: ports,
         };
         fleet.start_process("sandbox").await;
         register_endpoints(&fleet.addresses).await.unwrap();

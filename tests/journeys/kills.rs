@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use counterfoil_dev::story::{Hop, Options, Story};
+use counterfoil_dev::story::{Hop, Options, Story, Stripe};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -86,30 +86,32 @@ async fn play_with_a_kill_before_the_answer(test: &str, at: Hop, service: &'stat
             continue;
         }
         let stripe = story.stripe().clone();
-        let before = stripe.get("/_sandbox/ledger").await.unwrap()["effects"]
-            .as_array()
-            .unwrap()
-            .len();
         let faults = json!({"seed": 1, "deliveries": {"copies": 2, "swap": true},
             "answers": [{"method": "POST", "path": path, "times": 1, "kind": "hang"}]});
         stripe.control("/_sandbox/faults", &faults).await.unwrap();
+        let operation = format!("POST {path}");
         let kill = async {
             // The effect is in Stripe's books, and nobody was told.
-            while stripe.get("/_sandbox/ledger").await.unwrap()["effects"]
-                .as_array()
-                .unwrap()
-                .len()
-                == before
-            {
-                tokio::task::yield_now().await;
+            while !effects(&stripe).await?.contains(&operation) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
             }
             fleet.kill(service).await;
             fleet.start_process(service).await;
+            anyhow::Ok(())
         };
-        let (told, ()) = tokio::join!(story.play(hop), kill);
-        told.unwrap_or_else(|error| panic!("{error:#}"));
+        tokio::try_join!(story.play(hop), kill).unwrap_or_else(|error| panic!("{error:#}"));
     }
     fleet.stop().await;
+}
+
+/// The operations whose effects Stripe's books hold.
+async fn effects(stripe: &Stripe) -> anyhow::Result<Vec<String>> {
+    let ledger = stripe.get("/_sandbox/ledger").await?;
+    let effects = ledger["effects"].as_array().cloned().unwrap_or_default();
+    Ok(effects
+        .iter()
+        .filter_map(|effect| effect["operation"].as_str().map(str::to_owned))
+        .collect())
 }
 
 #[tokio::test]

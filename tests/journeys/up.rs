@@ -10,6 +10,14 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
+use tonic::transport::Endpoint;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_reflection::pb::v1::ServerReflectionRequest;
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
 use counterfoil_journeys::binary;
 
@@ -41,10 +49,12 @@ async fn up_prints_addresses_that_answer_writes_them_for_programs_and_ends_clean
         let addresses: Addresses = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
         let grpc = &addresses.grpc;
         for address in [&grpc.gateway, &grpc.customer, &grpc.billing, &grpc.tax, &grpc.connect] {
+            let offered = |line: &str| line.contains("grpcurl -plaintext") && line.contains(address.as_str());
             assert!(
-                printed.contains("grpcurl -plaintext") && printed.contains(address.as_str()),
-                "{printed}"
+                printed.lines().any(offered),
+                "no grpcurl line for {address}:\n{printed}"
             );
+            assert_healthy_and_reflecting(address).await;
         }
         let page = printed.lines().find(|line| line.contains("a checkout page")).unwrap();
         let url = page
@@ -63,4 +73,36 @@ async fn up_prints_addresses_that_answer_writes_them_for_programs_and_ends_clean
         assert!(status.success(), "{signal}: {status}");
         assert!(!file.exists(), "suite.json is still there after {signal}");
     }
+}
+
+/// As any gRPC client would ask: is it well, and what does it serve?
+async fn assert_healthy_and_reflecting(address: &str) {
+    let channel = Endpoint::from_shared(format!("http://{address}"))
+        .unwrap()
+        .connect()
+        .await
+        .unwrap();
+    let health = HealthClient::new(channel.clone())
+        .check(HealthCheckRequest::default())
+        .await
+        .unwrap();
+    assert_eq!(health.into_inner().status(), ServingStatus::Serving);
+    let list = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    let answers = ServerReflectionClient::new(channel)
+        .server_reflection_info(tokio_stream::once(list))
+        .await
+        .unwrap();
+    let answer = answers.into_inner().message().await.unwrap().unwrap();
+    let Some(MessageResponse::ListServicesResponse(list)) = answer.message_response else {
+        panic!("{address} lists no services: {answer:?}");
+    };
+    assert!(
+        list.service
+            .iter()
+            .any(|service| service.name.starts_with("counterfoil.")),
+        "{address}: {list:?}"
+    );
 }

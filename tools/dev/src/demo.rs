@@ -16,7 +16,7 @@ use crate::secrets;
 /// How long the story waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// A spoiled story waits in vain, so not for long.
-const PATIENCE_SPOILED: Duration = Duration::from_secs(4);
+const PATIENCE_SPOILED: Duration = Duration::from_secs(6);
 
 /// Plays the story once. With `spoiled` it is played in a world of its own, thrown away afterwards.
 ///
@@ -64,7 +64,7 @@ async fn play(
         ports: Ports::default(),
         lease_ms: 2_000,
     };
-    let suite = Suite::start(options, &database).await?;
+    let mut suite = Suite::start(options, &database).await?;
     let (url, gateway) = (&suite.addresses.sandbox.url, &suite.addresses.gateway.webhook_url);
     println!(
         "{}",
@@ -72,10 +72,9 @@ async fn play(
             "PostgreSQL, sandbox ({url}), gateway ({gateway}) and four services are up"
         ))
     );
-    let story = tell(&suite, spoiled, begun, paint);
     // A person who has seen enough ends the story, not the cleaning up after it.
     let told = tokio::select! {
-        told = story => told,
+        told = tell(&mut suite, &database, spoiled, begun, paint) => told,
         _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
     };
     let stopped = suite.stop().await;
@@ -87,7 +86,13 @@ async fn play(
     Ok(summary)
 }
 
-async fn tell(suite: &Suite, spoiled: Option<Spoiled>, begun: Instant, paint: Paint) -> anyhow::Result<Summary> {
+async fn tell(
+    suite: &mut Suite,
+    database: &Database,
+    spoiled: Option<Spoiled>,
+    begun: Instant,
+    paint: Paint,
+) -> anyhow::Result<Summary> {
     let patience = if spoiled.is_some() { PATIENCE_SPOILED } else { PATIENCE };
     let options = story::Options {
         run: Uuid::from_u128(rand::random()),
@@ -96,18 +101,16 @@ async fn tell(suite: &Suite, spoiled: Option<Spoiled>, begun: Instant, paint: Pa
     };
     let mut story = Story::new(&suite.addresses, options).await?;
     for hop in Hop::ALL {
+        if spoiled == Some(Spoiled::ApplyTwice) && hop == Hop::Books {
+            suite.restart_billing(database, story.forget_applied()).await?;
+        }
         let told = story.play(hop).await;
         let at = begun.elapsed().as_secs_f64();
         match told {
             Ok(line) => println!("{} {at:7.3} s  {:<9} {line}", paint.green("ok"), hop.name()),
             Err(error) => {
-                println!(
-                    "{} {at:7.3} s  {:<9} {}",
-                    paint.red("no"),
-                    hop.name(),
-                    error.root_cause()
-                );
-                return Err(error);
+                println!("{} {at:7.3} s  {:<9} {error:#}", paint.red("no"), hop.name());
+                return Err(error.context(format!("hop `{}`", hop.name())));
             }
         }
     }

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use counterfoil_telemetry as telemetry;
 
 #[derive(Parser)]
 #[command(
@@ -36,11 +37,35 @@ enum Subcommands {
     Up(UpArguments),
 }
 
+/// What the services say of themselves.
+#[derive(Args)]
+struct TelemetryArguments {
+    /// Which log lines are written to standard error
+    #[arg(long, default_value = "warn", value_name = "FILTER")]
+    log: String,
+    /// Where traces go: an OTLP collector that speaks gRPC, for example http://127.0.0.1:4317
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
+    otlp_endpoint: Option<String>,
+}
+
+impl TelemetryArguments {
+    fn init(self) -> anyhow::Result<telemetry::Guard> {
+        let config = telemetry::Config {
+            log: self.log,
+            format: telemetry::Format::Text,
+            otlp_endpoint: self.otlp_endpoint.filter(|url| !url.is_empty()),
+        };
+        Ok(telemetry::init("counterfoil-dev", &config)?)
+    }
+}
+
 #[derive(Args)]
 struct DemoArguments {
     /// The folder that holds the server's data and the sandbox's world
     #[arg(long, default_value = ".counterfoil/demo", value_name = "FOLDER")]
     home: PathBuf,
+    #[command(flatten)]
+    telemetry: TelemetryArguments,
     /// A server that is already there, to be used instead of a private one
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     database_url: Option<String>,
@@ -54,6 +79,8 @@ struct UpArguments {
     /// The folder that holds the server's data, the sandbox's world and suite.json
     #[arg(long, default_value = ".counterfoil", value_name = "FOLDER")]
     home: PathBuf,
+    #[command(flatten)]
+    telemetry: TelemetryArguments,
     /// A server that is already there, to be used instead of a private one
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     database_url: Option<String>,
@@ -79,44 +106,34 @@ struct PostgresArguments {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let ended = match arguments.subcommand {
-        Subcommands::Postgres(PostgresArguments {
-            home,
-            port,
-            database_url,
-            command,
-        }) => {
-            command::beside_postgres(
-                counterfoil_dev::postgres::Options {
-                    home,
-                    port,
-                    database_url: given(database_url),
-                },
-                command,
-            )
-            .await
-        }
-        Subcommands::Demo(DemoArguments {
-            home,
-            database_url,
-            spoiled,
-        }) => demo::demo(home, given(database_url), spoiled)
-            .await
-            .map(|()| ExitCode::SUCCESS),
-        Subcommands::Up(UpArguments {
-            home,
-            database_url,
-            ports,
-        }) => up::up(home, given(database_url), ports)
-            .await
-            .map(|()| ExitCode::SUCCESS),
-    };
-    match ended {
+    match run(Arguments::parse().subcommand).await {
         Ok(code) => code,
         Err(error) => {
             eprintln!("counterfoil-dev: {error:#}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(subcommand: Subcommands) -> anyhow::Result<ExitCode> {
+    match subcommand {
+        Subcommands::Postgres(arguments) => {
+            let options = counterfoil_dev::postgres::Options {
+                home: arguments.home,
+                port: arguments.port,
+                database_url: given(arguments.database_url),
+            };
+            command::beside_postgres(options, arguments.command).await
+        }
+        Subcommands::Demo(arguments) => {
+            let _telemetry = arguments.telemetry.init()?;
+            demo::demo(arguments.home, given(arguments.database_url), arguments.spoiled).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Subcommands::Up(arguments) => {
+            let _telemetry = arguments.telemetry.init()?;
+            up::up(arguments.home, given(arguments.database_url), arguments.ports).await?;
+            Ok(ExitCode::SUCCESS)
         }
     }
 }

@@ -12,7 +12,7 @@ mod suite_clients;
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use uuid::Uuid;
 
 use crate::addresses::Addresses;
@@ -101,6 +101,14 @@ impl Story {
         &self.stripe
     }
 
+    /// Sets billing's checkpoint back to the beginning, which a running billing would notice.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn forget_applied(&self) -> anyhow::Result<()> {
+        self.oracle.forget_applied().await
+    }
+
     /// Plays one hop; tells what happened in a line. Hops are played in the order of [`Hop::ALL`]; one that was cut off
     /// may be played again.
     ///
@@ -122,7 +130,6 @@ impl Story {
             Hop::Revoke => self.see_revocation().await,
             Hop::Books => self.compare_books().await,
         }
-        .with_context(|| format!("hop `{}`", hop.name()))
     }
 
     /// What the story came to, once all hops were played.

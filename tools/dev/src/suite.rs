@@ -74,7 +74,16 @@ pub struct Suite {
     /// Where its parts are found.
     pub addresses: Addresses,
     sandbox: Sandbox,
-    running: Vec<Running>,
+    running: Vec<Part>,
+    clock: Clock,
+    lease_ms: u64,
+    shutdown: CancellationToken,
+}
+
+/// A service that runs.
+struct Part {
+    name: &'static str,
+    running: Running,
     shutdown: CancellationToken,
 }
 
@@ -128,36 +137,25 @@ impl Suite {
             },
         };
 
-        let clock = Clock::system();
-        let shutdown = CancellationToken::new();
         let mut suite = Suite {
             addresses,
             sandbox,
             running: Vec::new(),
-            shutdown,
+            clock: Clock::system(),
+            lease_ms: options.lease_ms,
+            shutdown: CancellationToken::new(),
         };
         let stop_on_failure = suite.shutdown.clone().drop_guard();
         let webhooks = Listeners::default().with("http", webhooks);
-        let lease_ms = options.lease_ms;
-        suite
-            .run::<Gateway>(database, lease_ms, gateway, webhooks, &clock)
-            .await?;
-        suite
-            .run::<Customer>(database, lease_ms, customer, Listeners::default(), &clock)
-            .await?;
-        suite
-            .run::<Billing>(database, lease_ms, billing, Listeners::default(), &clock)
-            .await?;
-        suite
-            .run::<Tax>(database, lease_ms, tax, Listeners::default(), &clock)
-            .await?;
-        suite
-            .run::<Connect>(database, lease_ms, connect, Listeners::default(), &clock)
-            .await?;
+        suite.run::<Gateway>(database, gateway, webhooks).await?;
+        suite.run::<Customer>(database, customer, Listeners::default()).await?;
+        suite.run::<Billing>(database, billing, Listeners::default()).await?;
+        suite.run::<Tax>(database, tax, Listeners::default()).await?;
+        suite.run::<Connect>(database, connect, Listeners::default()).await?;
         register_endpoints(&suite.addresses).await?;
         tokio::spawn(follow(
             Stripe::new(&suite.addresses.sandbox)?,
-            clock,
+            suite.clock.clone(),
             suite.shutdown.clone(),
         ));
         stop_on_failure.disarm();
@@ -170,28 +168,50 @@ impl Suite {
     /// When a service ended badly.
     pub async fn stop(self) -> anyhow::Result<()> {
         self.shutdown.cancel();
-        for running in self.running {
-            running.stopped().await?;
+        for part in self.running {
+            part.running.stopped().await?;
         }
         self.sandbox.stop().await;
         Ok(())
     }
 
+    /// Stops billing, lets `meanwhile` happen, and starts billing again where it was.
+    ///
+    /// # Errors
+    /// When it does not end or start well, or `meanwhile` fails.
+    pub async fn restart_billing(
+        &mut self,
+        database: &Database,
+        meanwhile: impl Future<Output = anyhow::Result<()>>,
+    ) -> anyhow::Result<()> {
+        let place = self.running.iter().position(|part| part.name == Billing::NAME);
+        let part = self.running.remove(place.context("billing does not run")?);
+        let port = part.running.addr.port();
+        part.shutdown.cancel();
+        part.running.stopped().await?;
+        meanwhile.await?;
+        self.run::<Billing>(database, bind(port).await?, Listeners::default())
+            .await
+    }
+
     async fn run<S: Service>(
         &mut self,
         database: &Database,
-        lease_ms: u64,
         listener: TcpListener,
         listeners: Listeners,
-        clock: &Clock,
     ) -> anyhow::Result<()> {
         let (owner, app) = (database.owner(S::NAME)?, database.app(S::NAME)?);
-        let environment = settings::environment(S::NAME, &self.addresses, &owner, &app, lease_ms)?;
+        let environment = settings::environment(S::NAME, &self.addresses, &owner, &app, self.lease_ms)?;
         let config = Source::read::<S>(None, environment)?.config::<S::Config>()?;
         counterfoil_store::migrate(&config.database, S::migrations()).await?;
-        let running = serve_with::<S>(config, listener, listeners, clock.clone(), self.shutdown.clone());
-        self.running
-            .push(running.await.with_context(|| format!("the {} service", S::NAME))?);
+        let shutdown = self.shutdown.child_token();
+        let running = serve_with::<S>(config, listener, listeners, self.clock.clone(), shutdown.clone());
+        let running = running.await.with_context(|| format!("the {} service", S::NAME))?;
+        self.running.push(Part {
+            name: S::NAME,
+            running,
+            shutdown,
+        });
         Ok(())
     }
 }

@@ -110,28 +110,25 @@ fn print(addresses: &Addresses, page: &str) {
     } = addresses;
     println!("{}", paint.bold("Counterfoil is up"));
     println!();
+    let database = postgres.url.rsplit('@').next().unwrap_or_default();
     let rows = [
         ("sandbox API", sandbox.url.as_str(), "an offline Stripe"),
         ("  its key", &sandbox.secret_key, "any official SDK takes it"),
-        ("a checkout page", page, "open it and pay with 4242 4242 4242 4242"),
-        ("webhooks", &gateway.webhook_url, "where the sandbox delivers"),
-        ("gateway", &grpc.gateway, "counterfoil.event.v1"),
-        ("customer", &grpc.customer, "counterfoil.customer.v1"),
-        ("billing", &grpc.billing, "counterfoil.billing.v1"),
-        ("tax", &grpc.tax, "counterfoil.tax.v1"),
-        ("connect", &grpc.connect, "counterfoil.connect.v1"),
+        ("gateway", &grpc.gateway, "gRPC, counterfoil.event.v1"),
+        ("customer", &grpc.customer, "gRPC, counterfoil.customer.v1"),
+        ("billing", &grpc.billing, "gRPC, counterfoil.billing.v1"),
+        ("tax", &grpc.tax, "gRPC, counterfoil.tax.v1"),
+        ("connect", &grpc.connect, "gRPC, counterfoil.connect.v1"),
+        ("PostgreSQL", database, "the whole url is in suite.json"),
+        ("webhooks", &gateway.webhook_url, ""),
+        ("a checkout page", page, ""),
     ];
     for (name, address, what) in rows {
-        println!("  {name:<16} {address}  {}", paint.dim(what));
+        println!("  {name:<16} {address:<32} {}", paint.dim(what));
     }
-    let database = postgres.url.rsplit('@').next().unwrap_or_default();
-    println!(
-        "  {:<16} {database}  {}",
-        "PostgreSQL",
-        paint.dim("its url is in suite.json")
-    );
     println!();
     println!("{}", paint.bold("What to try next"));
+    println!("  open the checkout page and pay with 4242 4242 4242 4242, or 4000 0000 0000 0002 to be declined");
     let call = |address: &str, method: &str, body: &str| {
         println!("  grpcurl -plaintext -d '{body}' {address} counterfoil.{method}");
     };

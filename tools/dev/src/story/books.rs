@@ -64,6 +64,12 @@ fn difference(
             counts.stored, counts.heads
         ));
     }
+    if counts.caught_up != counts.heads {
+        return Some(format!(
+            "billing stands at offsets that sum to {}, the log at {}",
+            counts.caught_up, counts.heads
+        ));
+    }
     if counts.delivered != counts.of_billing {
         return Some(format!(
             "{} events for billing, of which it took {}",

@@ -143,11 +143,6 @@ impl Story {
     pub(super) async fn advance_clock(&mut self) -> anyhow::Result<String> {
         let now = self.stripe.now().await?;
         let seconds = self.found.period_end.saturating_sub(now).saturating_add(3600).max(0);
-        if self.spoils(Spoiled::ApplyTwice) {
-            self.oracle
-                .spoil("update billing.checkpoint set log_offset = 0, event_id = ''")
-                .await?;
-        }
         if !self.spoils(Spoiled::SkipClock) {
             self.stripe.advance(seconds).await?;
         }

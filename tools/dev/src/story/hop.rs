@@ -89,7 +89,7 @@ pub enum Spoiled {
     StoreTwice,
     /// An event vanishes from the log
     LoseEvent,
-    /// Billing's checkpoint is set back, so that events are applied a second time
+    /// Billing is started again with its checkpoint set back, so that events are applied a second time
     ApplyTwice,
     /// The price sold is not the one expected
     Plan,

@@ -15,6 +15,9 @@ pub(super) const STORE_TWICE: &str = "
     update webhook_gateway.log_head h set next_offset[e.partition + 1] = next_offset[e.partition + 1] + 1
       from (select partition from webhook_gateway.event_log order by partition, log_offset limit 1) e";
 
+/// Makes billing forget, once it is started again, what it has applied.
+const FORGET_APPLIED: &str = "update billing.checkpoint set log_offset = 0, event_id = ''";
+
 /// Takes one event out of the log.
 pub(super) const LOSE_EVENT: &str = "
     delete from webhook_gateway.event_log
@@ -34,6 +37,8 @@ pub struct Counts {
     pub heads: i64,
     /// Events of billing's types in the log.
     pub of_billing: i64,
+    /// The sum of the offsets billing stands at: equal to `heads` once it has caught up.
+    pub caught_up: i64,
     /// Events billing was delivered and has committed.
     pub delivered: i64,
     /// Those of them that changed a row.
@@ -77,7 +82,8 @@ impl Oracle {
                         (select coalesce(sum(head - 1), 0)::bigint
                            from webhook_gateway.log_head, unnest(next_offset) as head),
                         (select count(*) from webhook_gateway.event_log where type = any($1)),
-                        coalesce(sum(delivered), 0)::bigint, coalesce(sum(applied), 0)::bigint
+                        coalesce(sum(log_offset), 0)::bigint, coalesce(sum(delivered), 0)::bigint,
+                        coalesce(sum(applied), 0)::bigint
                    from billing.checkpoint",
                 &[&of_billing],
             )
@@ -86,8 +92,9 @@ impl Oracle {
             stored: row.get(0),
             heads: row.get(1),
             of_billing: row.get(2),
-            delivered: row.get(3),
-            applied: row.get(4),
+            caught_up: row.get(3),
+            delivered: row.get(4),
+            applied: row.get(5),
         })
     }
 
@@ -118,6 +125,14 @@ impl Oracle {
             )
             .await?;
         row.try_get(0).context("no event that shows it active is in the log")
+    }
+
+    /// Sets billing's checkpoint back to the beginning.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub(super) async fn forget_applied(&self) -> anyhow::Result<()> {
+        self.spoil(FORGET_APPLIED).await
     }
 
     /// Spoils the database with `statement`.

@@ -177,8 +177,9 @@ fn create(world: &mut World, call: &Call) -> Answer {
     let (lines, subtotal) = new_lines(world, params, &mode)?;
     let trial_days = subscription::trial_days(params, "subscription_data[trial_period_days]")?;
 
-    let prefix = if world.livemode { "cs_live_" } else { "cs_test_" };
-    let id = world.id(prefix, 58);
+    // The same in both modes but for the word that says which.
+    let mode_of_id = if world.livemode { "cs_live_" } else { "cs_test_" };
+    let id = world.id("cs_", 58).replacen("cs_", mode_of_id, 1);
     let now = world.now;
     let expires_at = params.integer("expires_at")?.unwrap_or(now + LONGEST_LIFE);
     if !(now + SHORTEST_LIFE..=now + LONGEST_LIFE).contains(&expires_at) {
