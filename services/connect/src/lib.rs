@@ -86,7 +86,7 @@ impl Service for Connect {
             Arc::default(),
             host.shutdown.clone(),
         );
-        host.tasks.spawn(follow);
+        host.spawn("consumer", follow);
         let connect = Arc::new(Connect {
             claims: Claims::new(host.db.clone(), &config.claims),
             db: host.db,

@@ -77,7 +77,7 @@ impl Service for Customer {
             Arc::default(),
             host.shutdown.clone(),
         );
-        host.tasks.spawn(follow);
+        host.spawn("consumer", follow);
         let customer = Arc::new(Customer {
             db: host.db,
             clock: host.clock,
