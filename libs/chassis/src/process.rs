@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use counterfoil_telemetry as telemetry;
 use counterfoil_types::Clock;
+use figment::value::Dict;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -103,22 +104,27 @@ pub fn run<S: Service>(
         }
     };
     let source = Source::read::<S>(arguments.config.as_deref(), environment);
-    let configured = source.and_then(|source| Ok((source.in_force(), source.config::<S::Config>()?)));
-    let (in_force, config) = match configured {
-        Ok(configured) => configured,
-        Err(error) => return misconfigured(err, &error),
-    };
-    let ended = match arguments.command {
-        Some(Command::Config { command }) => match command {
-            ConfigCommand::Check => print(out, &in_force),
-        },
-        Some(Command::Migrate) if config.database.owner_url.is_none() => {
-            return misconfigured(err, &Error::missing("database.owner_url"));
-        }
-        Some(Command::Migrate) => in_runtime(migrate::<S>(config, out)),
-        Some(Command::Serve { listen }) => in_runtime(serve_process::<S>(config, listen, out)),
-        None => in_runtime(serve_process::<S>(config, None, out)),
-    };
+    let ended = source
+        .map_err(anyhow::Error::from)
+        .and_then(|source| match arguments.command {
+            Some(Command::Config {
+                command: ConfigCommand::Check,
+            }) => {
+                let in_force = source.in_force();
+                source.config::<S::Config>()?;
+                print(out, &in_force)
+            }
+            Some(Command::Migrate) => {
+                // The service's own keys, its secrets among them, are not needed and may be missing.
+                let database = source.config::<Dict>()?.database;
+                if database.owner_url.is_none() {
+                    return Err(Error::missing("database.owner_url").into());
+                }
+                in_runtime(migrate::<S>(&database, out))
+            }
+            Some(Command::Serve { listen }) => in_runtime(serve_process::<S>(source.config()?, listen, out)),
+            None => in_runtime(serve_process::<S>(source.config()?, None, out)),
+        });
     match ended {
         Ok(()) => DONE,
         // Some of what cannot be used shows only when the service starts: a key of the other mode, an open address.
@@ -158,11 +164,11 @@ fn in_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<
     runtime.block_on(work)
 }
 
-async fn migrate<S: Service>(config: Config<S::Config>, out: &mut dyn Write) -> anyhow::Result<()> {
-    let applied = counterfoil_store::migrate(&config.database, S::migrations()).await?;
+async fn migrate<S: Service>(database: &counterfoil_store::Config, out: &mut dyn Write) -> anyhow::Result<()> {
+    let applied = counterfoil_store::migrate(database, S::migrations()).await?;
     let lines: Vec<_> = applied.iter().map(|migration| format!("applied {migration}")).collect();
     print(out, &lines)?;
-    print(out, &[format!("schema {} is up to date", config.database.schema)])
+    print(out, &[format!("schema {} is up to date", database.schema)])
 }
 
 async fn serve_process<S: Service>(
