@@ -15,7 +15,7 @@ create table claim (
     check ((state = 'finished') = (expires_at is not null))
 );
 
-comment on table claim is 'One row per idempotency key: who asked what, and the answer that every repeat gets';
+comment on table claim is 'Record: one row per idempotency key: who asked what, and the answer that every repeat gets';
 comment on column claim.caller is 'The identity that called';
 comment on column claim.method is 'The RPC, as package.Service/Method';
 comment on column claim.key is 'The caller''s idempotency key';

@@ -11,7 +11,7 @@ create table checkpoint (
     primary key (consumer, partition)
 );
 
-comment on table checkpoint is 'How far each consumer of the event log is; written in the transaction of the effects';
+comment on table checkpoint is 'Record: how far each consumer of the event log is; written in the transaction of the effects';
 comment on column checkpoint.log_offset is 'The last offset whose effects are committed; what is at or below it is never applied again';
 comment on column checkpoint.event_id is 'The event at log_offset, or the empty text where it was passed over by the filter';
 comment on column checkpoint.epoch is 'The epoch of the log that log_offset belongs to';

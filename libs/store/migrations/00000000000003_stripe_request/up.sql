@@ -22,7 +22,7 @@ create table stripe_request (
                                and known_from is not null and known_to is not null))
 );
 
-comment on table stripe_request is 'The ledger of mutations at Stripe: each row is committed before its bytes leave';
+comment on table stripe_request is 'Record: the ledger of mutations at Stripe: each row is committed before its bytes leave';
 comment on column stripe_request.op_key is 'The operation''s step, as <claim>:<step> or a natural key';
 comment on column stripe_request.path is 'The path with its query, without the API''s base';
 comment on column stripe_request.form_bytes is 'The body, exactly as sent each time: form pairs, sorted';
