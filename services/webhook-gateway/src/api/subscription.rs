@@ -39,6 +39,8 @@ pub(super) struct Read {
     pub(super) bytes: i64,
     /// The most events to send of it.
     pub(super) events: i64,
+    /// The last offset there is to read.
+    pub(super) head: i64,
 }
 
 #[derive(Debug, Default)]
@@ -139,6 +141,7 @@ impl Subscription {
             after: lane.read,
             bytes: self.bytes.min(READ_BYTES),
             events: if alone { self.events } else { quarter },
+            head: head.last(*partition).unwrap_or_default(),
         })
     }
 
@@ -182,7 +185,8 @@ impl Subscription {
             self.bytes = self.bytes.saturating_sub(i64::try_from(bytes).unwrap_or(i64::MAX));
             say.push_back(Say::Event(row.into()));
         }
-        if stopped || !more || lane.passed >= LONGEST_SILENCE {
+        // Behind the last offset nothing may come for long.
+        if stopped || !more || lane.read >= read.head || lane.passed >= LONGEST_SILENCE {
             lane.tell_progress(partition, say);
         }
         Ok(())
@@ -381,6 +385,23 @@ mod tests {
                 offset: 2
             })
         );
+    }
+
+    #[test]
+    fn what_was_passed_over_last_is_told_also_where_a_read_ends_with_the_log() {
+        let mut subscription = Subscription::default();
+        subscription.add(0, 0);
+        subscription.credit(pb::Credit { events: 1, bytes: 1 }).unwrap();
+        let log: Log = vec![vec![(false, 1); READ_ROWS as usize]];
+        let read = subscription.next(&head(&log)).unwrap();
+        let mut say = VecDeque::new();
+        subscription.take(&read, rows(&log, &read), &mut say).unwrap();
+        let progress = pb::Progress {
+            partition: 0,
+            through_offset: READ_ROWS,
+            count: READ_ROWS,
+        };
+        assert_eq!(say, [Say::Progress(progress)]);
     }
 
     #[test]
