@@ -5,6 +5,7 @@ use futures::future::join_all;
 use reqwest::StatusCode;
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::task::JoinSet;
 
 use crate::gateway::{Gateway, OLD_SECRET, SECRET, event, now, sign, signature};
 
@@ -224,6 +225,7 @@ async fn what_is_too_large_encoded_or_elsewhere_is_refused() {
     let chunked = reqwest::Body::wrap_stream(futures::stream::iter(chunks));
     let chunked = gateway
         .request("/webhooks/stripe/platform")
+        .header("stripe-signature", sign(&large, SECRET, now()))
         .body(chunked)
         .send()
         .await
@@ -281,6 +283,50 @@ async fn headers_beyond_sixteen_kibibytes_are_refused() {
     let mut answer = vec![0; 12];
     stream.read_exact(&mut answer).await.unwrap();
     assert_eq!(answer, b"HTTP/1.1 431");
+}
+
+#[tokio::test]
+async fn without_a_signature_that_could_be_one_the_body_is_not_waited_for() {
+    let gateway = Gateway::start().await;
+    let stale = format!("stripe-signature: {}\r\n", sign(b"", SECRET, now() - 310));
+    for header in ["", "stripe-signature: nonsense\r\n", stale.as_str()] {
+        let request =
+            format!("POST /webhooks/stripe/platform HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n{header}\r\n");
+        let mut stream = tokio::net::TcpStream::connect(gateway.http).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = vec![0; 12];
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(answer, b"HTTP/1.1 400", "{header}");
+    }
+}
+
+#[tokio::test]
+async fn bodies_that_never_end_keep_no_delivery_out() {
+    const HELD: usize = 1024 * 1024 - 1;
+    let gateway = Gateway::start().await;
+    let signature = sign(b"", SECRET, now());
+    let mut dribbles = JoinSet::new();
+    for _ in 0..32 {
+        let mut request = format!(
+            "POST /webhooks/stripe/platform HTTP/1.1\r\nhost: x\r\nstripe-signature: {signature}\r\ncontent-length: {}\r\n\r\n",
+            HELD + 1
+        )
+        .into_bytes();
+        request.resize(request.len() + HELD, b' ');
+        let address = gateway.http;
+        dribbles.spawn(async move {
+            let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+            // It may be cut off before all is sent.
+            let _ = stream.write_all(&request).await;
+            let _ = stream.read_to_end(&mut Vec::new()).await;
+        });
+    }
+    // Once half of them are sent away, the others hold all there is, and go on.
+    for _ in 0..16 {
+        dribbles.join_next().await.unwrap().unwrap();
+    }
+    gateway.deliver_many("evt_", "cus_1", 8).await;
+    assert_eq!(gateway.count("event_log").await, 8);
 }
 
 #[tokio::test]

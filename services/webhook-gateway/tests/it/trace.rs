@@ -1,9 +1,12 @@
 //! One trace from the delivery to its effect.
 
+use std::sync::{Arc, Mutex};
+
 use counterfoil_proto::event::v1 as pb;
 use counterfoil_test_support::{TestDb, eventually};
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing_subscriber::fmt::format::FmtSpan;
 use tracing_subscriber::layer::SubscriberExt;
 
 use crate::consume::{EFFECTS, start};
@@ -66,4 +69,48 @@ async fn an_effect_belongs_to_the_trace_of_the_delivery_and_not_to_one_its_sende
     assert_ne!(parts(&applied)[2], parts(&stored)[2]);
     shutdown.cancel();
     consumer.await.unwrap();
+}
+
+/// What was logged.
+#[derive(Clone, Default)]
+struct Told(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Told {
+    fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(text);
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn what_a_path_says_is_told_only_of_an_endpoint_that_there_is() {
+    let told = Told::default();
+    let layer = tracing_subscriber::fmt::layer()
+        .with_ansi(false)
+        .with_span_events(FmtSpan::CLOSE)
+        .with_writer({
+            let told = told.clone();
+            move || told.clone()
+        });
+    let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
+
+    let gateway = Gateway::start().await;
+    for path in ["platform", "ann@example.com%0d%0a"] {
+        let request = gateway.request(&format!("/webhooks/stripe/{path}"));
+        assert!(!request.send().await.unwrap().status().is_success());
+    }
+    let told = String::from_utf8(told.0.lock().unwrap().clone()).unwrap();
+    let webhooks: Vec<&str> = told
+        .lines()
+        .filter(|line| line.contains("webhook{") && line.contains("close"))
+        .collect();
+    assert!(
+        webhooks.len() == 2 && webhooks[0].contains(r#"endpoint="platform""#),
+        "{told}"
+    );
+    assert!(!told.contains("ann@example.com"), "{told}");
 }
