@@ -10,7 +10,7 @@ create table event_dedupe (
     primary key (account, event_id)
 );
 comment on table event_dedupe is
-    'Every event the log has, once per (account, event id), for ever: never partitioned by time, so never forgotten.';
+    'Record: every event the log has, once per (account, event id), for ever: never partitioned by time, so never forgotten.';
 comment on column event_dedupe.account is
     'The connected account, empty for the platform: a unique key does not deduplicate NULLs.';
 comment on column event_dedupe.body_sha256 is 'The SHA-256 of the body as it was received.';
@@ -36,7 +36,7 @@ create table event_log (
 ) partition by range (received_at);
 create index event_log_type on event_log (type, partition, log_offset);
 comment on table event_log is
-    'The log. Offsets are dense from 1 within a partition; received_at rises with them. A month is a table of its own.';
+    'Record: the log. Offsets are dense from 1 within a partition; received_at rises with them. A month is a table of its own.';
 comment on column event_log.key is
     'What order is promised for: account, a slash, and the customer, else the object, else the account. It decides the partition.';
 comment on column event_log.created is 'When Stripe made the event, in Stripe''s clock, to the second.';
@@ -60,7 +60,7 @@ create table log_head (
     epoch bigint not null default 1
 ) with (fillfactor = 10);
 comment on table log_head is
-    'One row: its lock orders all appends, and is held to commit, so commit order is offset order.';
+    'Record, of one row: its lock orders all appends, and is held to commit, so commit order is offset order.';
 comment on column log_head.next_offset is 'The next offset of every partition; the subscript is the partition plus one.';
 comment on column log_head.last_at is 'The received_at of the newest event.';
 comment on column log_head.epoch is 'Rises when the log was restored from a backup, so that no position of before is trusted.';
@@ -79,7 +79,7 @@ create table quarantine (
     unique (endpoint, reason, body_sha256)
 );
 comment on table quarantine is
-    'Deliveries with a valid signature that must not be applied: kept and counted until an operator decides.';
+    'Record: deliveries with a valid signature that must not be applied: kept and counted until an operator decides.';
 comment on column quarantine.reason is 'wrong_mode, unreadable_envelope or row_at_fault.';
 
 -- Appends the events that are not in the log yet, in the given order, and returns them by their place `n` in the
@@ -161,11 +161,6 @@ begin
         where h.id = 1 and exists (select from numbered)
     )
     select w.n, w.partition, w.log_offset from numbered w order by w.n;
-
-    if found then
-        -- Only wakes who waits; what is new is read from the head.
-        perform pg_notify(left('event_log.' || current_schema(), 63), '');
-    end if;
 exception
     -- The message is ours, as a client may not see the code: one of the rows is bad, the others may still go in.
     when data_exception or program_limit_exceeded then

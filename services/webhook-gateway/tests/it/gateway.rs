@@ -125,6 +125,13 @@ impl Gateway {
         sql(&self.db).await
     }
 
+    /// The offsets of the log, whose events are all of one partition.
+    pub(crate) async fn offsets(&self) -> Vec<i64> {
+        let offsets = "select log_offset from event_log order by 1";
+        let rows = self.sql().await.query(offsets, &[]).await.unwrap();
+        rows.iter().map(|row| row.get(0)).collect()
+    }
+
     pub(crate) async fn count(&self, table: &str) -> i64 {
         let row = self
             .sql()
