@@ -56,6 +56,8 @@ async fn what_waits_behind_events_that_fail_takes_no_credit_from_other_partition
         (gateway.acked(0) == 1_101 && (1..5).all(|partition| gateway.acked(partition) == 101)).then_some(())
     })
     .await;
+    // And all of it over one stream.
+    assert_eq!(gateway.with(|log| log.streams), 1);
     consumer.stop().await;
 }
 

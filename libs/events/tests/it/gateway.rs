@@ -174,7 +174,10 @@ impl EventService for Gateway {
                 while let Ok(Some(said)) = heard.message().await {
                     let mut cursor = cursor.lock().unwrap();
                     gateway.with(|log| match said.message {
-                        Some(Heard::Ack(ack)) => drop(log.acks.insert(ack.partition, ack.offset)),
+                        Some(Heard::Ack(ack)) => {
+                            assert!(cursor.sent.contains_key(&ack.partition), "not streamed");
+                            log.acks.insert(ack.partition, ack.offset);
+                        }
                         Some(Heard::Credit(credit)) => {
                             log.credit += credit.events;
                             cursor.credit += credit.events;

@@ -48,6 +48,9 @@ pub(super) struct Subscription {
     events: i64,
     bytes: i64,
     lanes: BTreeMap<i32, Lane>,
+    /// How far partitions were sent that were dropped since: what was under way then may still be acknowledged once they
+    /// are back.
+    dropped: BTreeMap<i32, i64>,
     /// The partition that was read last; the next one is looked for behind it.
     turn: i32,
 }
@@ -57,7 +60,7 @@ pub(super) struct Subscription {
 struct Lane {
     /// Read up to here: sent, to be sent, or passed over.
     read: i64,
-    /// Told the consumer up to here.
+    /// Told the consumer up to here, perhaps before the partition was dropped and added again.
     sent: i64,
     /// Passed over since the consumer was last told.
     passed: i64,
@@ -69,9 +72,10 @@ impl Subscription {
     }
 
     pub(super) fn add(&mut self, partition: i32, after: i64) {
+        let before = self.dropped.remove(&partition).unwrap_or_default();
         let lane = Lane {
             read: after,
-            sent: after,
+            sent: after.max(before),
             passed: 0,
         };
         self.lanes.insert(partition, lane);
@@ -79,7 +83,10 @@ impl Subscription {
 
     pub(super) fn drop(&mut self, partition: i32) -> Result<(), Broken> {
         match self.lanes.remove(&partition) {
-            Some(_) => Ok(()),
+            Some(lane) => {
+                self.dropped.insert(partition, lane.sent);
+                Ok(())
+            }
             None => Err(Broken(
                 "rebalance.drop",
                 format!("partition {partition} is not in the stream"),
@@ -402,6 +409,28 @@ mod tests {
             count: READ_ROWS,
         };
         assert_eq!(say, [Say::Progress(progress)]);
+    }
+
+    #[test]
+    fn what_was_sent_before_a_partition_went_and_came_back_may_be_acknowledged() {
+        let mut subscription = Subscription::default();
+        subscription.add(0, 0);
+        subscription.credit(pb::Credit { events: 2, bytes: 9 }).unwrap();
+        let log: Log = vec![vec![(true, 1); 3]];
+        let read = subscription.next(&head(&log)).unwrap();
+        let mut say = VecDeque::new();
+        subscription.take(&read, rows(&log, &read), &mut say).unwrap();
+        say.iter().for_each(|said| subscription.sent(said));
+        let ack = |offset| pb::Ack {
+            partition: 0,
+            offset,
+            generation: 0,
+        };
+        subscription.drop(0).unwrap();
+        assert!(subscription.ack(&ack(2)).is_err());
+        subscription.add(0, 1);
+        assert!(subscription.ack(&ack(2)).is_ok());
+        assert!(subscription.ack(&ack(3)).is_err());
     }
 
     #[test]
