@@ -3,7 +3,7 @@
 use counterfoil_events::decide::{self, Decision, Known};
 use counterfoil_events::{Event, Projection};
 use counterfoil_store::Db;
-use counterfoil_stripe::{API_VERSION, Reply};
+use counterfoil_stripe::{API_VERSION, Error as StripeError, Reply};
 use counterfoil_types::Stamp;
 use diesel_async::AsyncPgConnection;
 
@@ -103,11 +103,10 @@ impl BillingProjection {
             Decision::Pass => Change::Nothing,
             Decision::Apply => Change::Subscription(Box::new(new), object.to_owned(), Stamp::Event(event.created)),
             Decision::Fetch => {
-                let reply = self
-                    .stripe
-                    .read(&stripe::retrieve_subscription(new.id.as_str()), None)
-                    .await?;
-                let (json, stamp) = fetched(event, &reply)?;
+                let retrieve = stripe::retrieve_subscription(new.id.as_str());
+                let Some((json, stamp)) = fetched(event, self.stripe.read(&retrieve, None).await)? else {
+                    return Ok(Change::Nothing);
+                };
                 Change::Subscription(Box::new(stripe::subscription(json.as_bytes())?), json, stamp)
             }
         })
@@ -122,21 +121,33 @@ impl BillingProjection {
             Decision::Pass => Change::Nothing,
             Decision::Apply => Change::Customer(new, Stamp::Event(event.created)),
             Decision::Fetch => {
-                let reply = self
-                    .stripe
-                    .read(&stripe::retrieve_customer(&new.customer_id), None)
-                    .await?;
-                let (json, stamp) = fetched(event, &reply)?;
+                let retrieve = stripe::retrieve_customer(&new.customer_id);
+                let Some((json, stamp)) = fetched(event, self.stripe.read(&retrieve, None).await)? else {
+                    return Ok(Change::Nothing);
+                };
                 Change::Customer(stripe::customer(json.as_bytes())?, stamp)
             }
         })
     }
 }
 
-/// What a fetch that was made because of an event brought.
-fn fetched<T>(event: &Event, reply: &Reply<T>) -> Result<(String, Stamp), Error> {
+/// What a fetch that was made because of an event brought; `None` where Stripe has nothing of that name any more, as
+/// after all test data was deleted.
+fn fetched<T>(event: &Event, reply: Result<Reply<T>, StripeError>) -> Result<Option<(String, Stamp)>, Error> {
+    let reply = match reply {
+        Ok(reply) => reply,
+        Err(StripeError::NotFound(_)) => {
+            tracing::warn!(
+                event.id = event.event_id,
+                object.id = event.object_id,
+                "an object in an event is unknown to stripe"
+            );
+            return Ok(None);
+        }
+        Err(error) => return Err(error.into()),
+    };
     let json = String::from_utf8(reply.raw.to_vec()).map_err(|_| Error::bug("stripe's answer is not UTF-8"))?;
-    Ok((json, reply.stamp.following(event.created)))
+    Ok(Some((json, reply.stamp.following(event.created))))
 }
 
 /// Whether the event's object is newer than what is stored.

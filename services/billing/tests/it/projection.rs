@@ -178,3 +178,19 @@ async fn an_event_of_a_connected_account_is_none_of_the_platforms_business() {
         tonic::Code::NotFound
     );
 }
+
+#[tokio::test]
+async fn an_event_of_an_object_stripe_does_not_have_any_more_is_passed_over() {
+    let world = World::new().await;
+    let id = world.subscription("ada").await;
+    let customer_id = world.get(&id).await.stripe_customer_id;
+    let events = world.events().await;
+    for (id, gone) in [(&id, "sub_gone"), (&customer_id, "cus_gone")] {
+        let mut event = events.iter().rfind(|event| event.object_id == **id).unwrap().clone();
+        // Not believed as it stands, so the object is fetched.
+        event.api_version = "2024-12-18.acacia".to_owned();
+        event.object_id = gone.to_owned();
+        event.body = String::from_utf8(event.body.to_vec()).unwrap().replace(id, gone).into();
+        assert!(!world.feed(&event).await, "{gone}");
+    }
+}
