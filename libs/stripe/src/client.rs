@@ -1,10 +1,14 @@
 //! The three ways to call Stripe.
 
+use std::collections::HashMap;
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use bytes::Bytes;
 use counterfoil_store::Db;
 use counterfoil_types::{AccountId, Stamp};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use stripe_client_core::StripeRequest;
 use tokio::time::Instant;
 
@@ -26,12 +30,10 @@ pub struct Client {
     backoff: Duration,
 }
 
-/// What Stripe answered.
+/// What Stripe answered. `T` is async-stripe's type of the object, which only [`Reply::object`] reads.
 #[derive(Clone)]
 pub struct Reply<T> {
-    /// The object.
-    pub object: T,
-    /// The JSON as received.
+    /// The JSON as received: an object, with an `id` where a step made it.
     pub raw: Bytes,
     /// Stripe's `req_…`.
     pub stripe_request_id: Option<String>,
@@ -40,9 +42,23 @@ pub struct Reply<T> {
     pub replayed: bool,
     /// What time the object is of; always [`Stamp::Answer`].
     pub stamp: Stamp,
+    of: PhantomData<fn() -> T>,
 }
 
-/// Ids and times; neither the object nor its JSON.
+impl<T: miniserde::Deserialize> Reply<T> {
+    /// The object as async-stripe sees it, which wants every field that Stripe documents as always there. A service
+    /// reads what it needs by [`json::read`](crate::json::read) instead, and outlives a field that Stripe drops.
+    ///
+    /// # Errors
+    /// [`Error::Bug`] when a field is missing or of another type. That says nothing about what happened at Stripe.
+    pub fn object(&self) -> Result<T, Error> {
+        let json = std::str::from_utf8(&self.raw).ok();
+        let object = json.and_then(|json| miniserde::json::from_str(json).ok());
+        object.ok_or_else(|| Error::Bug("stripe's answer does not fit its type".to_owned()))
+    }
+}
+
+/// Ids and times; not the JSON.
 impl<T> std::fmt::Debug for Reply<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Reply")
@@ -90,14 +106,13 @@ impl Client {
     pub async fn read<R>(&self, request: &R, account: Option<&AccountId>) -> Result<Reply<R::Output>, Error>
     where
         R: StripeRequest + Sync,
-        R::Output: miniserde::Deserialize,
     {
         let wire = Wire::of(request.build(), account)?;
         if wire.method != Method::Get {
             return Err(Error::Bug(format!("{} changes something and is no read", name(&wire))));
         }
         let answer = self.repeatable(&wire, None).await?;
-        reply(answer)?.ok_or_else(|| unreadable(&wire))
+        reply(answer, is_object)?.ok_or_else(|| unreadable(&wire))
     }
 
     /// Makes something that may be made twice without harm: a link, a calculation. The tries of one call share a key.
@@ -107,12 +122,11 @@ impl Client {
     pub async fn harmless<R>(&self, request: &R, account: Option<&AccountId>) -> Result<Reply<R::Output>, Error>
     where
         R: StripeRequest + Sync,
-        R::Output: miniserde::Deserialize,
     {
         let wire = Wire::of(request.build(), account)?;
         let key = uuid::Builder::from_random_bytes(rand::random()).into_uuid().to_string();
         let answer = self.repeatable(&wire, Some(&key)).await?;
-        reply(answer)?.ok_or_else(|| unreadable(&wire))
+        reply(answer, is_object)?.ok_or_else(|| unreadable(&wire))
     }
 
     /// Makes one step of an operation, through the ledger in `db`: executed at most once for one `op_key`, whoever calls,
@@ -132,7 +146,6 @@ impl Client {
     ) -> Result<Reply<R::Output>, Error>
     where
         R: StripeRequest + Sync,
-        R::Output: miniserde::Deserialize,
     {
         let wire = Wire::of(request.build(), account)?;
         if wire.method == Method::Get {
@@ -143,8 +156,8 @@ impl Client {
         }
         let answer = self.answer_of_step(db, op_key, &wire).await?;
         // The effect has happened, and the ledger keeps the answer, but nobody can say what it is.
-        reply(answer)?.ok_or_else(|| {
-            tracing::error!(op_key, request = name(&wire), "stripe's answer does not fit its type");
+        reply(answer, has_id)?.ok_or_else(|| {
+            tracing::error!(op_key, request = name(&wire), "stripe's answer is no object with an id");
             unknown(op_key)
         })
     }
@@ -272,8 +285,8 @@ impl Client {
     }
 }
 
-/// The object in a final answer, or the refusal; `None` where it is a success that cannot be read.
-fn reply<T: miniserde::Deserialize>(answer: Answer) -> Result<Option<Reply<T>>, Error> {
+/// The reply in a final answer, or the refusal; `None` where it is a success whose body is not `as_expected`.
+fn reply<T>(answer: Answer, as_expected: impl Fn(&[u8]) -> bool) -> Result<Option<Reply<T>>, Error> {
     if !answer.is_success() {
         let refusal = answer.refusal();
         let refusal = refusal.ok_or_else(|| Error::Bug("a refusal in the ledger is not readable".to_owned()))?;
@@ -285,15 +298,27 @@ fn reply<T: miniserde::Deserialize>(answer: Answer) -> Result<Option<Reply<T>>, 
             Error::Refused(refusal)
         });
     }
-    let json = std::str::from_utf8(&answer.body).ok();
-    let object = json.and_then(|json| miniserde::json::from_str(json).ok());
-    Ok(object.zip(answer.stamp).map(|(object, stamp)| Reply {
-        object,
+    let stamp = answer.stamp.filter(|_| as_expected(&answer.body));
+    Ok(stamp.map(|stamp| Reply {
         raw: answer.body,
         stripe_request_id: answer.stripe_request_id,
         replayed: answer.replayed,
         stamp,
+        of: PhantomData,
     }))
+}
+
+fn is_object(json: &[u8]) -> bool {
+    serde_json::from_slice::<HashMap<String, IgnoredAny>>(json).is_ok()
+}
+
+fn has_id(json: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Object {
+        #[serde(rename = "id")]
+        _id: String,
+    }
+    serde_json::from_slice::<Object>(json).is_ok()
 }
 
 fn name(wire: &Wire) -> String {
@@ -301,7 +326,7 @@ fn name(wire: &Wire) -> String {
 }
 
 fn unreadable(wire: &Wire) -> Error {
-    Error::Bug(format!("stripe's answer to {} does not fit its type", name(wire)))
+    Error::Bug(format!("stripe's answer to {} is no object", name(wire)))
 }
 
 fn unknown(op_key: &str) -> Error {

@@ -1,6 +1,6 @@
 //! Stripe's objects to our model, and our requests to Stripe's. The one reader of a subscription's JSON, whether it came
 //! in an event, a fetch, or the answer to our own call. It reads only what the model needs and passes over the rest, so
-//! a field Stripe adds or drops elsewhere harms nothing.
+//! a field Stripe adds or drops elsewhere harms nothing. The same goes for customers and checkout sessions.
 
 use std::collections::HashMap;
 
@@ -9,6 +9,7 @@ use counterfoil_stripe::json::{self, Unreadable, read, storable};
 use counterfoil_stripe::subscription as subscriptions;
 use counterfoil_types::SubscriptionId;
 use serde::Deserialize;
+use url::Url;
 
 use crate::model::checkout_session::NewCheckoutSession;
 use crate::model::subscription::{Cancellation, Item, Status, Subscription};
@@ -17,6 +18,9 @@ use crate::model::subscription::{Cancellation, Item, Status, Subscription};
 const FEATURES: &str = "features";
 /// The metadata key that names the user on every object the suite makes.
 const USER_ID: &str = "user_id";
+/// The most characters that `client_reference_id` takes. A longer user id stands in the metadata alone, which takes 500.
+/// Source: <https://docs.stripe.com/api/checkout/sessions/create#create_checkout_session-client_reference_id>.
+const CLIENT_REFERENCE_ID: usize = 200;
 
 /// A customer's link to a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,6 +126,33 @@ pub fn customer(json: &[u8]) -> Result<CustomerUser, Unreadable> {
     })
 }
 
+/// A checkout session at Stripe.
+pub struct OpenedSession {
+    /// Stripe's id of it.
+    pub id: String,
+    /// Where the customer pays. `None` once it is paid or has expired.
+    pub url: Option<Url>,
+}
+
+/// Reads a checkout session.
+///
+/// # Errors
+/// When it has no id, or its link is none. The message names no value.
+pub fn checkout_session(json: &[u8]) -> Result<OpenedSession, Unreadable> {
+    #[derive(Deserialize)]
+    struct Object {
+        id: String,
+        #[serde(default)]
+        url: Option<String>,
+    }
+    let object: Object = read("checkout session", json)?;
+    let url = object.url.as_deref().map(Url::parse).transpose();
+    Ok(OpenedSession {
+        id: object.id,
+        url: url.map_err(|error| Unreadable::new("checkout session", format!("its url: {error}")))?,
+    })
+}
+
 /// The request for a checkout session: hosted, for a subscription in flexible billing mode. The metadata stands on the
 /// subscription too, since Stripe does not copy the session's.
 #[must_use]
@@ -144,13 +175,15 @@ pub fn create_checkout_session(new: &NewCheckoutSession, customer_id: &str) -> c
     let mut request = checkout::CreateCheckoutSession::new()
         .mode(counterfoil_stripe::objects::CheckoutSessionMode::Subscription)
         .customer(customer_id)
-        .client_reference_id(new.user_id.to_string())
         .line_items(vec![line])
         .metadata(metadata)
         .subscription_data(subscription_data)
         .success_url(new.success_url.clone());
     if let Some(url) = &new.cancel_url {
         request = request.cancel_url(url.clone());
+    }
+    if new.user_id.as_str().chars().count() <= CLIENT_REFERENCE_ID {
+        request = request.client_reference_id(new.user_id.as_str());
     }
     request
 }
@@ -226,6 +259,16 @@ mod tests {
         assert_eq!(read.status, Status::Active);
         object["customer"] = json!({"id": "cus_1", "object": "customer"});
         assert_eq!(subscription(object.to_string().as_bytes()).unwrap(), read);
+    }
+
+    #[test]
+    fn a_checkout_session_needs_no_more_than_an_id() {
+        let read = checkout_session(br#"{"id": "cs_1"}"#).unwrap();
+        assert_eq!((read.id.as_str(), read.url), ("cs_1", None));
+        let read = checkout_session(br#"{"id": "cs_1", "url": "https://pay.example/a#b", "new": [1]}"#).unwrap();
+        assert_eq!(read.url.unwrap().as_str(), "https://pay.example/a#b");
+        let error = checkout_session(br#"{"id": "cs_1", "url": "secret"}"#).err().unwrap();
+        assert!(!error.to_string().contains("secret"), "{error}");
     }
 
     #[test]

@@ -144,7 +144,7 @@ async fn a_step_has_at_most_one_effect_and_what_is_said_of_it_is_true() {
             assert!(server.effects.len() <= 1, "{context}");
             match said {
                 Ok(reply) => {
-                    assert_eq!(reply.object.id.as_str(), "cus_1", "{context}");
+                    assert_eq!(reply.object().unwrap().id.as_str(), "cus_1", "{context}");
                     assert_eq!(server.effects.len(), 1, "{context}");
                     answered += 1;
                 }

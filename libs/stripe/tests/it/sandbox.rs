@@ -72,11 +72,11 @@ impl Stripe {
     }
 
     async fn get<T: miniserde::Deserialize>(&self, path: &str, form: &str) -> T {
-        self.call(StripeMethod::Get, path, form).await.object
+        self.call(StripeMethod::Get, path, form).await.object().unwrap()
     }
 
     async fn post<T: miniserde::Deserialize>(&self, path: &str, form: &str) -> T {
-        self.call(StripeMethod::Post, path, form).await.object
+        self.call(StripeMethod::Post, path, form).await.object().unwrap()
     }
 
     async fn customer(&self) -> objects::Customer {
@@ -137,14 +137,15 @@ async fn a_customer_is_created_read_changed_listed_and_deleted() {
         "stamps are of the sandbox's clock"
     );
     assert!(created.stamp.range().0.timestamp() < SANDBOX_TIME);
-    assert!(created.stripe_request_id.unwrap().starts_with("req_"));
-    let path = format!("/customers/{}", created.object.id);
+    assert!(created.stripe_request_id.as_ref().unwrap().starts_with("req_"));
+    let id = created.object().unwrap().id;
+    let path = format!("/customers/{}", id);
     let _: objects::Customer = stripe.get(&path, "").await;
     let _: objects::Customer = stripe.post(&path, "name=Ada&metadata[a]=b").await;
     let list: counterfoil_stripe::List<objects::Customer> = stripe.get("/customers", "limit=3").await;
     assert_eq!(list.data.len(), 1);
-    let deleted: objects::DeletedCustomer = stripe.call(StripeMethod::Delete, &path, "").await.object;
-    assert_eq!(deleted.id, created.object.id);
+    let deleted: objects::DeletedCustomer = stripe.call(StripeMethod::Delete, &path, "").await.object().unwrap();
+    assert_eq!(deleted.id, id);
 }
 
 #[tokio::test]
@@ -194,7 +195,7 @@ async fn a_paid_checkout_leads_to_a_subscription_with_its_invoice_and_both_are_r
     assert_eq!(list.data.len(), 1);
     let ending: objects::Subscription = stripe.post(&path, "cancel_at_period_end=true").await;
     assert!(ending.cancel_at_period_end);
-    let ended: objects::Subscription = stripe.call(StripeMethod::Delete, &path, "").await.object;
+    let ended: objects::Subscription = stripe.call(StripeMethod::Delete, &path, "").await.object().unwrap();
     assert_eq!(ended.status.to_string(), "canceled");
 }
 
@@ -223,7 +224,7 @@ async fn an_account_and_its_link_are_made() {
         )
         .await
         .unwrap();
-    let path = format!("/customers/{}", theirs.object.id);
+    let path = format!("/customers/{}", theirs.object().unwrap().id);
     let ours = stripe
         .as_account::<objects::Customer>(StripeMethod::Get, &path, "", None)
         .await;

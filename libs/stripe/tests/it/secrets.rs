@@ -49,8 +49,9 @@ async fn logs_and_errors_hold_neither_the_key_nor_anything_personal() {
         let error = client.step(&test.db(), step, &create, None).await.unwrap_err();
         said.push_str(&format!("{error} {error:?}\n"));
     }
-    let error = client.read(&RetrieveCustomer::new("cus_1"), None).await.unwrap_err();
-    said.push_str(&format!("{error} {error:?}\n"));
+    let reply = client.read(&RetrieveCustomer::new("cus_1"), None).await.unwrap();
+    let error = reply.object().unwrap_err();
+    said.push_str(&format!("{reply:?} {error} {error:?}\n"));
     drop(guard);
     let said = format!("{said}{}", String::from_utf8(log.0.lock().unwrap().clone()).unwrap());
     for canary in ["sk_test_canary", "ada@example", "ada%40example", "Lovelace"] {

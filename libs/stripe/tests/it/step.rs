@@ -49,8 +49,8 @@ async fn a_step_is_sent_once_and_answered_from_the_ledger_after_that() {
     assert!(!first.replayed);
     let again = create(&fake.client(), &db, "ada").await.unwrap();
     assert!(again.replayed);
+    assert_eq!(again.object().unwrap().id, first.object().unwrap().id);
     assert_eq!((again.raw, again.stamp), (first.raw, first.stamp));
-    assert_eq!(again.object.id, first.object.id);
     assert_eq!(again.stripe_request_id.as_deref(), Some("req_1"));
     let seen = fake.seen();
     assert_eq!(seen.len(), 1);
@@ -174,7 +174,11 @@ async fn of_twenty_callers_of_one_step_one_sends_and_all_get_its_answer() {
     let clients: Vec<_> = (0..20).map(|_| fake.client()).collect();
     let calls = clients.iter().map(|client| create(client, &db, "ada"));
     let replies = futures::future::join_all(calls).await;
-    assert!(replies.iter().all(|reply| reply.as_ref().unwrap().object.id == "cus_1"));
+    assert!(
+        replies
+            .iter()
+            .all(|reply| reply.as_ref().unwrap().object().unwrap().id == "cus_1")
+    );
     assert_eq!(
         replies.iter().filter(|reply| !reply.as_ref().unwrap().replayed).count(),
         1
@@ -236,18 +240,30 @@ async fn a_sender_that_lost_its_lease_sends_no_more() {
 }
 
 #[tokio::test]
-async fn a_success_that_cannot_be_read_has_happened_and_is_kept() {
+async fn a_success_that_tells_no_id_has_happened_and_is_kept() {
+    for body in [r#"{"id": 1}"#, "{}", "[]", "<html>"] {
+        let test = TestDb::new(&MIGRATIONS).await;
+        let db = test.db();
+        let fake = Fake::start([Answer::Of(200, &[], body.to_owned())]).await;
+        for _ in 0..2 {
+            let error = create(&fake.client(), &db, "ada").await.unwrap_err();
+            assert!(matches!(error, Error::OutcomeUnknown { .. }), "{body}: {error}");
+        }
+        assert_eq!(fake.seen().len(), 1);
+        assert_eq!(state(&db).await, "done");
+    }
+}
+
+#[tokio::test]
+async fn a_success_that_lacks_a_field_of_its_type_is_a_success_now_and_in_the_ledger() {
     let test = TestDb::new(&MIGRATIONS).await;
-    let (db, fake) = (
-        test.db(),
-        Fake::start([Answer::Of(200, &[], r#"{"id": 1}"#.to_owned())]).await,
-    );
-    for _ in 0..2 {
-        let error = create(&fake.client(), &db, "ada").await.unwrap_err();
-        assert!(matches!(error, Error::OutcomeUnknown { .. }), "{error}");
+    let (db, body) = (test.db(), r#"{"id": "cus_1", "object": "customer"}"#);
+    let fake = Fake::start([Answer::Of(200, &[], body.to_owned())]).await;
+    for replayed in [false, true] {
+        let reply = create(&fake.client(), &db, "ada").await.unwrap();
+        assert_eq!((&reply.raw[..], reply.replayed), (body.as_bytes(), replayed));
     }
     assert_eq!(fake.seen().len(), 1);
-    assert_eq!(state(&db).await, "done");
 }
 
 #[tokio::test]

@@ -42,11 +42,11 @@ impl Billing {
             Begun::Finished(answer) => {
                 let opened = Answer::<Opened>::into_result(answer)?;
                 let retrieve = stripe::retrieve_checkout_session(&opened.checkout_session_id);
-                let url = self.stripe.read(&retrieve, None).await?.object.url;
-                checkout_session(opened, url.as_deref())
+                let session = stripe::checkout_session(&self.stripe.read(&retrieve, None).await?.raw)?;
+                Ok(checkout_session(opened, session.url))
             }
             Begun::Owned(claim) => match self.open_checkout(cx, &claim, new).await {
-                Ok((opened, url)) => checkout_session(opened, url.as_deref()),
+                Ok((opened, url)) => Ok(checkout_session(opened, url)),
                 Err(error) => Err(self.give_up(claim, error).await),
             },
         }
@@ -57,15 +57,16 @@ impl Billing {
         cx: &Context,
         claim: &Claim,
         new: &NewCheckoutSession,
-    ) -> Result<(Opened, Option<String>), Error> {
+    ) -> Result<(Opened, Option<Url>), Error> {
         let customer_id = self.customer_of(cx, &new.user_id).await?;
         let request = stripe::create_checkout_session(new, &customer_id);
         let reply = self
             .stripe
             .step(&self.db, &claim.op_key("session"), &request, None)
             .await?;
+        let session = stripe::checkout_session(&reply.raw)?;
         let opened = Opened {
-            checkout_session_id: reply.object.id.to_string(),
+            checkout_session_id: session.id,
             user_id: new.user_id.to_string(),
             customer_id,
         };
@@ -75,7 +76,7 @@ impl Billing {
                 Ok::<_, Error>(())
             })
             .await?;
-        Ok((opened, reply.object.url))
+        Ok((opened, session.url))
     }
 
     /// The Stripe customer of a user: from our own projection, and where its event has not come yet, right after
@@ -102,15 +103,11 @@ impl Billing {
     }
 }
 
-fn checkout_session(opened: Opened, url: Option<&str>) -> Result<CheckoutSession, Error> {
-    let url = url
-        .map(Url::parse)
-        .transpose()
-        .map_err(|_| Error::bug("a checkout session's url is none"))?;
-    Ok(CheckoutSession {
+fn checkout_session(opened: Opened, url: Option<Url>) -> CheckoutSession {
+    CheckoutSession {
         id: opened.checkout_session_id,
         url,
         user_id: opened.user_id,
         customer_id: opened.customer_id,
-    })
+    }
 }

@@ -5,7 +5,7 @@ use counterfoil_test_support::told;
 use serde_json::json;
 use tonic::Code;
 
-use crate::world::{OTHER_KEY, World};
+use crate::world::{KEY, OTHER_KEY, World};
 
 #[tokio::test]
 async fn a_repeat_with_the_same_key_gets_the_same_session_and_its_page() {
@@ -124,4 +124,25 @@ async fn a_user_nobody_has_told_of_waits_for_the_customer_service() {
         .await
         .unwrap_err();
     insta::assert_snapshot!(told(&error));
+}
+
+#[tokio::test]
+async fn a_user_whose_id_is_too_long_for_stripes_reference_can_buy() {
+    let world = World::new().await;
+    let mut client = world.checkout.clone();
+    let longest = "u".repeat(200);
+    for (user_id, reference, key) in [
+        (longest.clone(), json!(longest), KEY),
+        ("ü".repeat(201), json!(null), OTHER_KEY),
+    ] {
+        world.customer(&user_id).await;
+        let request = pb::CreateCheckoutSessionRequest {
+            idempotency_key: key.to_owned(),
+            ..world.checkout_of(&user_id)
+        };
+        client.create_checkout_session(request).await.unwrap();
+        let made = &world.stripe.list("/v1/checkout/sessions").await[0];
+        assert_eq!(made["client_reference_id"], reference);
+        assert_eq!(made["metadata"]["user_id"], user_id);
+    }
 }
