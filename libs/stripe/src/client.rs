@@ -169,7 +169,12 @@ impl Client {
             match ledger::begin(db, op_key, wire, lease).await? {
                 Begun::Done(answer) => return Ok(answer),
                 Begun::Owned(entry) => return self.send(db, &entry).await,
-                Begun::TooOld => return Err(unknown(op_key)),
+                Begun::TooOld(first_sent) => {
+                    return Err(Error::OutcomeUnknown {
+                        op_key: op_key.to_owned(),
+                        too_old: Some(first_sent),
+                    });
+                }
                 Begun::Busy if Instant::now() >= deadline => return Err(Error::Conflict),
                 Begun::Busy => tokio::time::sleep(POLL).await,
             }
@@ -332,5 +337,6 @@ fn unreadable(wire: &Wire) -> Error {
 fn unknown(op_key: &str) -> Error {
     Error::OutcomeUnknown {
         op_key: op_key.to_owned(),
+        too_old: None,
     }
 }

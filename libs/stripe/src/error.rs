@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 /// Why a call brought no object. Neither `Display` nor `Debug` shows anything personal.
@@ -31,11 +32,14 @@ pub enum Error {
     /// Stripe could not be reached. Nothing happened.
     #[error("stripe is not reachable")]
     Unavailable,
-    /// The request may have been executed. Making the same step again finds out.
+    /// The request may have been executed. Making the same step again finds out, unless it is `too_old`.
     #[error("the outcome of `{op_key}` at stripe is unknown")]
     OutcomeUnknown {
         /// The step.
         op_key: String,
+        /// When it was first sent, by the database's clock, where that is 23 hours ago or more: it is never sent again,
+        /// because Stripe may have forgotten its key, and only a look at what Stripe has tells what became of it.
+        too_old: Option<DateTime<Utc>>,
     },
     /// The database failed before anything was sent.
     #[error(transparent)]

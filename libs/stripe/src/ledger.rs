@@ -26,8 +26,8 @@ pub(crate) enum Begun {
     Done(Answer),
     /// Another caller sends at this moment.
     Busy,
-    /// It may have been executed, so long ago that Stripe may have forgotten the key.
-    TooOld,
+    /// It may have been executed, so long ago that Stripe may have forgotten the key: first at this time.
+    TooOld(DateTime<Utc>),
 }
 
 /// A row whose lease is ours.
@@ -71,6 +71,8 @@ struct Row {
     generation: i64,
     #[diesel(sql_type = Bool)]
     lapsed: bool,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    first_sent_at: Option<DateTime<Utc>>,
     #[diesel(sql_type = Bool)]
     too_old: bool,
     #[diesel(sql_type = Nullable<Integer>)]
@@ -106,8 +108,8 @@ pub(crate) async fn begin(db: &Db, op_key: &str, built: &Wire, lease: Duration) 
     if !row.lapsed {
         return Ok(Begun::Busy);
     }
-    if row.too_old {
-        return Ok(Begun::TooOld);
+    if let Some(first_sent) = row.first_sent_at.filter(|_| row.too_old) {
+        return Ok(Begun::TooOld(first_sent));
     }
     if !take_over(db, op_key, row.generation, lease).await? {
         return Ok(Begun::Busy);

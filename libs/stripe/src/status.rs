@@ -24,7 +24,7 @@ pub fn status(
         Error::Conflict => status::busy(RETRY),
         Error::RateLimited { retry_after } => status::rate_limited(retry_after.unwrap_or(RETRY)),
         Error::Unavailable => status::unavailable(RETRY, "STRIPE_UNAVAILABLE"),
-        Error::OutcomeUnknown { op_key } => status::outcome_unknown(&op_key),
+        Error::OutcomeUnknown { op_key, .. } => status::outcome_unknown(&op_key),
         Error::Store(error) => status::of_store(&error),
         error @ (Error::Unauthorised | Error::Bug(_)) => status::internal(&error),
     }
@@ -231,7 +231,10 @@ mod tests {
             ),
             (Error::Unavailable, Code::Unavailable, "STRIPE_UNAVAILABLE", Some(RETRY)),
             (
-                Error::OutcomeUnknown { op_key: "x:y".into() },
+                Error::OutcomeUnknown {
+                    op_key: "x:y".into(),
+                    too_old: None,
+                },
                 Code::Unavailable,
                 "OUTCOME_UNKNOWN",
                 Some(RETRY),

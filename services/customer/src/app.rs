@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use counterfoil_stripe::Error as StripeError;
 use counterfoil_types::CustomerId;
 use diesel::QueryResult;
@@ -75,6 +76,10 @@ impl crate::Customer {
         let request = stripe::create_customer(signup);
         let reply = match self.stripe.step(&self.db, &signup.op_key, &request, None).await {
             Ok(reply) => reply,
+            Err(StripeError::OutcomeUnknown {
+                too_old: Some(first_sent),
+                ..
+            }) => return self.find_customer(signup, first_sent).await,
             Err(error) => {
                 if let StripeError::Refused(_) = &error {
                     // The next call, perhaps with a better email address, starts afresh.
@@ -91,9 +96,39 @@ impl crate::Customer {
             }
             seen = fetch(&self.stripe, &seen.customer.id).await?;
         }
+        self.recorded(signup, &seen).await
+    }
+
+    /// Looks at Stripe for the customer of a signup whose creation is so old that it is never sent again, and records
+    /// it. `None` where it was deleted since, and where none was made: then the signup ends, and the next one has a key
+    /// of its own.
+    async fn find_customer(&self, signup: &Signup, first_sent: DateTime<Utc>) -> Result<Option<Customer>, Error> {
+        let mut after = None;
+        loop {
+            let list = stripe::list_customers(first_sent, after.as_deref());
+            let page = stripe::page_of_customers(&self.stripe.read(&list, None).await?.raw, &signup.op_key)?;
+            if let Some(id) = page.made {
+                let seen = fetch(&self.stripe, &id).await?;
+                return self.recorded(signup, &seen).await;
+            }
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        tracing::warn!(
+            op_key = signup.op_key,
+            "a creation whose answer was lost made no customer"
+        );
+        store::signup::refuse(&mut *self.db.conn().await?, &signup.op_key).await?;
+        Ok(None)
+    }
+
+    /// Records the signup's customer. `None` where it was deleted.
+    async fn recorded(&self, signup: &Signup, seen: &Seen) -> Result<Option<Customer>, Error> {
         let recorded = self
             .db
-            .transaction(async |conn| Ok::<_, Error>(record(conn, &seen, Some(&signup.op_key)).await?))
+            .transaction(async |conn| Ok::<_, Error>(record(conn, seen, Some(&signup.op_key)).await?))
             .await?;
         Ok((!recorded.customer.deleted).then_some(recorded.customer))
     }

@@ -4,9 +4,10 @@
 
 use std::collections::HashMap;
 
-use chrono::DateTime;
-use counterfoil_stripe::customer::{CreateCustomer, RetrieveCustomer};
+use chrono::{DateTime, TimeDelta, Utc};
+use counterfoil_stripe::customer::{CreateCustomer, ListCustomer, RetrieveCustomer};
 use counterfoil_stripe::json::{Unreadable, read, storable};
+use counterfoil_stripe::{RangeBoundsTs, RangeQueryTs};
 use counterfoil_types::{CustomerId, Stamp};
 use serde::Deserialize;
 
@@ -43,6 +44,72 @@ pub fn create_customer(signup: &Signup) -> CreateCustomer {
 #[must_use]
 pub fn retrieve_customer(id: &CustomerId) -> RetrieveCustomer {
     RetrieveCustomer::new(id.as_str())
+}
+
+/// By how much Stripe's clock may be behind the database's.
+const CLOCK_SKEW: TimeDelta = TimeDelta::seconds(60);
+/// For how long after its first try a creation may still be made: it is sent again for 23 hours. The rest is for a try
+/// that began in the last of them.
+const MADE_WITHIN: TimeDelta = TimeDelta::hours(48);
+
+/// The request for the customers, newest first and a hundred at a time, among which is one whose creation was
+/// `first_sent` then; those after the customer `after`.
+#[must_use]
+pub fn list_customers(first_sent: DateTime<Utc>, after: Option<&str>) -> ListCustomer {
+    let at = |time: Option<DateTime<Utc>>| time.map(|time| time.timestamp());
+    let created = RangeQueryTs::Bounds(RangeBoundsTs {
+        gt: None,
+        gte: at(first_sent.checked_sub_signed(CLOCK_SKEW)),
+        lt: None,
+        lte: at(first_sent.checked_add_signed(MADE_WITHIN)),
+    });
+    let request = ListCustomer::new().created(created).limit(100);
+    match after {
+        Some(id) => request.starting_after(id),
+        None => request,
+    }
+}
+
+/// A page of a list of customers.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Page {
+    /// The customer that the operation asked for made.
+    pub made: Option<CustomerId>,
+    /// The last customer, where there are more after it.
+    pub next: Option<String>,
+}
+
+/// Looks through a page of customers for the one that the operation made.
+///
+/// # Errors
+/// When it cannot be told whether the operation's customer is among them, or whether there are more.
+pub fn page_of_customers(json: &[u8], op_key: &str) -> Result<Page, Unreadable> {
+    #[derive(Deserialize)]
+    struct List {
+        data: Vec<Object>,
+        has_more: bool,
+    }
+    #[derive(Deserialize)]
+    struct Object {
+        id: String,
+        metadata: HashMap<String, String>,
+    }
+    const LIST: &str = "list of customers";
+    let List { data, has_more } = read(LIST, json)?;
+    let made = data
+        .iter()
+        .find(|object| object.metadata.get(OP_KEY).is_some_and(|key| key == op_key));
+    let made = made.map(|object| CustomerId::parse(object.id.clone()));
+    let next = data.last().filter(|_| has_more).map(|object| object.id.clone());
+    if has_more && next.is_none() {
+        return Err(Unreadable::new(LIST, "it has more and shows none"));
+    }
+    Ok(Page {
+        made: made
+            .transpose()
+            .map_err(|error| Unreadable::new(LIST, format!("an id {error}")))?,
+        next,
+    })
 }
 
 /// Reads a customer, deleted or not, as it was at `stamp`.
@@ -115,6 +182,26 @@ mod tests {
     fn the_stub_of_a_deleted_customer_is_read() {
         let seen = customer(br#"{"id":"cus_1","object":"customer","deleted":true}"#, stamp()).unwrap();
         assert!(seen.customer.deleted && seen.customer.created_at.is_none());
+    }
+
+    #[test]
+    fn a_page_tells_what_the_operation_made_and_whether_there_is_more() {
+        let page = |has_more: bool, data: serde_json::Value| {
+            page_of_customers(json!({"data": data, "has_more": has_more}).to_string().as_bytes(), "op")
+        };
+        let other = json!({"id": "cus_1", "metadata": {"op_key": "another"}});
+        let made = json!({"id": "cus_2", "metadata": {"op_key": "op"}, "new": [1]});
+        let found = page(true, json!([other, made])).unwrap();
+        assert_eq!(found.made.unwrap().as_str(), "cus_2");
+        let next = Some("cus_1".to_owned());
+        assert_eq!(page(true, json!([other])).unwrap(), Page { made: None, next });
+        let end = Page { made: None, next: None };
+        assert_eq!(page(false, json!([other])).unwrap(), end);
+        assert_eq!(page(false, json!([])).unwrap(), end);
+        // What may hide the customer is no answer.
+        assert!(page(true, json!([])).is_err());
+        assert!(page(false, json!([{"id": "cus_2"}])).is_err());
+        assert!(page_of_customers(br#"{"data": []}"#, "op").is_err());
     }
 
     #[test]

@@ -109,7 +109,7 @@ async fn a_limit_after_a_lost_answer_says_nothing_about_the_first_try() {
     let fake = Fake::start([Answer::Broken, limited]).await;
     let error = create(&fake.client(), &db, "ada").await.unwrap_err();
     assert!(
-        matches!(&error, Error::OutcomeUnknown { op_key } if op_key == STEP),
+        matches!(&error, Error::OutcomeUnknown { op_key, too_old: None } if op_key == STEP),
         "{error}"
     );
     assert_eq!(state(&db).await, "unknown");
@@ -211,9 +211,22 @@ async fn after_23_hours_nothing_is_resent() {
     let (db, fake) = (test.db(), Fake::start([Answer::Silence, Answer::Silence]).await);
     let error = create(&impatient(&fake), &db, "ada").await.unwrap_err();
     assert!(matches!(error, Error::OutcomeUnknown { .. }), "{error}");
+    alter(&db, "first_sent_at = '2026-10-01T00:00:00Z'").await;
+    let error = create(&fake.client(), &db, "ada").await.unwrap_err();
+    let Error::OutcomeUnknown {
+        too_old: Some(first_sent),
+        ..
+    } = error
+    else {
+        panic!("{error}")
+    };
+    assert_eq!(first_sent.to_rfc3339(), "2026-10-01T00:00:00+00:00");
     alter(&db, "first_sent_at = clock_timestamp() - interval '23 hours'").await;
     let error = create(&fake.client(), &db, "ada").await.unwrap_err();
-    assert!(matches!(error, Error::OutcomeUnknown { .. }), "{error}");
+    assert!(
+        matches!(error, Error::OutcomeUnknown { too_old: Some(_), .. }),
+        "{error}"
+    );
     assert_eq!(fake.seen().len(), 2);
     alter(&db, "first_sent_at = clock_timestamp() - interval '22 hours'").await;
     create(&fake.client(), &db, "ada").await.unwrap();

@@ -289,3 +289,59 @@ async fn migrations_run_up_down_and_up() {
     let migrated = world.migrate_again().await;
     assert!(migrated.iter().any(|name| name == "20261123150000"), "{migrated:?}");
 }
+
+/// Makes the ledger's rows as old as the sandbox's clock is behind, which is more than 23 hours.
+async fn age(world: &World) {
+    let mut conn = world.db().conn().await.unwrap();
+    let aged = diesel::sql_query(format!(
+        "update stripe_request set first_sent_at = to_timestamp({SANDBOX_TIME})"
+    ));
+    assert_eq!(aged.execute(&mut conn).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_creation_that_was_lost_for_a_day_before_its_effect_is_followed_by_another() {
+    let world = World::new().await;
+    let mut client = world.serve().await;
+    world.spoil(2, json!({"kind": "reset_before"})).await;
+    let status = sign_up(&mut client, "ada").await.unwrap_err();
+    assert_eq!(status.get_details_error_info().unwrap().reason, "OUTCOME_UNKNOWN");
+    assert!(world.customers().await.is_empty());
+    age(&world).await;
+    let made = sign_up(&mut client, "ada").await.unwrap();
+    let customers = world.customers().await;
+    assert_eq!(customers.len(), 1);
+    assert_eq!(customers[0]["id"], made.stripe_customer_id.as_str());
+    assert_eq!(sign_up(&mut client, "ada").await.unwrap(), made);
+}
+
+#[tokio::test]
+async fn a_creation_that_was_lost_for_a_day_after_its_effect_is_found_among_those_of_its_time() {
+    let world = World::new().await;
+    let mut client = world.serve().await;
+    world.spoil(2, json!({"kind": "reset_after"})).await;
+    sign_up(&mut client, "ada").await.unwrap_err();
+    let id = world.customers().await[0]["id"].as_str().unwrap().to_owned();
+    // A hundred are a page.
+    for _ in 0..100 {
+        world.stripe.call("POST", "/v1/customers", &[("name", "Grace")]).await;
+    }
+    age(&world).await;
+    let made = sign_up(&mut client, "ada").await.unwrap();
+    assert_eq!(made.stripe_customer_id, id);
+    assert_eq!(sign_up(&mut client, "ada").await.unwrap(), made);
+}
+
+#[tokio::test]
+async fn a_creation_that_was_lost_for_a_day_and_whose_customer_was_deleted_is_followed_by_another() {
+    let world = World::new().await;
+    let mut client = world.serve().await;
+    world.spoil(2, json!({"kind": "reset_after"})).await;
+    sign_up(&mut client, "ada").await.unwrap_err();
+    let id = world.customers().await[0]["id"].as_str().unwrap().to_owned();
+    world.stripe.call("DELETE", &format!("/v1/customers/{id}"), &[]).await;
+    age(&world).await;
+    let made = sign_up(&mut client, "ada").await.unwrap();
+    assert_ne!(made.stripe_customer_id, id);
+    assert_eq!(world.customers().await.len(), 1);
+}
