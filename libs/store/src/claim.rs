@@ -7,10 +7,10 @@
 
 use std::time::Duration;
 
+use diesel::OptionalExtension as _;
 use diesel::pg::Pg;
 use diesel::query_builder::{BoxedSqlQuery, SqlQuery};
 use diesel::sql_types::{BigInt, Binary, Bool, Nullable, Text, Uuid as SqlUuid};
-use diesel::{OptionalExtension as _, QueryResult};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -61,13 +61,13 @@ pub struct Claim {
     renewal: JoinHandle<()>,
 }
 
-/// Why no claim could be had.
+/// Why no claim could be had, or kept.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The key was used for another request.
     #[error("the idempotency key was used for another request")]
     Mismatch,
-    /// Another call with this key is still at work.
+    /// Another call with this key is at work, or was and has answered since: beginning again tells.
     #[error("a call with this idempotency key is at work")]
     Busy,
     /// The database failed.
@@ -250,19 +250,16 @@ impl Claim {
     /// results. It is kept for at least 35 days. It must hold no link and no secret.
     ///
     /// # Errors
-    /// `NotFound` when another took the claim over meanwhile; the transaction must then be rolled back.
-    pub async fn finish<T: Serialize>(&self, conn: &mut AsyncPgConnection, answer: &T) -> QueryResult<()> {
+    /// [`Error::Busy`] when another took the claim over meanwhile; the transaction must then be rolled back, and who
+    /// begins again gets the other's answer.
+    pub async fn finish<T: Serialize>(&self, conn: &mut AsyncPgConnection, answer: &T) -> Result<(), Error> {
         let answer =
             serde_json::to_vec(answer).map_err(|error| diesel::result::Error::SerializationError(error.into()))?;
         let sql = "update claim
             set state = 'finished', response = $5, expires_at = clock_timestamp() + interval '35 days'
             where caller = $1 and method = $2 and key = $3 and state = 'running' and generation = $4";
         let updated = self.bind(sql).bind::<Binary, _>(answer).execute(conn).await?;
-        if updated == 1 {
-            Ok(())
-        } else {
-            Err(diesel::result::Error::NotFound)
-        }
+        if updated == 1 { Ok(()) } else { Err(Error::Busy) }
     }
 
     /// Gives the claim up because nothing happened: the next repeat begins at once. The key stays bound to its request.

@@ -36,13 +36,13 @@ impl<T> Answer<T> {
 /// where it failed for a reason of our own (`None`), the next repeat goes on where this call stopped.
 ///
 /// # Errors
-/// When the database fails. What is not on record must not be told as final.
+/// When the database fails, and [`claim::Error::Busy`] when another call took the claim over, whose answer counts. What
+/// is not on record must not be told as final.
 pub async fn give_up(db: &Db, claim: Claim, error: Option<&Error>) -> Result<(), claim::Error> {
     let answer: Answer<()> = match error {
         Some(Error::Refused(refusal)) => Answer::Refused(refusal.clone()),
         Some(Error::NotFound(refusal)) => Answer::NotFound(refusal.clone()),
         _ => return claim.release(db).await,
     };
-    db.transaction(async |conn| Ok(claim.finish(conn, &answer).await?))
-        .await
+    db.transaction(async |conn| claim.finish(conn, &answer).await).await
 }

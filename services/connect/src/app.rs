@@ -1,7 +1,7 @@
 //! Operations, and what of them is atomic.
 
 use counterfoil_chassis::Context;
-use counterfoil_store::claim::{Begun, Claim};
+use counterfoil_store::claim::{self, Begun, Claim};
 use counterfoil_stripe::claimed::{Answer, give_up};
 use counterfoil_types::AccountId;
 
@@ -23,14 +23,20 @@ impl crate::Connect {
         context: &Context,
         new: &NewConnectedAccount,
     ) -> Result<(ConnectedAccount, OnboardingLink), Error> {
-        let (key, wait) = (new.idempotency_key, context.remaining());
-        let begun = self
-            .claims
-            .begin(&context.caller, CREATE, key, &new.encoded, wait)
-            .await?;
-        let account = match begun {
-            Begun::Owned(claim) => self.create_account(claim, new).await?,
-            Begun::Finished(answer) => self.stored(&Answer::<String>::into_result(answer)?).await?,
+        let key = new.idempotency_key;
+        let account = loop {
+            let begun = self
+                .claims
+                .begin(&context.caller, CREATE, key, &new.encoded, context.remaining())
+                .await?;
+            match begun {
+                Begun::Finished(answer) => break self.stored(&Answer::<String>::into_result(answer)?).await?,
+                Begun::Owned(claim) => match self.create_account(claim, new).await {
+                    // Another call took the claim over meanwhile. That one's answer counts.
+                    Err(Error::Claim(claim::Error::Busy)) => {}
+                    created => break created?,
+                },
+            }
         };
         let link = self.onboarding_link(&account.id, new).await?;
         Ok((account, link))

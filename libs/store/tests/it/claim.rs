@@ -29,9 +29,8 @@ async fn own(claims: &Claims, request: &str) -> Claim {
     }
 }
 
-async fn finish(db: &Db, claim: &Claim, answer: &str) -> Result<(), counterfoil_store::Error> {
-    db.transaction(async |conn| Ok(claim.finish(conn, &answer).await?))
-        .await
+async fn finish(db: &Db, claim: &Claim, answer: &str) -> Result<(), Error> {
+    db.transaction(async |conn| claim.finish(conn, &answer).await).await
 }
 
 /// As if the owner had been silent for the length of its lease.
@@ -101,10 +100,7 @@ async fn a_dead_owners_claim_is_taken_over_and_the_dead_one_can_record_nothing()
         "one heir only"
     );
     let late = finish(&db, &frozen, "late").await.unwrap_err();
-    assert!(matches!(
-        late,
-        counterfoil_store::Error::Query(diesel::result::Error::NotFound)
-    ));
+    assert!(matches!(late, Error::Busy), "{late}");
     finish(&db, &heir, "answer").await.unwrap();
     assert!(finish(&db, &heir, "again").await.is_err());
     assert!(matches!(begin(&claims, "request", NOW).await.unwrap(), Begun::Finished(answer) if answer == "answer"));
@@ -125,7 +121,7 @@ async fn an_answer_that_is_rolled_back_was_never_given() {
     let test = TestDb::new(&MIGRATIONS).await;
     let (db, claims) = (test.db(), claims(&test.db()));
     let claim = own(&claims, "request").await;
-    let rolled_back: Result<(), counterfoil_store::Error> = db
+    let rolled_back: Result<(), Error> = db
         .transaction(async |conn| {
             claim.finish(conn, &"lost").await?;
             Err(diesel::result::Error::RollbackTransaction.into())

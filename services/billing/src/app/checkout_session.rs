@@ -34,21 +34,23 @@ impl Billing {
         request: &[u8],
     ) -> Result<CheckoutSession, Error> {
         let method = "CreateCheckoutSession";
-        match self
-            .claims
-            .begin(&cx.caller, method, new.idempotency_key, request, cx.remaining())
-            .await?
-        {
-            Begun::Finished(answer) => {
-                let opened = Answer::<Opened>::into_result(answer)?;
-                let retrieve = stripe::retrieve_checkout_session(&opened.checkout_session_id);
-                let session = stripe::checkout_session(&self.stripe.read(&retrieve, None).await?.raw)?;
-                Ok(checkout_session(opened, session.url))
+        loop {
+            let begun = self
+                .claims
+                .begin(&cx.caller, method, new.idempotency_key, request, cx.remaining())
+                .await?;
+            match begun {
+                Begun::Finished(answer) => {
+                    let opened = Answer::<Opened>::into_result(answer)?;
+                    let retrieve = stripe::retrieve_checkout_session(&opened.checkout_session_id);
+                    let session = stripe::checkout_session(&self.stripe.read(&retrieve, None).await?.raw)?;
+                    return Ok(checkout_session(opened, session.url));
+                }
+                Begun::Owned(claim) => match self.open_checkout(cx, &claim, new).await {
+                    Ok((opened, url)) => return Ok(checkout_session(opened, url)),
+                    Err(error) => self.give_up(claim, error).await?,
+                },
             }
-            Begun::Owned(claim) => match self.open_checkout(cx, &claim, new).await {
-                Ok((opened, url)) => Ok(checkout_session(opened, url)),
-                Err(error) => Err(self.give_up(claim, error).await),
-            },
         }
     }
 

@@ -57,16 +57,18 @@ impl Billing {
     ) -> Result<Subscription, Error> {
         let method = "CancelSubscription";
         let key = cancellation.idempotency_key;
-        let object = match self
-            .claims
-            .begin(&cx.caller, method, key, request, cx.remaining())
-            .await?
-        {
-            Begun::Finished(answer) => Answer::<String>::into_result(answer)?,
-            Begun::Owned(claim) => match self.cancel_at_period_end(&claim, cancellation).await {
-                Ok(object) => object,
-                Err(error) => return Err(self.give_up(claim, error).await),
-            },
+        let object = loop {
+            match self
+                .claims
+                .begin(&cx.caller, method, key, request, cx.remaining())
+                .await?
+            {
+                Begun::Finished(answer) => break Answer::<String>::into_result(answer)?,
+                Begun::Owned(claim) => match self.cancel_at_period_end(&claim, cancellation).await {
+                    Ok(object) => break object,
+                    Err(error) => self.give_up(claim, error).await?,
+                },
+            }
         };
         let mut canceled = stripe::subscription(object.as_bytes())?;
         let stored = subscription::find(&mut *self.db.conn().await?, canceled.id.as_str()).await?;

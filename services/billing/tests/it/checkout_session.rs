@@ -1,7 +1,8 @@
 //! `CheckoutService`.
 
 use counterfoil_proto::billing::v1 as pb;
-use counterfoil_test_support::told;
+use counterfoil_test_support::{eventually, told};
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use serde_json::json;
 use tonic::Code;
 
@@ -145,4 +146,37 @@ async fn a_user_whose_id_is_too_long_for_stripes_reference_can_buy() {
         assert_eq!(made["client_reference_id"], reference);
         assert_eq!(made["metadata"]["user_id"], user_id);
     }
+}
+
+#[tokio::test]
+async fn an_owner_whose_work_was_taken_over_gets_the_same_answer_as_its_heir() {
+    let world = World::new().await;
+    world.customer("ada").await;
+    let call = || {
+        let (mut client, request) = (world.checkout.clone(), world.checkout_of("ada"));
+        tokio::spawn(async move { client.create_checkout_session(request).await })
+    };
+    let db = world.db();
+    let mut gate = db.conn().await.unwrap();
+    // Nobody comes past the claim to the ledger.
+    gate.batch_execute("begin; lock table stripe_request in share mode")
+        .await
+        .unwrap();
+    let first = call();
+    let lapse = "update claim set lease_until = clock_timestamp() where generation = 1";
+    eventually("the first to own the claim", async || {
+        let lapsed = diesel::sql_query(lapse).execute(&mut db.conn().await.unwrap()).await;
+        (lapsed.unwrap() == 1).then_some(())
+    })
+    .await;
+    let heir = call();
+    eventually("the heir to own the claim", async || {
+        let lapsed = diesel::sql_query(lapse).execute(&mut db.conn().await.unwrap()).await;
+        (lapsed.unwrap() == 0).then_some(())
+    })
+    .await;
+    gate.batch_execute("commit").await.unwrap();
+    let first = first.await.unwrap().unwrap().into_inner();
+    assert_eq!(heir.await.unwrap().unwrap().into_inner(), first);
+    assert_eq!(world.stripe.list("/v1/checkout/sessions").await.len(), 1);
 }

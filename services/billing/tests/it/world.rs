@@ -9,6 +9,7 @@ use counterfoil_proto::billing::v1 as pb;
 use counterfoil_proto::billing::v1::checkout_service_client::CheckoutServiceClient;
 use counterfoil_proto::billing::v1::entitlement_service_client::EntitlementServiceClient;
 use counterfoil_proto::billing::v1::subscription_service_client::SubscriptionServiceClient;
+use counterfoil_store::Db;
 use counterfoil_test_support::{Stripe, TestDb, feed, no_gateway, serve};
 use diesel_async::RunQueryDsl;
 use serde_json::Value;
@@ -60,6 +61,10 @@ impl World {
             db,
             _end: shutdown.drop_guard(),
         }
+    }
+
+    pub(crate) fn db(&self) -> Db {
+        self.db.db()
     }
 
     /// A Stripe customer for the user, whose event billing has seen.
