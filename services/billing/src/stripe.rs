@@ -36,7 +36,8 @@ pub struct CustomerUser {
 /// Reads a subscription.
 ///
 /// # Errors
-/// When a field the model needs is missing or of another type. The message names the field, never a value.
+/// When a field the model needs is missing or of another type, and when there are more items than the object shows: who
+/// paid for the features of the rest must not be told that they have none. The message names no value.
 pub fn subscription(json: &[u8]) -> Result<Subscription, Unreadable> {
     #[derive(Deserialize)]
     struct Object {
@@ -53,6 +54,8 @@ pub fn subscription(json: &[u8]) -> Result<Subscription, Unreadable> {
     #[derive(Deserialize)]
     struct List {
         data: Vec<ItemObject>,
+        #[serde(default)]
+        has_more: bool,
     }
     #[derive(Deserialize)]
     struct ItemObject {
@@ -78,6 +81,9 @@ pub fn subscription(json: &[u8]) -> Result<Subscription, Unreadable> {
     }
 
     let object: Object = read("subscription", json)?;
+    if object.items.has_more {
+        return Err(Unreadable::new("subscription", "it has more items than it shows"));
+    }
     let time = |seconds| json::time("subscription", seconds);
     let items = object.items.data.into_iter().map(|item| {
         Ok(Item {
@@ -259,6 +265,19 @@ mod tests {
         assert_eq!(read.status, Status::Active);
         object["customer"] = json!({"id": "cus_1", "object": "customer"});
         assert_eq!(subscription(object.to_string().as_bytes()).unwrap(), read);
+    }
+
+    #[test]
+    fn a_subscription_that_shows_only_some_of_its_items_is_not_read_as_if_it_had_no_more() {
+        let object = |items: serde_json::Value| {
+            json!({"id": "sub_1", "customer": "cus_1", "status": "active", "created": 1, "items": items}).to_string()
+        };
+        assert!(subscription(object(json!({"data": [], "has_more": false})).as_bytes()).is_ok());
+        let error = subscription(object(json!({"data": [], "has_more": true})).as_bytes()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "stripe's subscription cannot be read: it has more items than it shows"
+        );
     }
 
     #[test]

@@ -70,11 +70,23 @@ async fn every_order_of_one_seconds_events_each_twice_ends_as_stripe_has_it() {
 #[tokio::test]
 async fn an_event_known_already_writes_nothing() {
     let world = World::new().await;
-    world.subscription("ada").await;
-    // Once more, each fetch finds what is stored, so only the fetch's newer stamp may be written.
-    let before = world.access("ada", "reports").await;
+    let id = world.subscription("ada").await;
+    let customer_id = world.get(&id).await.stripe_customer_id;
+    let old = world.events().await;
+    // What happened in the last second that is known would be read at Stripe once more, so both have a later one.
+    world.stripe.advance(60).await;
+    for (path, field) in [("subscriptions", &id), ("customers", &customer_id)] {
+        let path = format!("/v1/{path}/{field}");
+        world.stripe.call("POST", &path, &[("metadata[a]", "b")]).await;
+    }
     world.feed_all().await;
-    assert_eq!(world.access("ada", "reports").await, before);
+    let rows = world.rows().await;
+    assert_eq!(rows.len(), 2, "{rows:?}");
+    assert!(old.len() > 2);
+    for event in &old {
+        assert!(!world.feed(event).await, "{}", event.event_type);
+    }
+    assert_eq!(world.rows().await, rows);
 }
 
 #[tokio::test]

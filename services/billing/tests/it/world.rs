@@ -164,6 +164,22 @@ impl World {
         }
     }
 
+    /// All rows of the projections, stamps and all.
+    pub(crate) async fn rows(&self) -> Vec<String> {
+        #[derive(diesel::QueryableByName)]
+        struct Row {
+            #[diesel(sql_type = diesel::sql_types::Text)]
+            row: String,
+        }
+        let sql =
+            "select s::text as row from subscription s union all select c::text from customer_user c order by row";
+        let rows: Vec<Row> = diesel::sql_query(sql)
+            .load(&mut self.db().conn().await.unwrap())
+            .await
+            .unwrap();
+        rows.into_iter().map(|row| row.row).collect()
+    }
+
     /// All events that Stripe has made and billing listens to, oldest first.
     pub(crate) async fn events(&self) -> Vec<Event> {
         let types = counterfoil_billing::projection::EVENT_TYPES;
