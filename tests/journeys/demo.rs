@@ -98,4 +98,16 @@ async fn a_demo_that_was_killed_can_be_played_again_on_the_same_data() {
     let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
     assert!(status.success(), "{stdout}\n{stderr}");
     assert!(stdout.contains("Every expectation held"), "{stdout}");
+    let number = |name: &str| {
+        let line = stdout.lines().find(|line| line.trim_start().starts_with(name));
+        let line = line.unwrap_or_else(|| panic!("no `{name}` in the summary:\n{stdout}"));
+        line.split_whitespace()
+            .find_map(|word| word.parse::<i64>().ok())
+            .unwrap()
+    };
+    let (received, duplicates) = (number("webhooks received"), number("duplicates"));
+    assert!(duplicates > 0 && received > duplicates, "{stdout}");
+    let (stored, delivered, applied) = (number("stored in the log"), number("delivered"), number("applied"));
+    assert!(stored > delivered && delivered >= applied && applied > 0, "{stdout}");
+    assert!(number("webhook to access") >= 0, "{stdout}");
 }
