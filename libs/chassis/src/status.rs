@@ -6,6 +6,7 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use counterfoil_store::{Error as StoreError, claim};
+pub use counterfoil_telemetry::code_name;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 

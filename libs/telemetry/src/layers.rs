@@ -174,7 +174,7 @@ fn code(headers: &HeaderMap) -> Option<Code> {
 }
 
 fn record(span: &Span, code: Code, failed: bool) {
-    span.record("rpc.response.status_code", name(code));
+    span.record("rpc.response.status_code", code_name(code));
     if failed {
         span.record("otel.status_code", "ERROR");
     }
@@ -193,7 +193,9 @@ fn failed_for_server(code: Code) -> bool {
     )
 }
 
-fn name(code: Code) -> &'static str {
+/// A code as gRPC's own documents write it. Source: <https://grpc.github.io/grpc/core/md_doc_statuscodes.html>.
+#[must_use]
+pub fn code_name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
         Code::Cancelled => "CANCELLED",

@@ -17,6 +17,6 @@ mod layers;
 mod propagation;
 mod subscriber;
 
-pub use layers::{ClientLayer, ClientService, ServerLayer, ServerService};
+pub use layers::{ClientLayer, ClientService, ServerLayer, ServerService, code_name};
 pub use propagation::{link, set_parent, traceparent, traceparent_of};
 pub use subscriber::{Config, Error, Format, Guard, init};

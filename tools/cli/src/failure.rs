@@ -3,7 +3,8 @@
 use std::error::Error as _;
 use std::fmt::Write;
 
-use tonic::{Code, Status};
+use counterfoil_chassis::status::code_name;
+use tonic::Status;
 use tonic_types::StatusExt;
 
 use crate::output::printable;
@@ -46,7 +47,7 @@ impl Failure {
 /// Code, reason and message, and a line for each detail.
 fn describe(service: &str, status: &Status) -> String {
     let details = status.get_error_details();
-    let mut text = format!("counterfoil: {service}: {}", name(status.code()));
+    let mut text = format!("counterfoil: {service}: {}", code_name(status.code()));
     // Writing to a String does not fail.
     if let Some(info) = details.error_info() {
         let _ = write!(text, " ({})", printable(&info.reason));
@@ -87,29 +88,6 @@ fn describe(service: &str, status: &Status) -> String {
         line("because", &cause.to_string());
     }
     text
-}
-
-/// A code as gRPC's own documents write it. Source: <https://grpc.github.io/grpc/core/md_doc_statuscodes.html>.
-pub(crate) fn name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! `counterfoil status`.
 
 use anyhow::anyhow;
+use counterfoil_chassis::status::code_name;
 use counterfoil_proto::event::v1 as pb;
 use futures::future::join_all;
 use serde_json::json;
@@ -8,7 +9,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 
 use crate::addresses::Service;
-use crate::failure::{self, Failure};
+use crate::failure::Failure;
 use crate::output::{Cell, Format, Look, Output};
 use crate::services::Services;
 
@@ -77,7 +78,7 @@ async fn health(services: &Services, service: Service) -> Health {
         let mut client = services.health(service).map_err(|error| error.to_string())?;
         let request = services.request(HealthCheckRequest::default());
         let answer = client.check(request).await;
-        let answer = answer.map_err(|status| match failure::name(status.code()) {
+        let answer = answer.map_err(|status| match code_name(status.code()) {
             "UNAVAILABLE" => "cannot be reached".to_owned(),
             code => format!("{code}: {}", status.message()),
         })?;
