@@ -1,6 +1,6 @@
 //! Rows of the log to protobuf.
 
-use chrono::{DateTime, Utc};
+use counterfoil_chassis::convert::timestamp;
 use counterfoil_proto::event::v1 as pb;
 
 use crate::log::read::Row;
@@ -32,12 +32,5 @@ impl From<Row> for pb::Event {
             sha256: row.body_sha256,
             traceparent: row.traceparent,
         }
-    }
-}
-
-pub(super) fn timestamp(time: DateTime<Utc>) -> prost_types::Timestamp {
-    prost_types::Timestamp {
-        seconds: time.timestamp(),
-        nanos: i32::try_from(time.timestamp_subsec_nanos()).unwrap_or_default(),
     }
 }

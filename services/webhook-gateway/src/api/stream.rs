@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use counterfoil_chassis::convert::timestamp;
 use counterfoil_chassis::{Clock, Violations, status};
 use counterfoil_proto::event::v1 as pb;
 use counterfoil_proto::event::v1::subscribe_request::Message as Heard;
@@ -16,7 +17,7 @@ use tonic::{Code, Status, Streaming};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use super::subscription::{Broken, LIMITS, Missing, READ_ROWS, Read, Subscription};
-use super::{Events, event, positions, unavailable};
+use super::{Events, positions, unavailable};
 use crate::log::head::Head;
 use crate::log::read::{self, Filter, Range};
 use crate::tailer;
@@ -268,7 +269,7 @@ impl Stream {
             .now()
             .checked_add_signed(chrono::TimeDelta::from_std(DRAIN).unwrap_or_default());
         let drain = Say::Drain(pb::Drain {
-            deadline_time: deadline.map(event::timestamp),
+            deadline_time: deadline.map(timestamp),
         });
         let drained = timeout(DRAIN, async {
             let _ = out.send(Ok(response(drain))).await;
