@@ -146,8 +146,7 @@ fn fetched<T>(event: &Event, reply: Result<Reply<T>, StripeError>) -> Result<Opt
         }
         Err(error) => return Err(error.into()),
     };
-    let json = String::from_utf8(reply.raw.to_vec()).map_err(|_| Error::bug("stripe's answer is not UTF-8"))?;
-    Ok(Some((json, reply.stamp.following(event.created))))
+    Ok(Some((stripe::text(&reply.raw)?, reply.stamp.following(event.created))))
 }
 
 /// Whether the event's object is newer than what is stored.

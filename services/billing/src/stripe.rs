@@ -11,6 +11,7 @@ use counterfoil_types::SubscriptionId;
 use serde::Deserialize;
 use url::Url;
 
+use crate::error::Error;
 use crate::model::checkout_session::NewCheckoutSession;
 use crate::model::subscription::{Cancellation, Item, Status, Subscription};
 
@@ -31,6 +32,14 @@ pub struct CustomerUser {
     pub user_id: Option<String>,
     /// Whether the customer was deleted.
     pub deleted: bool,
+}
+
+/// An answer as the text that is stored of it.
+///
+/// # Errors
+/// When it is not UTF-8, which JSON is by its definition.
+pub fn text(json: &[u8]) -> Result<String, Error> {
+    String::from_utf8(json.to_vec()).map_err(|_| Error::bug("stripe's answer is not UTF-8"))
 }
 
 /// Reads a subscription.

@@ -97,8 +97,8 @@ impl Billing {
         // Sent after the stored state was seen, so answered with that one or a later one, however coarse the clocks are.
         let stamp = known.map_or(stamp, |known| stamp.following(known.known_from));
         let fresh = stripe::subscription(&raw)?;
-        let object = utf8(&raw)?;
-        let answer = utf8(&reply.raw)?;
+        let object = stripe::text(&raw)?;
+        let answer = stripe::text(&reply.raw)?;
         self.db
             .transaction(async |conn| {
                 subscription::upsert(conn, &fresh, &object, stamp).await?;
@@ -108,8 +108,4 @@ impl Billing {
             .await?;
         Ok(answer)
     }
-}
-
-fn utf8(json: &[u8]) -> Result<String, Error> {
-    String::from_utf8(json.to_vec()).map_err(|_| Error::bug("stripe's answer is not UTF-8"))
 }
