@@ -54,7 +54,6 @@ impl Desk {
             webhook_secret: "whsec_journeys".to_owned(),
             seed: 7,
             journal: None,
-            frozen_time: None,
             ports: Ports::default(),
             lease_ms: 1_500,
         };

@@ -60,7 +60,6 @@ async fn play(
         webhook_secret: secrets::webhook_secret(),
         seed: 1,
         journal: spoiled.is_none().then(|| home.join("sandbox.journal")),
-        frozen_time: None,
         ports: Ports::default(),
         lease_ms: 2_000,
     };

@@ -35,8 +35,6 @@ pub struct Options {
     pub seed: u64,
     /// Where the sandbox keeps its world; in memory when not given.
     pub journal: Option<PathBuf>,
-    /// The time the sandbox's clock stands at, in seconds since 1970; it ticks from now when not given.
-    pub frozen_time: Option<i64>,
     /// The ports.
     pub ports: Ports,
     /// How long a call whose process died may hold its key.
@@ -112,7 +110,6 @@ impl Suite {
             secret_key: options.secret_key.clone(),
             seed: options.seed,
             journal: options.journal.clone(),
-            frozen_time: options.frozen_time,
             ..stripe_sandbox::Config::default()
         };
         let sandbox = Sandbox::start(sandbox, sandbox_listener).await.context("the sandbox")?;

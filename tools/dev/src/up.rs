@@ -58,7 +58,6 @@ async fn keep(postgres: &Postgres, home: PathBuf, ports: Ports, signals: &mut Si
         webhook_secret: secrets::webhook_secret(),
         seed: 1,
         journal: Some(home.join("up").join("sandbox.journal")),
-        frozen_time: None,
         ports,
         lease_ms: 30_000,
     };
