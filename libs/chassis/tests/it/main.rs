@@ -12,6 +12,7 @@
 
 mod admission;
 mod bounds;
+mod client;
 mod configuration;
 mod end;
 mod service;
