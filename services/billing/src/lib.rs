@@ -93,7 +93,8 @@ impl Service for Billing {
     async fn start(config: Config, host: Host) -> anyhow::Result<Started> {
         let stripe = counterfoil_stripe::Client::new(&config.stripe)?;
         let customers = channel(&config.customer_url)
-            .map_err(|_| counterfoil_chassis::config::Error::invalid("customer_url", "must be http://host:port"))?;
+            .map_err(|_| counterfoil_chassis::config::Error::invalid("customer_url", "must be http://host:port"))?
+            .with_service_config(counterfoil_proto::customer::v1::SERVICE_CONFIG)?;
         let billing = Arc::new(Billing {
             claims: Claims::new(host.db.clone(), &config.claims),
             customers: CustomerServiceClient::new(customers),
