@@ -13,6 +13,7 @@
     )
 )]
 
+pub mod audit;
 pub mod claim;
 mod config;
 mod db;

@@ -10,6 +10,7 @@
     reason = "a test"
 )]
 
+mod audit;
 mod claim;
 mod db;
 mod migrate;
