@@ -18,7 +18,7 @@ pub struct Config {
     pub owner_url: Option<SecretString>,
     /// The service's schema: a lower-case name of at most 63 letters, digits and underscores.
     pub schema: String,
-    /// How many connections the pool opens at most. 8.
+    /// How many connections the pool opens at most, beside the one that is kept for health. 8.
     #[serde(default = "default_max_connections")]
     pub max_connections: usize,
     /// How long a caller waits for a connection, in milliseconds. 1000.

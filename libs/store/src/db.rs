@@ -12,7 +12,7 @@ use diesel_async::pooled_connection::{
 use diesel_async::{AsyncConnection, AsyncPgConnection, TransactionManager};
 use tokio_postgres::NoTls;
 
-use crate::{Config, Error};
+use crate::{Config, Error, Pulse};
 
 type Manager = AsyncDieselConnectionManager<AsyncPgConnection>;
 type Transactions = <AsyncPgConnection as AsyncConnection>::TransactionManager;
@@ -21,6 +21,7 @@ type Transactions = <AsyncPgConnection as AsyncConnection>::TransactionManager;
 #[derive(Clone)]
 pub struct Db {
     pool: Pool<AsyncPgConnection>,
+    pulse: Pulse,
 }
 
 /// One connection out of the pool. It goes back when it is dropped, unless a transaction is still open on it: then it
@@ -49,17 +50,13 @@ impl Db {
     /// When the configuration cannot work. A database that is down is not an error here.
     pub async fn connect(config: &Config) -> Result<Db, Error> {
         let connection = Arc::new(config.app()?);
+        let pulse = Pulse::new(connection.clone(), config.acquire_timeout());
         let mut manager = ManagerConfig::<AsyncPgConnection>::default();
         // Closed connections and open transactions are seen without asking the server.
         manager.recycling_method = RecyclingMethod::Fast;
         manager.custom_setup = Box::new(move |_| {
             let connection = connection.clone();
-            Box::pin(async move {
-                let connected = connection.connect(NoTls).await;
-                let (client, driver) =
-                    connected.map_err(|error| diesel::ConnectionError::BadConnection(describe(&error)))?;
-                AsyncPgConnection::try_from_client_and_connection(client, driver).await
-            })
+            Box::pin(async move { open(&connection).await })
         });
         let wait = Some(config.acquire_timeout());
         let pool = Pool::builder(Manager::new_with_config("", manager))
@@ -72,7 +69,13 @@ impl Db {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(Error::bug)?;
-        Ok(Db { pool })
+        Ok(Db { pool, pulse })
+    }
+
+    /// A connection of its own beside the pool, with which to ask whether the database lives while all others are busy.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
     }
 
     /// A connection for statements of their own. What must happen together belongs into [`Db::transaction`].
@@ -145,6 +148,13 @@ impl Db {
         let mut conn = self.conn().await?;
         Ok(conn.batch_execute("select 1").await?)
     }
+}
+
+/// A new connection, outside the pool.
+pub(crate) async fn open(connection: &tokio_postgres::Config) -> diesel::ConnectionResult<AsyncPgConnection> {
+    let connected = connection.connect(NoTls).await;
+    let (client, driver) = connected.map_err(|error| diesel::ConnectionError::BadConnection(describe(&error)))?;
+    AsyncPgConnection::try_from_client_and_connection(client, driver).await
 }
 
 /// The server's reason, or the system's. Neither holds a password.

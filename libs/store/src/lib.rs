@@ -21,6 +21,7 @@ mod error;
 mod migrate;
 pub mod page;
 mod provision;
+mod pulse;
 
 pub use config::Config;
 pub use db::{Conn, Db, Work};
@@ -29,3 +30,4 @@ pub use diesel_migrations::EmbeddedMigrations;
 pub use error::Error;
 pub use migrate::{MIGRATIONS, migrate, revert};
 pub use provision::{Role, provision};
+pub use pulse::Pulse;
