@@ -132,10 +132,7 @@ impl Source {
             telemetry: sections.telemetry,
             service,
         };
-        if config.server.default_deadline_ms == 0 || config.server.max_deadline_ms < config.server.default_deadline_ms {
-            let problem = "must be more than 0 and at most server.max_deadline_ms";
-            return Err(Error::invalid("server.default_deadline_ms", problem));
-        }
+        config.server.check()?;
         Ok(config)
     }
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use counterfoil_store::{Db, Error as StoreError};
+use counterfoil_store::{Db, Error as StoreError, Pulse};
 use counterfoil_telemetry::ServerLayer;
 use counterfoil_types::Clock;
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ use tonic_health::pb::health_server::HealthServer;
 
 use crate::config;
 use crate::deadline::DeadlineLayer;
-use crate::health::HealthOf;
+use crate::health::{self, HealthOf, Verdict};
 use crate::policy::{GateLayer, Rule, uncovered};
 use crate::service::{Host, Listeners, Service, Started};
 
@@ -50,6 +50,8 @@ pub struct Config {
     pub max_deadline_ms: u64,
     /// Milliseconds that calls in flight and background tasks get at the end. Default 10,000.
     pub drain_ms: u64,
+    /// Milliseconds between two questions to the database whether it is there, for health. Default 2,000.
+    pub health_interval_ms: u64,
 }
 
 impl Default for Config {
@@ -61,7 +63,26 @@ impl Default for Config {
             default_deadline_ms: 10_000,
             max_deadline_ms: 60_000,
             drain_ms: 10_000,
+            health_interval_ms: 2_000,
         }
+    }
+}
+
+impl Config {
+    /// # Errors
+    /// When a value, or two together, make no sense.
+    pub(crate) fn check(&self) -> Result<(), config::Error> {
+        if self.default_deadline_ms == 0 || self.max_deadline_ms < self.default_deadline_ms {
+            let problem = "must be more than 0 and at most server.max_deadline_ms";
+            return Err(config::Error::invalid("server.default_deadline_ms", problem));
+        }
+        if self.health_interval_ms == 0 {
+            return Err(config::Error::invalid(
+                "server.health_interval_ms",
+                "must be more than 0",
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -83,8 +104,8 @@ impl Running {
     }
 }
 
-/// Starts a service and serves it on `listener` until `shutdown` is cancelled. The database need not be there yet. A service
-/// that ends without being asked to, since one of its background tasks failed, says so in [`Running::stopped`] and does not
+/// Starts a service and serves it on `listener` until `shutdown` is cancelled. The database need not be there yet; until it
+/// is, health says NOT_SERVING. A service that ends without being asked to, since one of its background tasks failed, says so in [`Running::stopped`] and does not
 /// cancel the token, which may be that of several services.
 ///
 /// # Errors
@@ -118,6 +139,7 @@ pub async fn serve_with<S: Service>(
         StoreError::Config(problem) => config::Error::invalid("database", &format!("cannot be used: {problem}")).into(),
         error => anyhow::Error::from(error),
     })?;
+    let pulse = db.pulse();
     let tasks = TaskTracker::new();
     let stop = shutdown.child_token();
     // Whatever fails from here on, the tasks the service has begun are told to end.
@@ -137,10 +159,11 @@ pub async fn serve_with<S: Service>(
         config: config.server,
         policy: S::policy(),
         started,
+        pulse,
         tasks,
         stop,
     };
-    let served = parts.run(listener)?;
+    let served = parts.run(listener).await?;
     begun.disarm();
     tracing::info!(service = S::NAME, %addr, "serving");
     let end = tokio::spawn(async move {
@@ -158,21 +181,28 @@ struct Parts {
     config: Config,
     policy: &'static [Rule],
     started: Started,
+    pulse: Pulse,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
 
 impl Parts {
-    /// Builds the server; the future serves and, when `stop` is cancelled, drains.
-    fn run(self, listener: TcpListener) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + Send + 'static> {
+    /// Builds the server, asks the database for the first time, and serves; the future goes on until `stop` is cancelled, and
+    /// then drains.
+    async fn run(
+        self,
+        listener: TcpListener,
+    ) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + Send + 'static> {
         let Self {
             config,
             policy,
             started,
+            mut pulse,
             tasks,
             stop,
         } = self;
-        let (serving, receiver) = watch::channel(true);
+        let verdict = Verdict::first(pulse.beat().await.is_ok());
+        let (serving, receiver) = watch::channel(verdict.serves());
         let routes = routes(&config, started, receiver)?;
         let calls = TaskTracker::new();
         let draining = CancellationToken::new();
@@ -198,8 +228,11 @@ impl Parts {
                 TcpIncoming::from(listener).with_nodelay(Some(true)),
                 draining.clone().cancelled_owned(),
             );
+        let interval = Duration::from_millis(config.health_interval_ms);
+        let health = health::follow(pulse, verdict, interval, serving, stop.clone());
         Ok(async move {
             let mut server = tokio::spawn(server);
+            let health = tokio::spawn(health);
             tokio::select! {
                 () = stop.cancelled() => {}
                 // It ends by itself only when it fails; then everything else ends too.
@@ -209,9 +242,8 @@ impl Parts {
                     bail!("the server ended by itself");
                 }
             }
-            // Watchers are told, and their streams end as the sender goes.
-            serving.send_replace(false);
-            drop(serving);
+            // Watchers are told before anything ends. Even had it panicked, their streams would end.
+            let _ = health.await;
             draining.cancel();
             let drained = tokio::time::timeout(Duration::from_millis(config.drain_ms), async {
                 let served = (&mut server).await;

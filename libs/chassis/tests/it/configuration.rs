@@ -126,6 +126,11 @@ fn a_bad_value_is_one_line_that_names_its_key_and_not_the_value() {
              COUNTERFOIL_SERVER__DEFAULT_DEADLINE_MS)",
         ),
         (
+            "COUNTERFOIL_SERVER__HEALTH_INTERVAL_MS",
+            "0",
+            "server.health_interval_ms must be more than 0 (environment COUNTERFOIL_SERVER__HEALTH_INTERVAL_MS)",
+        ),
+        (
             "COUNTERFOIL_STRIPE__MODE",
             "hunter4",
             "stripe.mode must be one of live, test (environment COUNTERFOIL_STRIPE__MODE)",

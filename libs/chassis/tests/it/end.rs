@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use counterfoil_chassis::client;
+use counterfoil_store::MIGRATIONS;
+use counterfoil_test_support::TestDb;
 use tokio_stream::StreamExt;
 use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use crate::service::{Served, config, get, take};
+use crate::service::{Served, config, config_on, get, take};
 
 fn asking(service: &str) -> HealthCheckRequest {
     HealthCheckRequest {
@@ -20,7 +22,8 @@ fn asking(service: &str) -> HealthCheckRequest {
 
 #[tokio::test]
 async fn health_is_known_for_the_process_and_each_service_even_without_an_identity() {
-    let mut config = config();
+    let test = TestDb::new(&MIGRATIONS).await;
+    let mut config = config_on(&test);
     config.server.dev_identity = false;
     let served = Served::new(config).await;
     let mut health = HealthClient::new(client::channel(&served.uri()).unwrap());
@@ -41,7 +44,8 @@ async fn health_is_known_for_the_process_and_each_service_even_without_an_identi
 
 #[tokio::test]
 async fn at_the_end_health_says_so_first_and_calls_and_tasks_are_waited_for() {
-    let served = Served::new(config()).await;
+    let test = TestDb::new(&MIGRATIONS).await;
+    let served = Served::new(config_on(&test)).await;
     let mut health = HealthClient::new(client::channel(&served.uri()).unwrap());
     let mut watched = health.watch(asking("")).await.unwrap().into_inner();
     assert_eq!(watched.next().await.unwrap().unwrap().status(), ServingStatus::Serving);

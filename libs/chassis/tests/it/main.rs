@@ -1,4 +1,4 @@
-//! The chassis with a small service on it, over a real connection and without a database.
+//! The chassis with a small service on it, over a real connection; most of it needs no database.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,6 +13,7 @@
 mod admission;
 mod bounds;
 mod configuration;
+mod database;
 mod end;
 mod service;
 mod tracing;

@@ -14,7 +14,9 @@ use counterfoil_proto::connect::v1::connected_account_service_client::ConnectedA
 use counterfoil_proto::connect::v1::connected_account_service_server::{
     ConnectedAccountService, ConnectedAccountServiceServer,
 };
+use counterfoil_store::Db;
 use counterfoil_telemetry as telemetry;
+use counterfoil_test_support::TestDb;
 use counterfoil_types::{AccountId, Mode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -81,7 +83,7 @@ pub(crate) async fn take(semaphore: &Semaphore) {
     semaphore.acquire().await.unwrap().forget();
 }
 
-struct Api(Settings);
+struct Api(Settings, Db);
 
 /// Reads a request for an account, of which only the rules matter here.
 fn new_account(message: pb::CreateConnectedAccountRequest, allowed: &AllowedOrigins) -> Result<(), Violations> {
@@ -131,6 +133,11 @@ impl ConnectedAccountService for Api {
                 probe.begun.add_permits(1);
                 take(&probe.release).await;
                 probe.completed.add_permits(1);
+            }
+            "acct_stored" => {
+                let _conn = self.1.conn().await.map_err(|error| status::of_store(&error))?;
+                probe.begun.add_permits(1);
+                take(&probe.release).await;
             }
             _ => {}
         }
@@ -190,7 +197,7 @@ impl<const ALL_ALLOWED: bool> Service for Accounts<ALL_ALLOWED> {
             }
         });
         Ok(Started {
-            routes: tonic::service::Routes::new(ConnectedAccountServiceServer::new(Api(config))),
+            routes: tonic::service::Routes::new(ConnectedAccountServiceServer::new(Api(config, host.db))),
             services: &["counterfoil.connect.v1.ConnectedAccountService"],
         })
     }
@@ -222,6 +229,14 @@ pub(crate) fn config() -> Config<Settings> {
             },
             probe: Arc::default(),
         },
+    }
+}
+
+/// As [`config`], with a database that is there.
+pub(crate) fn config_on(db: &TestDb) -> Config<Settings> {
+    Config {
+        database: db.config(),
+        ..config()
     }
 }
 
