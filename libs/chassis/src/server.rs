@@ -20,7 +20,9 @@ use tonic_health::pb::health_server::HealthServer;
 
 use crate::config;
 use crate::deadline::DeadlineLayer;
+use crate::details::DetailsLayer;
 use crate::health::{self, HealthOf, Verdict};
+use crate::messages::MessageLimitLayer;
 use crate::policy::{GateLayer, Rule, uncovered};
 use crate::service::{Host, Listeners, Service, Started};
 
@@ -30,8 +32,10 @@ const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from
 const MAX_STREAMS: u32 = 128;
 /// Calls at a time in all, those included whose caller has left. A stream counts until it has begun.
 const MAX_CALLS: usize = 1024;
-/// Bytes of headers of one call. Messages are bounded by tonic, at 4 MiB.
+/// Bytes of headers of one call.
 const MAX_HEADERS: u32 = 16 * 1024;
+/// The length that tonic's own limit on messages has.
+const MAX_MESSAGE_BYTES: u32 = 4 * 1024 * 1024;
 
 /// How to serve.
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -50,6 +54,8 @@ pub struct Config {
     pub max_deadline_ms: u64,
     /// Milliseconds that calls in flight and background tasks get at the end. Default 10,000.
     pub drain_ms: u64,
+    /// Bytes of one message that is received, at most 4,194,304. Default that.
+    pub max_message_bytes: u32,
     /// Milliseconds between two questions to the database whether it is there, for health. Default 2,000.
     pub health_interval_ms: u64,
 }
@@ -63,6 +69,7 @@ impl Default for Config {
             default_deadline_ms: 10_000,
             max_deadline_ms: 60_000,
             drain_ms: 10_000,
+            max_message_bytes: MAX_MESSAGE_BYTES,
             health_interval_ms: 2_000,
         }
     }
@@ -75,6 +82,10 @@ impl Config {
         if self.default_deadline_ms == 0 || self.max_deadline_ms < self.default_deadline_ms {
             let problem = "must be more than 0 and at most server.max_deadline_ms";
             return Err(config::Error::invalid("server.default_deadline_ms", problem));
+        }
+        if !(1..=MAX_MESSAGE_BYTES).contains(&self.max_message_bytes) {
+            let problem = format!("must be more than 0 and at most {MAX_MESSAGE_BYTES}");
+            return Err(config::Error::invalid("server.max_message_bytes", &problem));
         }
         if self.health_interval_ms == 0 {
             return Err(config::Error::invalid(
@@ -212,6 +223,7 @@ impl Parts {
             .max_concurrent_streams(MAX_STREAMS)
             .http2_max_header_list_size(MAX_HEADERS)
             .layer(ServerLayer)
+            .layer(DetailsLayer)
             .layer(GateLayer {
                 dev_identity: config.dev_identity,
                 policy,
@@ -222,6 +234,9 @@ impl Parts {
                 default: Duration::from_millis(config.default_deadline_ms),
                 max: Duration::from_millis(config.max_deadline_ms),
                 calls: calls.clone(),
+            })
+            .layer(MessageLimitLayer {
+                max_bytes: config.max_message_bytes,
             })
             .add_routes(routes)
             .serve_with_incoming_shutdown(

@@ -126,6 +126,12 @@ fn a_bad_value_is_one_line_that_names_its_key_and_not_the_value() {
              COUNTERFOIL_SERVER__DEFAULT_DEADLINE_MS)",
         ),
         (
+            "COUNTERFOIL_SERVER__MAX_MESSAGE_BYTES",
+            "4194305",
+            "server.max_message_bytes must be more than 0 and at most 4194304 (environment \
+             COUNTERFOIL_SERVER__MAX_MESSAGE_BYTES)",
+        ),
+        (
             "COUNTERFOIL_SERVER__HEALTH_INTERVAL_MS",
             "0",
             "server.health_interval_ms must be more than 0 (environment COUNTERFOIL_SERVER__HEALTH_INTERVAL_MS)",

@@ -14,6 +14,8 @@ mod admission;
 mod bounds;
 mod configuration;
 mod database;
+mod details;
 mod end;
+mod raw;
 mod service;
 mod tracing;
