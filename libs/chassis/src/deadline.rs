@@ -79,8 +79,6 @@ where
         let now = Instant::now();
         let deadline = now.checked_add(allowance).unwrap_or(now);
         request.extensions_mut().insert(Deadline(deadline));
-        // The timer is made here, not when first polled: tonic has one of its own for `grpc-timeout`, made right after
-        // this call, which answers CANCELLED; this one is never the later one, and is polled first.
         let timer = tokio::time::sleep_until(deadline);
         let span = Span::current();
         let work = self

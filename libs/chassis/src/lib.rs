@@ -15,6 +15,7 @@
 
 pub mod client;
 pub mod config;
+pub mod connections;
 mod context;
 pub mod convert;
 mod deadline;
@@ -24,6 +25,7 @@ mod messages;
 mod policy;
 mod process;
 pub mod redirect;
+mod reflection;
 pub mod server;
 mod service;
 pub mod status;

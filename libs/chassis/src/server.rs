@@ -14,26 +14,18 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
-use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::pb::health_server::HealthServer;
+use tower::ServiceBuilder;
 
-use crate::config;
 use crate::deadline::DeadlineLayer;
 use crate::details::DetailsLayer;
 use crate::health::{self, HealthOf, Verdict};
 use crate::messages::MessageLimitLayer;
 use crate::policy::{GateLayer, Rule, uncovered};
 use crate::service::{Host, Listeners, Service, Started};
+use crate::{config, connections, reflection};
 
-/// How often an idle connection is asked whether it still lives, and how long it may take to answer.
-const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
-/// Calls at a time on one connection.
-const MAX_STREAMS: u32 = 128;
-/// Calls at a time in all, those included whose caller has left. A stream counts until it has begun.
-const MAX_CALLS: usize = 1024;
-/// Bytes of headers of one call.
-const MAX_HEADERS: u32 = 16 * 1024;
 /// The length that tonic's own limit on messages has.
 const MAX_MESSAGE_BYTES: u32 = 4 * 1024 * 1024;
 
@@ -54,10 +46,15 @@ pub struct Config {
     pub max_deadline_ms: u64,
     /// Milliseconds that calls in flight and background tasks get at the end. Default 10,000.
     pub drain_ms: u64,
+    /// Calls at a time in all, those included whose caller has left; one more is refused as RESOURCE_EXHAUSTED. A stream
+    /// counts until it has begun. Default 1,024.
+    pub max_calls: usize,
     /// Bytes of one message that is received, at most 4,194,304. Default that.
     pub max_message_bytes: u32,
     /// Milliseconds between two questions to the database whether it is there, for health. Default 2,000.
     pub health_interval_ms: u64,
+    /// How many connections, for how long, with how much on them.
+    pub connections: connections::Config,
 }
 
 impl Default for Config {
@@ -69,8 +66,10 @@ impl Default for Config {
             default_deadline_ms: 10_000,
             max_deadline_ms: 60_000,
             drain_ms: 10_000,
+            max_calls: 1_024,
             max_message_bytes: MAX_MESSAGE_BYTES,
             health_interval_ms: 2_000,
+            connections: connections::Config::default(),
         }
     }
 }
@@ -83,6 +82,9 @@ impl Config {
             let problem = "must be more than 0 and at most server.max_deadline_ms";
             return Err(config::Error::invalid("server.default_deadline_ms", problem));
         }
+        if self.max_calls == 0 {
+            return Err(config::Error::invalid("server.max_calls", "must be more than 0"));
+        }
         if !(1..=MAX_MESSAGE_BYTES).contains(&self.max_message_bytes) {
             let problem = format!("must be more than 0 and at most {MAX_MESSAGE_BYTES}");
             return Err(config::Error::invalid("server.max_message_bytes", &problem));
@@ -93,7 +95,7 @@ impl Config {
                 "must be more than 0",
             ));
         }
-        Ok(())
+        self.connections.check(self.max_deadline_ms)
     }
 }
 
@@ -214,21 +216,16 @@ impl Parts {
         } = self;
         let verdict = Verdict::first(pulse.beat().await.is_ok());
         let (serving, receiver) = watch::channel(verdict.serves());
-        let routes = routes(&config, started, receiver)?;
+        let routes = routes(&config, started, receiver, &stop)?;
         let calls = TaskTracker::new();
-        let draining = CancellationToken::new();
-        let server = Server::builder()
-            .http2_keepalive_interval(Some(KEEPALIVE.0))
-            .http2_keepalive_timeout(Some(KEEPALIVE.1))
-            .max_concurrent_streams(MAX_STREAMS)
-            .http2_max_header_list_size(MAX_HEADERS)
+        let service = ServiceBuilder::new()
             .layer(ServerLayer)
             .layer(DetailsLayer)
             .layer(GateLayer {
                 dev_identity: config.dev_identity,
                 policy,
                 calls: calls.clone(),
-                max_calls: MAX_CALLS,
+                max_calls: config.max_calls,
             })
             .layer(DeadlineLayer {
                 default: Duration::from_millis(config.default_deadline_ms),
@@ -238,11 +235,10 @@ impl Parts {
             .layer(MessageLimitLayer {
                 max_bytes: config.max_message_bytes,
             })
-            .add_routes(routes)
-            .serve_with_incoming_shutdown(
-                TcpIncoming::from(listener).with_nodelay(Some(true)),
-                draining.clone().cancelled_owned(),
-            );
+            .service(routes.prepare());
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        let draining = CancellationToken::new();
+        let server = connections::serve(config.connections, incoming, service, draining.clone());
         let interval = Duration::from_millis(config.health_interval_ms);
         let health = health::follow(pulse, verdict, interval, serving, stop.clone());
         Ok(async move {
@@ -253,7 +249,7 @@ impl Parts {
                 // It ends by itself only when it fails; then everything else ends too.
                 failure = &mut server => {
                     stop.cancel();
-                    failure??;
+                    failure?;
                     bail!("the server ended by itself");
                 }
             }
@@ -269,9 +265,11 @@ impl Parts {
                 served
             });
             match drained.await {
-                Ok(served) => Ok(served??),
+                Ok(served) => Ok(served?),
                 Err(_) => {
                     server.abort();
+                    // Awaited, so that the connections are closed when this ends.
+                    let _ = server.await;
                     tracing::warn!(
                         calls = calls.len(),
                         tasks = tasks.len(),
@@ -285,22 +283,20 @@ impl Parts {
 }
 
 /// The service's own routes, health, and reflection of them all.
-fn routes(config: &Config, started: Started, serving: watch::Receiver<bool>) -> anyhow::Result<Routes> {
+fn routes(
+    config: &Config,
+    started: Started,
+    serving: watch::Receiver<bool>,
+    stop: &CancellationToken,
+) -> anyhow::Result<Routes> {
     let health = HealthOf {
         services: started.services,
         serving,
     };
     let routes = started.routes.add_service(HealthServer::new(health));
-    if !config.reflection {
-        return Ok(routes);
+    if config.reflection {
+        reflection::add(routes, started.services, stop.clone())
+    } else {
+        Ok(routes)
     }
-    let mut reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(counterfoil_proto::FILE_DESCRIPTOR_SET)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .with_service_name("grpc.health.v1.Health")
-        .with_service_name("grpc.reflection.v1.ServerReflection");
-    for service in started.services {
-        reflection = reflection.with_service_name(*service);
-    }
-    Ok(routes.add_service(reflection.build_v1()?))
 }

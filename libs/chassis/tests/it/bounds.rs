@@ -28,8 +28,7 @@ async fn at_the_deadline_the_caller_is_answered_and_the_work_goes_on_to_its_end(
     served.end().await;
 }
 
-/// Tonic's own server answers CANCELLED when `grpc-timeout` has passed; ours must always be the one that answers. The request
-/// is made by hand, as tonic's client gives up by itself.
+/// Not CANCELLED, as tonic's own server would. The request is made by hand, as tonic's client gives up by itself.
 #[tokio::test]
 async fn the_callers_own_timeout_is_answered_as_deadline_exceeded_every_time() {
     let served = Served::new(config()).await;

@@ -126,6 +126,11 @@ fn a_bad_value_is_one_line_that_names_its_key_and_not_the_value() {
              COUNTERFOIL_SERVER__DEFAULT_DEADLINE_MS)",
         ),
         (
+            "COUNTERFOIL_SERVER__MAX_CALLS",
+            "0",
+            "server.max_calls must be more than 0 (environment COUNTERFOIL_SERVER__MAX_CALLS)",
+        ),
+        (
             "COUNTERFOIL_SERVER__MAX_MESSAGE_BYTES",
             "4194305",
             "server.max_message_bytes must be more than 0 and at most 4194304 (environment \
@@ -135,6 +140,23 @@ fn a_bad_value_is_one_line_that_names_its_key_and_not_the_value() {
             "COUNTERFOIL_SERVER__HEALTH_INTERVAL_MS",
             "0",
             "server.health_interval_ms must be more than 0 (environment COUNTERFOIL_SERVER__HEALTH_INTERVAL_MS)",
+        ),
+        (
+            "COUNTERFOIL_SERVER__CONNECTIONS__MAX_STREAMS",
+            "0",
+            "server.connections.max_streams must be more than 0 (environment COUNTERFOIL_SERVER__CONNECTIONS__MAX_STREAMS)",
+        ),
+        (
+            "COUNTERFOIL_SERVER__CONNECTIONS__AGE_GRACE_MS",
+            "59999",
+            "server.connections.age_grace_ms must be at least server.max_deadline_ms, or calls are cut before their \
+             deadline (environment COUNTERFOIL_SERVER__CONNECTIONS__AGE_GRACE_MS)",
+        ),
+        (
+            "COUNTERFOIL_SERVER__CONNECTIONS__MAX_HEADER_BYTES",
+            "4095",
+            "server.connections.max_header_bytes must be at least 4096, or calls with a trace and an identity do not fit \
+             (environment COUNTERFOIL_SERVER__CONNECTIONS__MAX_HEADER_BYTES)",
         ),
         (
             "COUNTERFOIL_STRIPE__MODE",

@@ -13,6 +13,7 @@
 mod admission;
 mod bounds;
 mod configuration;
+mod connections;
 mod database;
 mod details;
 mod end;

@@ -8,19 +8,25 @@ use hyper::body::Bytes;
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 
 /// A connection.
 pub(crate) struct Raw {
     addr: SocketAddr,
     sender: SendRequest<Full<Bytes>>,
+    /// Runs until the connection has ended.
+    pub(crate) connection: JoinHandle<hyper::Result<()>>,
 }
 
 impl Raw {
     pub(crate) async fn connect(addr: SocketAddr) -> Raw {
         let stream = TcpStream::connect(addr).await.unwrap();
         let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
-        tokio::spawn(connection);
-        Raw { addr, sender }
+        Raw {
+            addr,
+            sender,
+            connection: tokio::spawn(connection),
+        }
     }
 
     /// The answer's headers and trailers together.
