@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use counterfoil_store::claim::Operation;
 use tokio::time::Instant;
 use tonic::Status;
+use uuid::Uuid;
 
 use crate::status;
 use crate::violations::Violations;
@@ -13,14 +15,19 @@ use crate::violations::Violations;
 #[derive(Debug, Clone)]
 pub struct Context {
     /// The authenticated identity.
-    pub caller: String,
+    pub caller: Arc<str>,
+    /// The RPC, as `package.Service/Method`.
+    pub method: Arc<str>,
     /// When the caller is told DEADLINE_EXCEEDED. Work that goes on after it is seen by nobody but the next repeat.
     pub deadline: Instant,
 }
 
-/// The caller, put into a request by the gate.
+/// Who calls what, put into a request by the gate.
 #[derive(Debug, Clone)]
-pub(crate) struct Caller(pub(crate) Arc<str>);
+pub(crate) struct Call {
+    pub(crate) caller: Arc<str>,
+    pub(crate) method: Arc<str>,
+}
 
 /// The deadline, put into a request by its layer.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +38,17 @@ impl Context {
     #[must_use]
     pub fn remaining(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// This call, to be claimed under `key`. `request` is its deterministic encoding.
+    #[must_use]
+    pub fn operation(&self, key: Uuid, request: &[u8]) -> Operation {
+        Operation {
+            caller: self.caller.clone(),
+            method: self.method.clone(),
+            key,
+            request: request.to_vec().into(),
+        }
     }
 }
 
@@ -55,11 +73,12 @@ pub fn accept_with<P, T>(
     read: impl FnOnce(P) -> Result<T, Violations>,
 ) -> Result<(Context, T), Status> {
     let extensions = request.extensions();
-    let (Some(Caller(caller)), Some(Deadline(deadline))) = (extensions.get(), extensions.get()) else {
+    let (Some(Call { caller, method }), Some(Deadline(deadline))) = (extensions.get(), extensions.get()) else {
         return Err(status::internal(&"a request came past the chassis's layers"));
     };
     let context = Context {
-        caller: caller.to_string(),
+        caller: caller.clone(),
+        method: method.clone(),
         deadline: *deadline,
     };
     let message = read(request.into_inner()).map_err(status::invalid)?;

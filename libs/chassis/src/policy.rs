@@ -14,7 +14,7 @@ use tonic::Status;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
-use crate::context::Caller;
+use crate::context::Call;
 use crate::status;
 
 /// The identity of every caller on loopback where `server.dev_identity` is set.
@@ -127,8 +127,9 @@ where
 
     fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
         match self.admit(request.uri().path()) {
-            Ok(identity) => {
-                request.extensions_mut().insert(Caller(identity));
+            Ok(caller) => {
+                let method = Arc::from(request.uri().path().trim_start_matches('/'));
+                request.extensions_mut().insert(Call { caller, method });
                 Either::Left(self.inner.call(request))
             }
             Err(refusal) => Either::Right(ready(Ok(refusal.into_http()))),

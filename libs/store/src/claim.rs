@@ -5,8 +5,10 @@
 //! request is refused. When an owner dies its lease lapses, and the next repeat takes the claim over: the steps have the
 //! same keys for it, so what was done is not done again.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use diesel::OptionalExtension as _;
 use diesel::pg::Pg;
 use diesel::query_builder::{BoxedSqlQuery, SqlQuery};
@@ -36,6 +38,19 @@ impl Default for Config {
     }
 }
 
+/// A call that happens once: who made it, which, under which key, and what it asks for.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Operation {
+    /// The identity that calls.
+    pub caller: Arc<str>,
+    /// The RPC, as `package.Service/Method`.
+    pub method: Arc<str>,
+    /// The caller's idempotency key.
+    pub key: Uuid,
+    /// The request in a deterministic encoding. A repeat must be equal to it.
+    pub request: Bytes,
+}
+
 /// A service's claims.
 #[derive(Clone)]
 pub struct Claims {
@@ -53,11 +68,9 @@ pub enum Begun<T> {
 
 /// A claim that is owned. Dropped without an answer its lease lapses, and a repeat takes it over.
 pub struct Claim {
-    row: Row,
+    operation: Operation,
     id: Uuid,
     generation: i64,
-    /// The request as the first caller sent it. Equal to the present caller's.
-    request: Vec<u8>,
     renewal: JoinHandle<()>,
 }
 
@@ -85,13 +98,6 @@ impl From<diesel::result::Error> for Error {
 const MAX_WAIT: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(50);
 
-#[derive(Clone)]
-struct Row {
-    caller: String,
-    method: &'static str,
-    key: Uuid,
-}
-
 #[derive(diesel::QueryableByName)]
 struct Generation {
     #[diesel(sql_type = BigInt)]
@@ -118,31 +124,20 @@ impl Claims {
         }
     }
 
-    /// Claims `key`, which `caller` gave with `request` to `method`. `request` is a deterministic encoding. While
-    /// another call with the key is at work its answer is awaited for up to `wait`, and 10 s at most.
+    /// Claims `operation`. While another call with its key is at work its answer is awaited for up to `wait`, and 10 s at
+    /// most.
     ///
     /// # Errors
     /// [`Error::Mismatch`] when the key was used for another request, [`Error::Busy`] when the other call is not done in
     /// time.
-    pub async fn begin<T: DeserializeOwned>(
-        &self,
-        caller: &str,
-        method: &'static str,
-        key: Uuid,
-        request: &[u8],
-        wait: Duration,
-    ) -> Result<Begun<T>, Error> {
-        let row = Row {
-            caller: caller.to_owned(),
-            method,
-            key,
-        };
+    pub async fn begin<T: DeserializeOwned>(&self, operation: &Operation, wait: Duration) -> Result<Begun<T>, Error> {
         let deadline = Instant::now() + wait.min(MAX_WAIT);
-        if let Some(generation) = self.insert(&row, request).await? {
-            return Ok(Begun::Owned(self.own(row, generation, request)));
+        if let Some(generation) = self.insert(operation).await? {
+            return Ok(Begun::Owned(self.own(operation, generation)));
         }
+        let Operation { method, key, .. } = operation;
         loop {
-            let stored = self.look(&row, request).await?;
+            let stored = self.look(operation).await?;
             if !stored.same {
                 return Err(Error::Mismatch);
             }
@@ -153,10 +148,10 @@ impl Claims {
                 })?));
             }
             if stored.lapsed
-                && let Some(generation) = self.take_over(&row).await?
+                && let Some(generation) = self.take_over(operation).await?
             {
-                tracing::warn!(method, key = %key, generation, "a claim whose owner went silent was taken over");
-                return Ok(Begun::Owned(self.own(row, generation, request)));
+                tracing::warn!(method = &**method, %key, generation, "a claim whose owner went silent was taken over");
+                return Ok(Begun::Owned(self.own(operation, generation)));
             }
             if Instant::now() >= deadline {
                 return Err(Error::Busy);
@@ -165,29 +160,28 @@ impl Claims {
         }
     }
 
-    fn own(&self, row: Row, generation: i64, request: &[u8]) -> Claim {
-        let renewal = tokio::spawn(renew(self.db.clone(), self.lease, row.clone(), generation));
+    fn own(&self, operation: &Operation, generation: i64) -> Claim {
+        let renewal = tokio::spawn(renew(self.db.clone(), self.lease, operation.clone(), generation));
         Claim {
-            id: claim_id(&row),
-            row,
+            id: claim_id(operation),
+            operation: operation.clone(),
             generation,
-            request: request.to_vec(),
             renewal,
         }
     }
 
-    async fn insert(&self, row: &Row, request: &[u8]) -> Result<Option<i64>, Error> {
+    async fn insert(&self, operation: &Operation) -> Result<Option<i64>, Error> {
         let sql = "insert into claim (caller, method, key, request_sha, request, state, lease_until)
             values ($1, $2, $3, $4, $5, 'running', clock_timestamp() + $6 * interval '1 millisecond')
             on conflict (caller, method, key) do nothing
             returning generation";
         let mut conn = self.db.conn().await?;
         let row: Option<Generation> = diesel::sql_query(sql)
-            .bind::<Text, _>(&row.caller)
-            .bind::<Text, _>(row.method)
-            .bind::<SqlUuid, _>(row.key)
-            .bind::<Binary, _>(Sha256::digest(request).to_vec())
-            .bind::<Binary, _>(request)
+            .bind::<Text, _>(&*operation.caller)
+            .bind::<Text, _>(&*operation.method)
+            .bind::<SqlUuid, _>(operation.key)
+            .bind::<Binary, _>(Sha256::digest(&operation.request).to_vec())
+            .bind::<Binary, _>(&*operation.request)
             .bind::<BigInt, _>(milliseconds(self.lease))
             .get_result(&mut conn)
             .await
@@ -195,30 +189,30 @@ impl Claims {
         Ok(row.map(|row| row.generation))
     }
 
-    async fn look(&self, row: &Row, request: &[u8]) -> Result<Stored, Error> {
+    async fn look(&self, operation: &Operation) -> Result<Stored, Error> {
         let sql = "select request_sha = $4 as same, lease_until <= clock_timestamp() as lapsed, response
             from claim where caller = $1 and method = $2 and key = $3";
         let mut conn = self.db.conn().await?;
         Ok(diesel::sql_query(sql)
-            .bind::<Text, _>(&row.caller)
-            .bind::<Text, _>(row.method)
-            .bind::<SqlUuid, _>(row.key)
-            .bind::<Binary, _>(Sha256::digest(request).to_vec())
+            .bind::<Text, _>(&*operation.caller)
+            .bind::<Text, _>(&*operation.method)
+            .bind::<SqlUuid, _>(operation.key)
+            .bind::<Binary, _>(Sha256::digest(&operation.request).to_vec())
             .get_result(&mut conn)
             .await?)
     }
 
     /// One of those who see a lapsed lease gets the claim: the row's lock makes the others look again.
-    async fn take_over(&self, row: &Row) -> Result<Option<i64>, Error> {
+    async fn take_over(&self, operation: &Operation) -> Result<Option<i64>, Error> {
         let sql = "update claim
             set generation = generation + 1, lease_until = clock_timestamp() + $4 * interval '1 millisecond'
             where caller = $1 and method = $2 and key = $3 and state = 'running' and lease_until <= clock_timestamp()
             returning generation";
         let mut conn = self.db.conn().await?;
         let row: Option<Generation> = diesel::sql_query(sql)
-            .bind::<Text, _>(&row.caller)
-            .bind::<Text, _>(row.method)
-            .bind::<SqlUuid, _>(row.key)
+            .bind::<Text, _>(&*operation.caller)
+            .bind::<Text, _>(&*operation.method)
+            .bind::<SqlUuid, _>(operation.key)
             .bind::<BigInt, _>(milliseconds(self.lease))
             .get_result(&mut conn)
             .await
@@ -238,12 +232,6 @@ impl Claim {
     #[must_use]
     pub fn id(&self) -> Uuid {
         self.id
-    }
-
-    /// The request as it was stored with the claim.
-    #[must_use]
-    pub fn request(&self) -> &[u8] {
-        &self.request
     }
 
     /// Records the final answer (a success, or a refusal that will not change), in the transaction of the work's
@@ -275,7 +263,18 @@ impl Claim {
     }
 
     fn bind(&self, sql: &'static str) -> Bound<'_> {
-        bind(sql, &self.row, self.generation)
+        bind(sql, &self.operation, self.generation)
+    }
+}
+
+/// Without the request, which may hold personal data.
+impl std::fmt::Debug for Operation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Operation")
+            .field("caller", &self.caller)
+            .field("method", &self.method)
+            .field("key", &self.key)
+            .finish_non_exhaustive()
     }
 }
 
@@ -286,7 +285,7 @@ impl Drop for Claim {
 }
 
 /// Shows that the owner lives, until the claim is finished, lost or dropped.
-async fn renew(db: Db, lease: Duration, row: Row, generation: i64) {
+async fn renew(db: Db, lease: Duration, operation: Operation, generation: i64) {
     let sql = "update claim set lease_until = clock_timestamp() + $5 * interval '1 millisecond'
         where caller = $1 and method = $2 and key = $3 and state = 'running' and generation = $4";
     let mut ticks = tokio::time::interval(lease / 3);
@@ -295,14 +294,15 @@ async fn renew(db: Db, lease: Duration, row: Row, generation: i64) {
         ticks.tick().await;
         let renewed = async {
             let mut conn = db.conn().await?;
-            let query = bind(sql, &row, generation).bind::<BigInt, _>(milliseconds(lease));
+            let query = bind(sql, &operation, generation).bind::<BigInt, _>(milliseconds(lease));
             Ok::<_, crate::Error>(query.execute(&mut conn).await?)
         };
         match renewed.await {
             Ok(1) => {}
             Ok(_) => return,
             Err(error) => {
-                tracing::warn!(method = row.method, key = %row.key, %error, "a claim's lease could not be renewed");
+                let Operation { method, key, .. } = &operation;
+                tracing::warn!(method = &**method, %key, %error, "a claim's lease could not be renewed");
             }
         }
     }
@@ -310,19 +310,22 @@ async fn renew(db: Db, lease: Duration, row: Row, generation: i64) {
 
 type Bound<'a> = BoxedSqlQuery<'a, Pg, SqlQuery>;
 
-/// Binds the row as `$1` to `$3` and the generation as `$4`.
-fn bind<'a>(sql: &'static str, row: &'a Row, generation: i64) -> Bound<'a> {
+/// Binds the operation as `$1` to `$3` and the generation as `$4`.
+fn bind<'a>(sql: &'static str, operation: &'a Operation, generation: i64) -> Bound<'a> {
     diesel::sql_query(sql)
         .into_boxed()
-        .bind::<Text, _>(row.caller.as_str())
-        .bind::<Text, _>(row.method)
-        .bind::<SqlUuid, _>(row.key)
+        .bind::<Text, _>(&*operation.caller)
+        .bind::<Text, _>(&*operation.method)
+        .bind::<SqlUuid, _>(operation.key)
         .bind::<BigInt, _>(generation)
 }
 
-fn claim_id(row: &Row) -> Uuid {
-    // No method has a line break in it, and the key is of one length, so no two rows have one name.
-    let name = format!("{}\n{}\n{}", row.key, row.method, row.caller);
+fn claim_id(operation: &Operation) -> Uuid {
+    let Operation {
+        caller, method, key, ..
+    } = operation;
+    // No method has a line break in it, and the key is of one length, so no two operations have one name.
+    let name = format!("{key}\n{method}\n{caller}");
     Uuid::new_v5(&CLAIM, name.as_bytes())
 }
 
@@ -339,17 +342,18 @@ mod tests {
 
     #[test]
     fn a_claims_id_never_changes_and_differs_by_caller_method_and_key() {
-        let row = |caller: &str, method, key| Row {
-            caller: caller.to_owned(),
-            method,
+        let operation = |caller: &str, method: &str, key| Operation {
+            caller: caller.into(),
+            method: method.into(),
             key: Uuid::from_u128(key),
+            request: Bytes::new(),
         };
-        let id = claim_id(&row("spiffe://x", "a.B/C", 1));
+        let id = claim_id(&operation("spiffe://x", "a.B/C", 1));
         assert_eq!(id.to_string(), "aaccdd82-29ee-563d-841e-ce6c027142ef");
         let others = [
-            row("spiffe://y", "a.B/C", 1),
-            row("spiffe://x", "a.B/D", 1),
-            row("spiffe://x", "a.B/C", 2),
+            operation("spiffe://y", "a.B/C", 1),
+            operation("spiffe://x", "a.B/D", 1),
+            operation("spiffe://x", "a.B/C", 2),
         ];
         assert!(others.iter().all(|other| claim_id(other) != id));
     }

@@ -9,8 +9,6 @@ use crate::error::Error;
 use crate::model::connected_account::{ConnectedAccount, NewConnectedAccount, OnboardingLink, Seen};
 use crate::{store, stripe};
 
-const CREATE: &str = "counterfoil.connect.v1.ConnectedAccountService/CreateConnectedAccount";
-
 impl crate::Connect {
     /// A new connected account and a link to its onboarding. A repeat with the same key and request is answered with
     /// the same account, as it is by then, and a fresh link.
@@ -23,13 +21,9 @@ impl crate::Connect {
         context: &Context,
         new: &NewConnectedAccount,
     ) -> Result<(ConnectedAccount, OnboardingLink), Error> {
-        let key = new.idempotency_key;
+        let operation = context.operation(new.idempotency_key, &new.encoded);
         let account = loop {
-            let begun = self
-                .claims
-                .begin(&context.caller, CREATE, key, &new.encoded, context.remaining())
-                .await?;
-            match begun {
+            match self.claims.begin(&operation, context.remaining()).await? {
                 Begun::Finished(answer) => break self.stored(&Answer::<String>::into_result(answer)?).await?,
                 Begun::Owned(claim) => match self.create_account(claim, new).await {
                     // Another call took the claim over meanwhile. That one's answer counts.

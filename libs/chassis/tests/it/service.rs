@@ -138,7 +138,7 @@ impl ConnectedAccountService for Api {
             connected_account: Some(pb::ConnectedAccount {
                 account_id: id.into(),
                 // What the context says, for a test to see.
-                country_code: context.caller,
+                country_code: context.caller.to_string(),
                 ..pb::ConnectedAccount::default()
             }),
         }))

@@ -33,13 +33,9 @@ impl Billing {
         new: &NewCheckoutSession,
         request: &[u8],
     ) -> Result<CheckoutSession, Error> {
-        let method = "CreateCheckoutSession";
+        let operation = cx.operation(new.idempotency_key, request);
         loop {
-            let begun = self
-                .claims
-                .begin(&cx.caller, method, new.idempotency_key, request, cx.remaining())
-                .await?;
-            match begun {
+            match self.claims.begin(&operation, cx.remaining()).await? {
                 Begun::Finished(answer) => {
                     let opened = Answer::<Opened>::into_result(answer)?;
                     let retrieve = stripe::retrieve_checkout_session(&opened.checkout_session_id);

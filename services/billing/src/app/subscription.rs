@@ -55,14 +55,9 @@ impl Billing {
         cancellation: &Cancellation,
         request: &[u8],
     ) -> Result<Subscription, Error> {
-        let method = "CancelSubscription";
-        let key = cancellation.idempotency_key;
+        let operation = cx.operation(cancellation.idempotency_key, request);
         let object = loop {
-            match self
-                .claims
-                .begin(&cx.caller, method, key, request, cx.remaining())
-                .await?
-            {
+            match self.claims.begin(&operation, cx.remaining()).await? {
                 Begun::Finished(answer) => break Answer::<String>::into_result(answer)?,
                 Begun::Owned(claim) => match self.cancel_at_period_end(&claim, cancellation).await {
                     Ok(object) => break object,
