@@ -254,7 +254,7 @@ impl Claim {
     ///
     /// # Errors
     /// When the database fails; the lease then lapses by itself.
-    pub async fn release(self, db: &Db) -> Result<(), Error> {
+    pub async fn release(&self, db: &Db) -> Result<(), Error> {
         self.renewal.abort();
         let sql = "update claim set lease_until = clock_timestamp()
             where caller = $1 and method = $2 and key = $3 and state = 'running' and generation = $4";

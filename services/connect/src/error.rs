@@ -2,6 +2,7 @@
 
 use counterfoil_chassis::status;
 use counterfoil_store::claim;
+use counterfoil_stripe::claimed::{Cause, Failure};
 use counterfoil_stripe::json::Unreadable;
 use counterfoil_types::AccountId;
 use tonic::Status;
@@ -38,6 +39,16 @@ pub enum Error {
 impl From<diesel::result::Error> for Error {
     fn from(error: diesel::result::Error) -> Self {
         Error::Store(error.into())
+    }
+}
+
+impl Failure for Error {
+    fn cause(&self) -> Cause<'_> {
+        match self {
+            Error::Stripe(error) => Cause::Stripe(error),
+            Error::Claim(error) => Cause::Claim(error),
+            _ => Cause::Other,
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! Subscriptions: read, listed, canceled.
 
 use counterfoil_chassis::Context;
-use counterfoil_store::claim::{Begun, Claim};
-use counterfoil_stripe::claimed::Answer;
+use counterfoil_store::claim::Claim;
+use counterfoil_stripe::claimed::{Answer, Outcome, once};
 use counterfoil_types::{SubscriptionId, UserId};
 
 use crate::Billing;
@@ -56,15 +56,9 @@ impl Billing {
         request: &[u8],
     ) -> Result<Subscription, Error> {
         let operation = cx.operation(cancellation.idempotency_key, request);
-        let object = loop {
-            match self.claims.begin(&operation, cx.remaining()).await? {
-                Begun::Finished(answer) => break Answer::<String>::into_result(answer)?,
-                Begun::Owned(claim) => match self.cancel_at_period_end(&claim, cancellation).await {
-                    Ok(object) => break object,
-                    Err(error) => self.give_up(claim, error).await?,
-                },
-            }
-        };
+        let cancel = async |claim: &Claim| self.cancel_at_period_end(claim, cancellation).await;
+        let (Outcome::Stored(object) | Outcome::Fresh(object)) =
+            once::<String, _, _, _>(&self.claims, &self.db, &operation, cx.remaining(), cancel).await?;
         let mut canceled = stripe::subscription(object.as_bytes())?;
         let stored = subscription::find(&mut *self.db.conn().await?, canceled.id.as_str()).await?;
         canceled.user_id = stored.and_then(|stored| stored.user_id);
