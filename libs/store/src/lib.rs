@@ -13,6 +13,7 @@
     )
 )]
 
+pub mod budget;
 pub mod claim;
 mod config;
 mod db;
@@ -20,6 +21,7 @@ mod error;
 mod migrate;
 pub mod page;
 mod provision;
+mod session;
 
 pub use config::Config;
 pub use db::{Conn, Db, Work};

@@ -10,6 +10,7 @@
     reason = "a test"
 )]
 
+mod budget;
 mod claim;
 mod db;
 mod migrate;
