@@ -2,8 +2,14 @@
 //!
 //! The first caller *owns* the claim under a lease, does its work in named steps, and records its answer in the
 //! transaction of the work's results. A repeat with the same request gets that answer, or waits for it; one with another
-//! request is refused. When an owner dies its lease lapses, and the next repeat takes the claim over: the steps have the
-//! same keys for it, so what was done is not done again.
+//! request is refused. When an owner dies its lease lapses, and the next repeat, or the worker ([`orphans`]), takes the
+//! claim over: the steps have the same keys for it, so what was done is not done again.
+
+mod expiry;
+mod orphan;
+
+pub use expiry::expire;
+pub use orphan::{Orphan, orphans};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +27,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::Db;
+use crate::{Db, budget};
 
 /// The section `claim` of a service's configuration.
 #[derive(Debug, Clone, Deserialize)]
@@ -66,10 +72,9 @@ pub enum Begun<T> {
     Finished(T),
 }
 
-/// A claim that is owned. Dropped without an answer its lease lapses, and a repeat takes it over.
+/// A claim that is owned. Dropped without an answer its lease lapses, and a repeat or the worker takes it over.
 pub struct Claim {
     operation: Operation,
-    id: Uuid,
     generation: i64,
     renewal: JoinHandle<()>,
 }
@@ -104,12 +109,18 @@ struct Generation {
     generation: i64,
 }
 
+/// A claim that is there.
 #[derive(diesel::QueryableByName)]
-struct Stored {
+struct Found {
+    /// The generation, where the row was made by the statement itself.
+    #[diesel(sql_type = Nullable<BigInt>)]
+    mine: Option<i64>,
     #[diesel(sql_type = Bool)]
     same: bool,
     #[diesel(sql_type = Bool)]
     lapsed: bool,
+    #[diesel(sql_type = Bool)]
+    released: bool,
     #[diesel(sql_type = Nullable<Binary>)]
     response: Option<Vec<u8>>,
 }
@@ -125,19 +136,23 @@ impl Claims {
     }
 
     /// Claims `operation`. While another call with its key is at work its answer is awaited for up to `wait`, and 10 s at
-    /// most.
+    /// most. Whoever owns the claim has a [budget] of its own from then on, since it works for all who repeat the call.
     ///
     /// # Errors
     /// [`Error::Mismatch`] when the key was used for another request, [`Error::Busy`] when the other call is not done in
     /// time.
     pub async fn begin<T: DeserializeOwned>(&self, operation: &Operation, wait: Duration) -> Result<Begun<T>, Error> {
         let deadline = Instant::now() + wait.min(MAX_WAIT);
-        if let Some(generation) = self.insert(operation).await? {
-            return Ok(Begun::Owned(self.own(operation, generation)));
-        }
         let Operation { method, key, .. } = operation;
+        let mut found = self.insert(operation).await?;
         loop {
-            let stored = self.look(operation).await?;
+            let stored = match found.take() {
+                Some(Found {
+                    mine: Some(generation), ..
+                }) => return Ok(Begun::Owned(self.own(operation, generation))),
+                Some(found) => found,
+                None => self.look(operation).await?,
+            };
             if !stored.same {
                 return Err(Error::Mismatch);
             }
@@ -150,7 +165,9 @@ impl Claims {
             if stored.lapsed
                 && let Some(generation) = self.take_over(operation).await?
             {
-                tracing::warn!(method = &**method, %key, generation, "a claim whose owner went silent was taken over");
+                if !stored.released {
+                    tracing::warn!(method = &**method, %key, generation, "a claim whose owner went silent was taken over");
+                }
                 return Ok(Begun::Owned(self.own(operation, generation)));
             }
             if Instant::now() >= deadline {
@@ -161,22 +178,29 @@ impl Claims {
     }
 
     fn own(&self, operation: &Operation, generation: i64) -> Claim {
+        budget::extend();
         let renewal = tokio::spawn(renew(self.db.clone(), self.lease, operation.clone(), generation));
         Claim {
-            id: claim_id(operation),
             operation: operation.clone(),
             generation,
             renewal,
         }
     }
 
-    async fn insert(&self, operation: &Operation) -> Result<Option<i64>, Error> {
-        let sql = "insert into claim (caller, method, key, request_sha, request, state, lease_until)
-            values ($1, $2, $3, $4, $5, 'running', clock_timestamp() + $6 * interval '1 millisecond')
-            on conflict (caller, method, key) do nothing
-            returning generation";
+    /// Makes the claim, or finds the one that is there. Neither where that one was made at the same moment.
+    async fn insert(&self, operation: &Operation) -> Result<Option<Found>, Error> {
+        let sql = "with mine as (
+                insert into claim (caller, method, key, request_sha, request, state, lease_until)
+                values ($1, $2, $3, $4, $5, 'running', clock_timestamp() + $6 * interval '1 millisecond')
+                on conflict (caller, method, key) do nothing
+                returning generation
+            )
+            select generation as mine, true as same, false as lapsed, false as released, null::bytea as response from mine
+            union all
+            select null, request_sha = $4, lease_until <= clock_timestamp(), released_at is not null, response
+            from claim where caller = $1 and method = $2 and key = $3";
         let mut conn = self.db.conn().await?;
-        let row: Option<Generation> = diesel::sql_query(sql)
+        Ok(diesel::sql_query(sql)
             .bind::<Text, _>(&*operation.caller)
             .bind::<Text, _>(&*operation.method)
             .bind::<SqlUuid, _>(operation.key)
@@ -185,12 +209,12 @@ impl Claims {
             .bind::<BigInt, _>(milliseconds(self.lease))
             .get_result(&mut conn)
             .await
-            .optional()?;
-        Ok(row.map(|row| row.generation))
+            .optional()?)
     }
 
-    async fn look(&self, operation: &Operation) -> Result<Stored, Error> {
-        let sql = "select request_sha = $4 as same, lease_until <= clock_timestamp() as lapsed, response
+    async fn look(&self, operation: &Operation) -> Result<Found, Error> {
+        let sql = "select null::bigint as mine, request_sha = $4 as same, lease_until <= clock_timestamp() as lapsed,
+                released_at is not null as released, response
             from claim where caller = $1 and method = $2 and key = $3";
         let mut conn = self.db.conn().await?;
         Ok(diesel::sql_query(sql)
@@ -205,7 +229,8 @@ impl Claims {
     /// One of those who see a lapsed lease gets the claim: the row's lock makes the others look again.
     async fn take_over(&self, operation: &Operation) -> Result<Option<i64>, Error> {
         let sql = "update claim
-            set generation = generation + 1, lease_until = clock_timestamp() + $4 * interval '1 millisecond'
+            set generation = generation + 1, lease_until = clock_timestamp() + $4 * interval '1 millisecond',
+                released_at = null
             where caller = $1 and method = $2 and key = $3 and state = 'running' and lease_until <= clock_timestamp()
             returning generation";
         let mut conn = self.db.conn().await?;
@@ -225,13 +250,7 @@ impl Claim {
     /// The key of one step of the work in the ledger of calls to Stripe. The same for every owner of the claim.
     #[must_use]
     pub fn op_key(&self, step: &str) -> String {
-        format!("{}:{step}", self.id)
-    }
-
-    /// The claim's id: the same for the same caller, method and key, for ever.
-    #[must_use]
-    pub fn id(&self) -> Uuid {
-        self.id
+        format!("{}:{step}", self.operation.claim_id())
     }
 
     /// Records the final answer (a success, or a refusal that will not change), in the transaction of the work's
@@ -250,20 +269,40 @@ impl Claim {
         if updated == 1 { Ok(()) } else { Err(Error::Busy) }
     }
 
-    /// Gives the claim up because nothing happened: the next repeat begins at once. The key stays bound to its request.
+    /// Gives the claim up without an answer: the next repeat begins at once, and the key stays bound to its request. Where
+    /// the ledger says that none of its steps can have happened at Stripe the claim is left to its caller, who alone
+    /// knows whether the operation is still wanted; else the worker takes it up as if its owner had died.
     ///
     /// # Errors
     /// When the database fails; the lease then lapses by itself.
     pub async fn release(&self, db: &Db) -> Result<(), Error> {
         self.renewal.abort();
-        let sql = "update claim set lease_until = clock_timestamp()
+        let sql = "update claim
+            set lease_until = clock_timestamp(),
+                released_at = case when not exists (
+                    select from stripe_request where split_part(op_key, ':', 1) = $5 and state <> 'pending'
+                ) then clock_timestamp() end
             where caller = $1 and method = $2 and key = $3 and state = 'running' and generation = $4";
-        self.bind(sql).execute(&mut db.conn().await?).await?;
+        let released = self.bind(sql).bind::<Text, _>(self.operation.claim_id().to_string());
+        released.execute(&mut db.conn().await?).await?;
         Ok(())
     }
 
     fn bind(&self, sql: &'static str) -> Bound<'_> {
         bind(sql, &self.operation, self.generation)
+    }
+}
+
+impl Operation {
+    /// The id of its claim: the same for the same caller, method and key, for ever.
+    #[must_use]
+    pub fn claim_id(&self) -> Uuid {
+        let Operation {
+            caller, method, key, ..
+        } = self;
+        // No method has a line break in it, and the key is of one length, so no two operations have one name.
+        let name = format!("{key}\n{method}\n{caller}");
+        Uuid::new_v5(&CLAIM, name.as_bytes())
     }
 }
 
@@ -320,15 +359,6 @@ fn bind<'a>(sql: &'static str, operation: &'a Operation, generation: i64) -> Bou
         .bind::<BigInt, _>(generation)
 }
 
-fn claim_id(operation: &Operation) -> Uuid {
-    let Operation {
-        caller, method, key, ..
-    } = operation;
-    // No method has a line break in it, and the key is of one length, so no two operations have one name.
-    let name = format!("{key}\n{method}\n{caller}");
-    Uuid::new_v5(&CLAIM, name.as_bytes())
-}
-
 /// The namespace of claims' ids.
 const CLAIM: Uuid = Uuid::from_u128(0x6d0b_5f0e_9c1c_4a57_8f5e_2f0a_c1a1_3001);
 
@@ -348,13 +378,13 @@ mod tests {
             key: Uuid::from_u128(key),
             request: Bytes::new(),
         };
-        let id = claim_id(&operation("spiffe://x", "a.B/C", 1));
+        let id = operation("spiffe://x", "a.B/C", 1).claim_id();
         assert_eq!(id.to_string(), "aaccdd82-29ee-563d-841e-ce6c027142ef");
         let others = [
             operation("spiffe://y", "a.B/C", 1),
             operation("spiffe://x", "a.B/D", 1),
             operation("spiffe://x", "a.B/C", 2),
         ];
-        assert!(others.iter().all(|other| claim_id(other) != id));
+        assert!(others.iter().all(|other| other.claim_id() != id));
     }
 }

@@ -14,6 +14,8 @@ mod budget;
 mod claim;
 mod db;
 mod migrate;
+mod orphans;
+mod repeats;
 
 use diesel::sql_types::BigInt;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
