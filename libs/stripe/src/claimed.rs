@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Refusal};
+use crate::ledger;
 
 /// What is kept with a claim, as JSON. It must hold no link and no secret.
 #[derive(Debug, Serialize, Deserialize)]
@@ -56,7 +57,8 @@ pub enum Cause<'e> {
 ///
 /// # Errors
 /// What `work` returned, or was recorded as final. [`claim::Error::Mismatch`] when the key was used for another request,
-/// [`claim::Error::Busy`] when the call at work takes too long.
+/// [`claim::Error::Busy`] when the call at work takes too long, or [`Error::OutcomeUnknown`] where it resumes one whose
+/// answer was lost.
 #[expect(clippy::manual_async_fn, reason = "the signature says that the future is `Send`")]
 pub fn once<'a, S, F, E, W>(
     claims: &'a Claims,
@@ -73,9 +75,10 @@ where
 {
     async move {
         loop {
-            let claim = match claims.begin::<Answer<S>>(operation, wait).await? {
-                Begun::Finished(answer) => return Ok(Outcome::Stored(answer.into_result()?)),
-                Begun::Owned(claim) => claim,
+            let claim = match claims.begin::<Answer<S>>(operation, wait).await {
+                Ok(Begun::Finished(answer)) => return Ok(Outcome::Stored(answer.into_result()?)),
+                Ok(Begun::Owned(claim)) => claim,
+                Err(error) => return Err(told_of(db, operation, error).await),
             };
             let error = match work(&claim).await {
                 Ok(done) => return Ok(Outcome::Fresh(done)),
@@ -99,6 +102,19 @@ async fn give_up(db: &Db, claim: &Claim, refusal: Option<Answer<()>>) -> Result<
         Some(answer) => db.transaction(async |conn| claim.finish(conn, &answer).await).await,
         None => claim.release(db).await,
     }
+}
+
+/// Why no claim could be had. Another call at work is none, where it tries to learn what became of a step that may have
+/// happened: the caller must know that.
+async fn told_of<E: Failure>(db: &Db, operation: &Operation, error: claim::Error) -> E {
+    if matches!(error, claim::Error::Busy) {
+        match ledger::unclear(db, operation.claim_id()).await {
+            Ok(Some(op_key)) => return Error::OutcomeUnknown { op_key, too_old: None }.into(),
+            Ok(None) => {}
+            Err(error) => return Error::Store(error).into(),
+        }
+    }
+    error.into()
 }
 
 /// What is kept of a failure, where it is final.

@@ -2,6 +2,7 @@
 
 use counterfoil_chassis::Context;
 use counterfoil_proto::customer::v1 as customer;
+use counterfoil_store::budget;
 use counterfoil_store::claim::Claim;
 use counterfoil_stripe::claimed::{Answer, Outcome, once};
 use counterfoil_types::UserId;
@@ -87,7 +88,8 @@ impl Billing {
         }
         let id = customer::get_customer_request::Id::UserId(user_id.to_string());
         let mut request = tonic::Request::new(customer::GetCustomerRequest { id: Some(id) });
-        request.set_timeout(cx.remaining());
+        // Under a claim there is time, though the caller may have none left.
+        request.set_timeout(budget::remaining().unwrap_or_else(|| cx.remaining()));
         let not_found = || Error::NotFound {
             kind: "customer",
             name: user_id.to_string(),
