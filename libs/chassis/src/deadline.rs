@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use counterfoil_store::budget;
 use futures::StreamExt;
 use http_body::Frame;
 use http_body_util::{BodyStream, StreamBody};
@@ -31,6 +32,8 @@ pub(crate) struct DeadlineLayer {
     pub(crate) default: Duration,
     /// For a caller who would wait longer.
     pub(crate) max: Duration,
+    /// For work that takes its own time once it has begun, whoever waits.
+    pub(crate) work: Duration,
     pub(crate) calls: TaskTracker,
 }
 
@@ -83,10 +86,8 @@ where
         // this call, which answers CANCELLED; this one is never the later one, and is polled first.
         let timer = tokio::time::sleep_until(deadline);
         let span = Span::current();
-        let work = self
-            .layer
-            .calls
-            .spawn(self.inner.call(request).instrument(span.clone()));
+        let work = budget::scope(deadline, self.layer.work, self.inner.call(request));
+        let work = self.layer.calls.spawn(work.instrument(span.clone()));
         Box::pin(async move {
             tokio::select! {
                 biased;
@@ -187,6 +188,7 @@ mod tests {
         let layer = DeadlineLayer {
             default: Duration::from_secs(10),
             max: Duration::from_secs(60),
+            work: Duration::ZERO,
             calls: TaskTracker::new(),
         };
         let mut headers = http::HeaderMap::new();

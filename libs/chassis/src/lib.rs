@@ -22,6 +22,7 @@ mod health;
 mod policy;
 mod process;
 pub mod redirect;
+mod resume;
 pub mod server;
 mod service;
 pub mod status;

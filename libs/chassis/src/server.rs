@@ -17,12 +17,14 @@ use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::pb::health_server::HealthServer;
+use tower::Layer;
 
 use crate::config;
 use crate::deadline::DeadlineLayer;
 use crate::health::HealthOf;
 use crate::policy::{GateLayer, Rule, uncovered};
-use crate::service::{Host, Listeners, Service, Started};
+use crate::resume::Worker;
+use crate::service::{Host, Listeners, Service, Started, spawn};
 
 /// How often an idle connection is asked whether it still lives, and how long it may take to answer.
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
@@ -48,6 +50,15 @@ pub struct Config {
     pub default_deadline_ms: u64,
     /// Milliseconds a call may take at most, whatever its caller asks for. Default 60,000.
     pub max_deadline_ms: u64,
+    /// Milliseconds that an operation may take, from when it owns its idempotency key, whatever its caller's deadline.
+    /// Default 60,000.
+    pub work_ms: u64,
+    /// Milliseconds between two looks for operations whose owner died, to be completed, and for claims that have expired.
+    /// Default 5,000.
+    pub resume_every_ms: u64,
+    /// How often such an operation is tried before it is left to an operator, with an error in the log. The pauses between
+    /// tries double from 10 s. Default 8.
+    pub resume_tries: u32,
     /// Milliseconds that calls in flight and background tasks get at the end. Default 10,000.
     pub drain_ms: u64,
 }
@@ -60,6 +71,9 @@ impl Default for Config {
             reflection: true,
             default_deadline_ms: 10_000,
             max_deadline_ms: 60_000,
+            work_ms: 60_000,
+            resume_every_ms: 5_000,
+            resume_tries: 8,
             drain_ms: 10_000,
         }
     }
@@ -123,7 +137,7 @@ pub async fn serve_with<S: Service>(
     // Whatever fails from here on, the tasks the service has begun are told to end.
     let begun = stop.clone().drop_guard();
     let host = Host {
-        db,
+        db: db.clone(),
         clock,
         shutdown: stop.clone(),
         tasks: tasks.clone(),
@@ -135,6 +149,7 @@ pub async fn serve_with<S: Service>(
     }
     let parts = Parts {
         config: config.server,
+        db,
         policy: S::policy(),
         started,
         tasks,
@@ -156,6 +171,7 @@ pub async fn serve_with<S: Service>(
 /// What is served, and what has to end.
 struct Parts {
     config: Config,
+    db: Db,
     policy: &'static [Rule],
     started: Started,
     tasks: TaskTracker,
@@ -167,14 +183,27 @@ impl Parts {
     fn run(self, listener: TcpListener) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + Send + 'static> {
         let Self {
             config,
+            db,
             policy,
             started,
             tasks,
             stop,
         } = self;
+        let calls = TaskTracker::new();
+        let deadlines = DeadlineLayer {
+            default: Duration::from_millis(config.default_deadline_ms),
+            max: Duration::from_millis(config.max_deadline_ms),
+            work: Duration::from_millis(config.work_ms),
+            calls: calls.clone(),
+        };
+        let worker = Worker {
+            db,
+            service: deadlines.layer(started.routes.clone()),
+            every: Duration::from_millis(config.resume_every_ms),
+            tries: config.resume_tries,
+        };
         let (serving, receiver) = watch::channel(true);
         let routes = routes(&config, started, receiver)?;
-        let calls = TaskTracker::new();
         let draining = CancellationToken::new();
         let server = Server::builder()
             .http2_keepalive_interval(Some(KEEPALIVE.0))
@@ -188,16 +217,13 @@ impl Parts {
                 calls: calls.clone(),
                 max_calls: MAX_CALLS,
             })
-            .layer(DeadlineLayer {
-                default: Duration::from_millis(config.default_deadline_ms),
-                max: Duration::from_millis(config.max_deadline_ms),
-                calls: calls.clone(),
-            })
+            .layer(deadlines)
             .add_routes(routes)
             .serve_with_incoming_shutdown(
                 TcpIncoming::from(listener).with_nodelay(Some(true)),
                 draining.clone().cancelled_owned(),
             );
+        spawn(&tasks, stop.clone(), "resume", worker.run(stop.clone()));
         Ok(async move {
             let mut server = tokio::spawn(server);
             tokio::select! {

@@ -52,20 +52,29 @@ impl Host {
     /// Spawns a background task that the service cannot be without. When it panics or ends too early, the service ends, to be
     /// started again by whoever keeps it running; the end waits for it, within `drain_ms`.
     pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
-        let shutdown = self.shutdown.clone();
-        let running = tokio::spawn(task);
-        self.tasks.spawn(async move {
-            let ended = running.await;
-            if ended.is_err() || !shutdown.is_cancelled() {
-                tracing::error!(
-                    task = name,
-                    panicked = ended.is_err(),
-                    "a background task ended too early"
-                );
-                shutdown.cancel();
-            }
-        });
+        spawn(&self.tasks, self.shutdown.clone(), name, task);
     }
+}
+
+/// What [`Host::spawn`] does.
+pub(crate) fn spawn(
+    tasks: &TaskTracker,
+    shutdown: CancellationToken,
+    name: &'static str,
+    task: impl Future<Output = ()> + Send + 'static,
+) {
+    let running = tokio::spawn(task);
+    tasks.spawn(async move {
+        let ended = running.await;
+        if ended.is_err() || !shutdown.is_cancelled() {
+            tracing::error!(
+                task = name,
+                panicked = ended.is_err(),
+                "a background task ended too early"
+            );
+            shutdown.cancel();
+        }
+    });
 }
 
 /// What a service hands back.

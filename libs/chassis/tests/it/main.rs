@@ -1,4 +1,4 @@
-//! The chassis with a small service on it, over a real connection and without a database.
+//! The chassis with a small service on it, over a real connection, and without a database where none is needed.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,6 +13,9 @@
 mod admission;
 mod bounds;
 mod configuration;
+mod deadlines;
 mod end;
+mod resume;
+mod seller;
 mod service;
 mod tracing;
