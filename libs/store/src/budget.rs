@@ -67,7 +67,9 @@ mod tests {
 
     #[tokio::test]
     async fn tasks_that_work_begins_have_all_the_time() {
-        let spawned = scope(Instant::now(), LONG, async { tokio::spawn(async { remaining() }).await });
+        let spawned = scope(Instant::now(), LONG, async {
+            tokio::spawn(async { remaining() }).await
+        });
         assert_eq!(spawned.await.unwrap(), None);
     }
 }

@@ -92,6 +92,8 @@ async fn calls_cut_by_their_deadlines_leave_no_transaction_behind_and_every_ok_i
         ok.iter().all(|(id, _)| written.contains(id)),
         "an answered call vanished"
     );
-    let late = answers.iter().any(|(_, code)| *code == Code::DeadlineExceeded);
-    assert!(late && !ok.is_empty(), "{} of {CALLS} in time", ok.len());
+    // Tonic's client gives up by itself at that time, and says so in its own way.
+    let is_late = |code: &Code| matches!(code, Code::DeadlineExceeded | Code::Cancelled);
+    let late = answers.iter().filter(|(_, code)| is_late(code)).count();
+    assert!(late > 0 && !ok.is_empty(), "{late} late, {} in time", ok.len());
 }

@@ -3,6 +3,9 @@ alter table claim
     add column tries       int not null default 0,
     add column next_try_at timestamptz;
 
+-- What lapsed before there was a worker stays its caller's.
+update claim set released_at = clock_timestamp() where state = 'running' and lease_until <= clock_timestamp();
+
 -- The keys alone, so that a renewal of a lease touches no index.
 create index claim_running on claim (caller, method, key) where state = 'running' and released_at is null;
 create index claim_expires on claim (expires_at) where state = 'finished';
