@@ -7,6 +7,7 @@
 
 mod expiry;
 mod orphan;
+mod schema;
 
 pub use expiry::expire;
 pub use orphan::{Orphan, orphans};
@@ -15,10 +16,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use diesel::OptionalExtension as _;
 use diesel::pg::Pg;
+use diesel::prelude::*;
 use diesel::query_builder::{BoxedSqlQuery, SqlQuery};
-use diesel::sql_types::{BigInt, Binary, Bool, Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Binary, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{Db, budget};
+use schema::{claim, clock_timestamp};
 
 /// The section `claim` of a service's configuration.
 #[derive(Debug, Clone, Deserialize)]
@@ -101,27 +103,21 @@ impl From<diesel::result::Error> for Error {
 
 /// The longest that a repeat waits for the answer of the call before it.
 const MAX_WAIT: Duration = Duration::from_secs(10);
-const POLL: Duration = Duration::from_millis(50);
+/// How long a repeat waits before it looks again. Doubled each time, up to the second.
+const POLL: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(400)];
 
-#[derive(diesel::QueryableByName)]
+#[derive(QueryableByName)]
 struct Generation {
     #[diesel(sql_type = BigInt)]
     generation: i64,
 }
 
 /// A claim that is there.
-#[derive(diesel::QueryableByName)]
+#[derive(Queryable)]
 struct Found {
-    /// The generation, where the row was made by the statement itself.
-    #[diesel(sql_type = Nullable<BigInt>)]
-    mine: Option<i64>,
-    #[diesel(sql_type = Bool)]
     same: bool,
-    #[diesel(sql_type = Bool)]
     lapsed: bool,
-    #[diesel(sql_type = Bool)]
     released: bool,
-    #[diesel(sql_type = Nullable<Binary>)]
     response: Option<Vec<u8>>,
 }
 
@@ -144,36 +140,40 @@ impl Claims {
     pub async fn begin<T: DeserializeOwned>(&self, operation: &Operation, wait: Duration) -> Result<Begun<T>, Error> {
         let deadline = Instant::now() + wait.min(MAX_WAIT);
         let Operation { method, key, .. } = operation;
-        let mut found = self.insert(operation).await?;
+        let [mut pause, longest] = POLL;
         loop {
-            let stored = match found.take() {
-                Some(Found {
-                    mine: Some(generation), ..
-                }) => return Ok(Begun::Owned(self.own(operation, generation))),
-                Some(found) => found,
-                None => self.look(operation).await?,
+            let mut conn = self.db.conn().await?;
+            let Some(found) = look(&mut conn, operation).await? else {
+                match self.insert(&mut conn, operation).await? {
+                    Some(generation) => return Ok(Begun::Owned(self.own(operation, generation))),
+                    // Another was faster.
+                    None => continue,
+                }
             };
-            if !stored.same {
+            if !found.same {
                 return Err(Error::Mismatch);
             }
-            if let Some(response) = stored.response {
+            if let Some(response) = found.response {
                 let answer = serde_json::from_slice(&response);
                 return Ok(Begun::Finished(answer.map_err(|error| {
                     crate::Error::Bug(format!("the stored answer of {method} does not fit: {error}"))
                 })?));
             }
-            if stored.lapsed
-                && let Some(generation) = self.take_over(operation).await?
+            if found.lapsed
+                && let Some(generation) = self.take_over(&mut conn, operation).await?
             {
-                if !stored.released {
+                if !found.released {
                     tracing::warn!(method = &**method, %key, generation, "a claim whose owner went silent was taken over");
                 }
                 return Ok(Begun::Owned(self.own(operation, generation)));
             }
-            if Instant::now() >= deadline {
+            drop(conn);
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
                 return Err(Error::Busy);
             }
-            tokio::time::sleep(POLL).await;
+            tokio::time::sleep(pause.min(left)).await;
+            pause = (pause * 2).min(longest);
         }
     }
 
@@ -187,59 +187,37 @@ impl Claims {
         }
     }
 
-    /// Makes the claim, or finds the one that is there. Neither where that one was made at the same moment.
-    async fn insert(&self, operation: &Operation) -> Result<Option<Found>, Error> {
-        let sql = "with mine as (
-                insert into claim (caller, method, key, request_sha, request, state, lease_until)
-                values ($1, $2, $3, $4, $5, 'running', clock_timestamp() + $6 * interval '1 millisecond')
-                on conflict (caller, method, key) do nothing
-                returning generation
-            )
-            select generation as mine, true as same, false as lapsed, false as released, null::bytea as response from mine
-            union all
-            select null, request_sha = $4, lease_until <= clock_timestamp(), released_at is not null, response
-            from claim where caller = $1 and method = $2 and key = $3";
-        let mut conn = self.db.conn().await?;
-        Ok(diesel::sql_query(sql)
+    async fn insert(&self, conn: &mut AsyncPgConnection, operation: &Operation) -> Result<Option<i64>, Error> {
+        let sql = "insert into claim (caller, method, key, request_sha, request, state, lease_until)
+            values ($1, $2, $3, $4, $5, 'running', clock_timestamp() + $6 * interval '1 millisecond')
+            on conflict (caller, method, key) do nothing
+            returning generation";
+        let row: Option<Generation> = diesel::sql_query(sql)
             .bind::<Text, _>(&*operation.caller)
             .bind::<Text, _>(&*operation.method)
             .bind::<SqlUuid, _>(operation.key)
             .bind::<Binary, _>(Sha256::digest(&operation.request).to_vec())
             .bind::<Binary, _>(&*operation.request)
             .bind::<BigInt, _>(milliseconds(self.lease))
-            .get_result(&mut conn)
+            .get_result(conn)
             .await
-            .optional()?)
-    }
-
-    async fn look(&self, operation: &Operation) -> Result<Found, Error> {
-        let sql = "select null::bigint as mine, request_sha = $4 as same, lease_until <= clock_timestamp() as lapsed,
-                released_at is not null as released, response
-            from claim where caller = $1 and method = $2 and key = $3";
-        let mut conn = self.db.conn().await?;
-        Ok(diesel::sql_query(sql)
-            .bind::<Text, _>(&*operation.caller)
-            .bind::<Text, _>(&*operation.method)
-            .bind::<SqlUuid, _>(operation.key)
-            .bind::<Binary, _>(Sha256::digest(&operation.request).to_vec())
-            .get_result(&mut conn)
-            .await?)
+            .optional()?;
+        Ok(row.map(|row| row.generation))
     }
 
     /// One of those who see a lapsed lease gets the claim: the row's lock makes the others look again.
-    async fn take_over(&self, operation: &Operation) -> Result<Option<i64>, Error> {
+    async fn take_over(&self, conn: &mut AsyncPgConnection, operation: &Operation) -> Result<Option<i64>, Error> {
         let sql = "update claim
             set generation = generation + 1, lease_until = clock_timestamp() + $4 * interval '1 millisecond',
                 released_at = null
             where caller = $1 and method = $2 and key = $3 and state = 'running' and lease_until <= clock_timestamp()
             returning generation";
-        let mut conn = self.db.conn().await?;
         let row: Option<Generation> = diesel::sql_query(sql)
             .bind::<Text, _>(&*operation.caller)
             .bind::<Text, _>(&*operation.method)
             .bind::<SqlUuid, _>(operation.key)
             .bind::<BigInt, _>(milliseconds(self.lease))
-            .get_result(&mut conn)
+            .get_result(conn)
             .await
             .optional()?;
         Ok(row.map(|row| row.generation))
@@ -345,6 +323,16 @@ async fn renew(db: Db, lease: Duration, operation: Operation, generation: i64) {
             }
         }
     }
+}
+
+/// The claim of `operation`, where there is one. Built by diesel, which prepares it once a connection: nothing is asked as
+/// often.
+async fn look(conn: &mut AsyncPgConnection, operation: &Operation) -> Result<Option<Found>, Error> {
+    let by_key = claim::table.find((&*operation.caller, &*operation.method, operation.key));
+    let same = claim::request_sha.eq(Sha256::digest(&operation.request).to_vec());
+    let lapsed = claim::lease_until.le(clock_timestamp());
+    let found = by_key.select((same, lapsed, claim::released_at.is_not_null(), claim::response));
+    Ok(found.first(conn).await.optional()?)
 }
 
 type Bound<'a> = BoxedSqlQuery<'a, Pg, SqlQuery>;

@@ -14,7 +14,7 @@ const REPLICAS: usize = 3;
 const KEYS: u128 = 500;
 const REPEATS: usize = 100;
 /// Keys whose repeats are all on their way at one time.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 8;
 
 struct Replica {
     db: Db,
