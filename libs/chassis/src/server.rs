@@ -199,7 +199,7 @@ impl Parts {
         let worker = Worker {
             db,
             service: deadlines.layer(started.routes.clone()),
-            every: Duration::from_millis(config.resume_every_ms),
+            every: Duration::from_millis(config.resume_every_ms.max(1)),
             tries: config.resume_tries,
         };
         let (serving, receiver) = watch::channel(true);
