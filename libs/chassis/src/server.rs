@@ -1,12 +1,15 @@
 //! The gRPC server of a service: its layers, its start and its end.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use counterfoil_store::{Db, Error as StoreError};
 use counterfoil_telemetry::ServerLayer;
 use counterfoil_types::Clock;
+use rustls::ServerConfig;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -15,14 +18,17 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 use tonic_health::pb::health_server::HealthServer;
 
 use crate::config;
 use crate::deadline::DeadlineLayer;
 use crate::health::HealthOf;
-use crate::policy::{GateLayer, Rule, uncovered};
+use crate::identity::{Identities, Tokens};
+use crate::incoming::connections;
+use crate::policy::{self, GateLayer, Policy, Row};
+use crate::reload::Live;
 use crate::service::{Host, Listeners, Service, Started};
+pub use crate::tls::ServerTls as Tls;
 
 /// How often an idle connection is asked whether it still lives, and how long it may take to answer.
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
@@ -37,11 +43,21 @@ const MAX_HEADERS: u32 = 16 * 1024;
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(default)]
 pub struct Config {
-    /// Where to listen. Default `127.0.0.1:0`, a free port on loopback. Anything but loopback refuses to start, as there is
-    /// no encryption.
+    /// Where to listen. Default `127.0.0.1:0`, a free port on loopback. Anything but loopback refuses to start without `tls`.
     pub listen: SocketAddr,
-    /// Whether every caller is `dev`. Default false: every call is refused as UNAUTHENTICATED.
+    /// Our certificate, and whose clients' certificates we believe. Not set by default: then callers come in plain text.
+    pub tls: Option<Tls>,
+    /// A file with the hashes of the tokens by which people are known, a line each: `<SHA-256, in hex> <identity>`, as
+    /// `token new` prints it. With it, a caller over `tls` needs no certificate. Not set by default.
+    pub token_file: Option<PathBuf>,
+    /// Whether every caller in plain text who shows no token is `dev`. Default false: they are refused as UNAUTHENTICATED.
     pub dev_identity: bool,
+    /// Who may call what, besides what the service itself says. Each pattern of a row must name a method there is. Empty by
+    /// default.
+    pub policy: Vec<Row>,
+    /// Milliseconds between two looks at the files of `tls` and `token_file`. What says something new is read again when it
+    /// says the same at the next look. Default 5,000.
+    pub reload_ms: u64,
     /// Whether anyone may list the services and their messages. Default true.
     pub reflection: bool,
     /// Milliseconds for a caller who names no deadline. Default 10,000.
@@ -56,13 +72,56 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            tls: None,
+            token_file: None,
             dev_identity: false,
+            policy: Vec::new(),
+            reload_ms: 5_000,
             reflection: true,
             default_deadline_ms: 10_000,
             max_deadline_ms: 60_000,
             drain_ms: 10_000,
         }
     }
+}
+
+impl Config {
+    /// Refuses what would let nobody in, or everybody.
+    pub(crate) fn check_callers(&self) -> Result<(), config::Error> {
+        if self.tls.is_some() && self.dev_identity {
+            let problem = "must be false with server.tls: nobody is `dev` there";
+            return Err(config::Error::invalid("server.dev_identity", problem));
+        }
+        if self.reload_ms == 0 {
+            return Err(config::Error::invalid("server.reload_ms", "must be more than 0"));
+        }
+        policy::check(&self.policy)
+    }
+
+    /// Reads the files by which callers are known, and has `host` follow their changes.
+    fn callers(&self, host: &Host) -> Result<Callers, config::Error> {
+        let every = Duration::from_millis(self.reload_ms);
+        let (mut tls, mut tokens) = (None, None);
+        if let Some(files) = self.tls.clone() {
+            let people = self.token_file.is_some();
+            let live = Live::new(files.files(), move || files.read(people))?;
+            tls = Some(live.current());
+            host.spawn("certificates", live.follow(every, host.shutdown.clone()));
+        }
+        if let Some(file) = self.token_file.clone() {
+            let live = Live::new(vec![file.clone()], move || Tokens::read(&file))?;
+            tokens = Some(live.current());
+            host.spawn("tokens", live.follow(every, host.shutdown.clone()));
+        }
+        let identities = Identities::new(self.dev_identity, tokens);
+        Ok(Callers { tls, identities })
+    }
+}
+
+/// What callers are known by.
+struct Callers {
+    tls: Option<watch::Receiver<Arc<ServerConfig>>>,
+    identities: Identities,
 }
 
 /// A service that serves, until its token is cancelled.
@@ -88,7 +147,8 @@ impl Running {
 /// cancel the token, which may be that of several services.
 ///
 /// # Errors
-/// When the service does not start, `listener` is not on loopback, or the policy has no rule for one of the methods.
+/// When the service does not start, `listener` is neither on loopback nor encrypted, a file of `server.tls` or
+/// `server.token_file` cannot be used, the policy has no rule for one of the methods, or a row for none.
 pub async fn serve<S: Service>(
     config: crate::Config<S::Config>,
     listener: TcpListener,
@@ -109,9 +169,10 @@ pub async fn serve_with<S: Service>(
     clock: Clock,
     shutdown: CancellationToken,
 ) -> anyhow::Result<Running> {
+    config.server.check_callers()?;
     let addr = listener.local_addr()?;
-    if !addr.ip().to_canonical().is_loopback() {
-        let problem = format!("is {addr}: without encryption only a loopback address is served");
+    if config.server.tls.is_none() && !addr.ip().to_canonical().is_loopback() {
+        let problem = format!("is {addr}: without server.tls only a loopback address is served");
         return Err(config::Error::invalid("server.listen", &problem).into());
     }
     let db = Db::connect(&config.database).await.map_err(|error| match error {
@@ -128,14 +189,15 @@ pub async fn serve_with<S: Service>(
         shutdown: stop.clone(),
         tasks: tasks.clone(),
         listeners,
+        client: config.client,
     };
+    let callers = config.server.callers(&host)?;
     let started = S::start(config.service, host).await?;
-    if let Some(method) = uncovered(S::policy(), started.services)?.first() {
-        bail!("no rule of the policy lets anybody call {method}");
-    }
+    let policy = Policy::new(S::policy(), &config.server.policy, started.services)?;
     let parts = Parts {
         config: config.server,
-        policy: S::policy(),
+        policy,
+        callers,
         started,
         tasks,
         stop,
@@ -156,7 +218,8 @@ pub async fn serve_with<S: Service>(
 /// What is served, and what has to end.
 struct Parts {
     config: Config,
-    policy: &'static [Rule],
+    policy: Policy,
+    callers: Callers,
     started: Started,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -168,6 +231,7 @@ impl Parts {
         let Self {
             config,
             policy,
+            callers,
             started,
             tasks,
             stop,
@@ -183,8 +247,8 @@ impl Parts {
             .http2_max_header_list_size(MAX_HEADERS)
             .layer(ServerLayer)
             .layer(GateLayer {
-                dev_identity: config.dev_identity,
-                policy,
+                identities: callers.identities,
+                policy: Arc::new(policy),
                 calls: calls.clone(),
                 max_calls: MAX_CALLS,
             })
@@ -194,10 +258,7 @@ impl Parts {
                 calls: calls.clone(),
             })
             .add_routes(routes)
-            .serve_with_incoming_shutdown(
-                TcpIncoming::from(listener).with_nodelay(Some(true)),
-                draining.clone().cancelled_owned(),
-            );
+            .serve_with_incoming_shutdown(connections(listener, callers.tls), draining.clone().cancelled_owned());
         Ok(async move {
             let mut server = tokio::spawn(server);
             tokio::select! {

@@ -12,6 +12,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::client::{self, Channel};
+use crate::config;
 use crate::policy::Rule;
 
 /// A service: what a process is made of.
@@ -19,7 +21,7 @@ pub trait Service: Send + Sync + Sized + 'static {
     /// The service's name, for example `webhook-gateway`: in its binary, its telemetry and, with `_` for `-`, its default
     /// schema.
     const NAME: &'static str;
-    /// The service's own configuration. Its keys stand beside the chassis's `server`, `database` and `telemetry`.
+    /// The service's own configuration. Its keys stand beside the chassis's `server`, `database`, `telemetry` and `client`.
     type Config: DeserializeOwned + Send + Clone;
     /// The service's own migrations; the shared tables of `counterfoil-store` are added to them.
     fn migrations() -> &'static EmbeddedMigrations;
@@ -46,9 +48,20 @@ pub struct Host {
     pub tasks: TaskTracker,
     /// Listeners besides the gRPC server's, for a service that has others.
     pub listeners: Listeners,
+    /// How other services are called.
+    pub(crate) client: client::Config,
 }
 
 impl Host {
+    /// A channel to another service at `uri`, which is the value of the configuration's `key`: `http://host:port`, or
+    /// `https://host:port` as the section `client` says.
+    ///
+    /// # Errors
+    /// When there can be none, see [`client::channel_to`].
+    pub fn channel(&self, key: &str, uri: &str) -> Result<Channel, config::Error> {
+        client::channel_to(key, uri, &self.client)
+    }
+
     /// Spawns a background task that the service cannot be without. When it panics or ends too early, the service ends, to be
     /// started again by whoever keeps it running; the end waits for it, within `drain_ms`.
     pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {

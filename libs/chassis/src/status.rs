@@ -137,6 +137,19 @@ pub(crate) fn unauthenticated() -> Status {
     Status::with_error_details(Code::Unauthenticated, "the caller has no identity", details)
 }
 
+/// The caller shows a token that nobody holds, or that cannot be believed as it came: UNAUTHENTICATED, `UNKNOWN_TOKEN`.
+pub(crate) fn unknown_token() -> Status {
+    let details = ErrorDetails::with_error_info("UNKNOWN_TOKEN", DOMAIN, HashMap::new());
+    Status::with_error_details(Code::Unauthenticated, "the token is not known", details)
+}
+
+/// The caller's certificate names nobody, or several: UNAUTHENTICATED, `UNUSABLE_CERTIFICATE`.
+pub(crate) fn unusable_certificate() -> Status {
+    let details = ErrorDetails::with_error_info("UNUSABLE_CERTIFICATE", DOMAIN, HashMap::new());
+    let message = "the certificate must have exactly one URI among its alternative names";
+    Status::with_error_details(Code::Unauthenticated, message, details)
+}
+
 /// The policy does not let the caller: PERMISSION_DENIED, `DENIED_BY_POLICY`.
 pub(crate) fn denied(identity: &str) -> Status {
     let metadata = HashMap::from([("identity".to_owned(), identity.to_owned())]);
@@ -208,6 +221,8 @@ mod tests {
             ),
             (of_claim(&claim::Error::Busy), Code::Aborted, "BUSY"),
             (unauthenticated(), Code::Unauthenticated, "NO_IDENTITY"),
+            (unknown_token(), Code::Unauthenticated, "UNKNOWN_TOKEN"),
+            (unusable_certificate(), Code::Unauthenticated, "UNUSABLE_CERTIFICATE"),
             (denied("dev"), Code::PermissionDenied, "DENIED_BY_POLICY"),
             (deadline_exceeded(), Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
         ] {

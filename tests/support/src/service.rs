@@ -23,6 +23,7 @@ pub async fn serve<S: Service>(db: &TestDb, service: S::Config, shutdown: &Cance
         },
         database: db.config(),
         telemetry: Default::default(),
+        client: Default::default(),
         service,
     };
     let clock = Clock::fixed(DateTime::from_timestamp(SANDBOX_TIME, 0).unwrap());

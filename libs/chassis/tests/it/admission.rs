@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use counterfoil_chassis::{Clock, client, serve, status};
+use counterfoil_chassis::{Clock, client, serve};
 use counterfoil_proto::connect::v1 as pb;
 use counterfoil_proto::tax::v1 as tax;
 use counterfoil_proto::tax::v1::calculation_service_client::CalculationServiceClient;
@@ -16,13 +16,7 @@ use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tonic_types::StatusExt;
 
-use crate::service::{Accounts, Served, config, get};
-
-fn reason(status: &tonic::Status) -> String {
-    let info = status.get_details_error_info().unwrap();
-    assert_eq!(info.domain, status::DOMAIN);
-    info.reason
-}
+use crate::service::{Accounts, Served, config, get, reason};
 
 #[tokio::test]
 async fn the_dev_identity_calls_what_a_rule_lets_it_and_nothing_else() {

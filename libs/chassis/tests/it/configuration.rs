@@ -329,3 +329,89 @@ fn a_wrong_command_line_is_exit_code_2_and_help_is_0() {
     assert_eq!((help.code, help.err.as_str()), (0, ""));
     assert!(help.out.contains("migrate"), "{}", help.out);
 }
+
+#[test]
+fn the_callers_files_and_rows_are_shown_and_a_row_that_cannot_be_meant_is_refused() {
+    let file = file(
+        "[server]\ntoken_file = '/etc/counterfoil/tokens'\n\
+         [server.tls]\ncert = '/tls/pair.pem'\nkey = '/tls/pair.pem'\nclient_ca = '/tls/ca.pem'\n\
+         [client.tls]\nca = '/tls/ca.pem'\n\
+         [[server.policy]]\nidentity = 'spiffe://company/orders'\nmethods = ['/a.v1.AService/Get*', '/a.v1.AService/List']\n",
+    );
+    let path = file.path().to_str().unwrap();
+    let ran_ = ran(&["config", "check", "--config", path], &ENOUGH);
+    assert_eq!((ran_.code, ran_.err.as_str()), (0, ""));
+    for line in [
+        "server.token_file = \"/etc/counterfoil/tokens\"",
+        "server.tls.key = \"/tls/pair.pem\"",
+        "client.tls.ca = \"/tls/ca.pem\"",
+        "server.policy[0].identity = \"spiffe://company/orders\"",
+        "server.policy[0].methods[1] = \"/a.v1.AService/List\"",
+    ] {
+        assert!(
+            ran_.out.lines().any(|printed| printed == line),
+            "{line} not in\n{}",
+            ran_.out
+        );
+    }
+
+    for (variable, text, line) in [
+        (
+            "COUNTERFOIL_SERVER__POLICY",
+            "[{identity = \"*\", methods = [\"/*\"]}]",
+            "server.policy has a row for everybody, each must name an identity (environment COUNTERFOIL_SERVER__POLICY)",
+        ),
+        (
+            "COUNTERFOIL_SERVER__POLICY",
+            "[{identity = \"a\", methods = []}]",
+            "server.policy has a row for `a` without methods (environment COUNTERFOIL_SERVER__POLICY)",
+        ),
+        (
+            "COUNTERFOIL_SERVER__DEV_IDENTITY",
+            "true",
+            "server.dev_identity must be false with server.tls: nobody is `dev` there (environment \
+             COUNTERFOIL_SERVER__DEV_IDENTITY)",
+        ),
+        (
+            "COUNTERFOIL_SERVER__RELOAD_MS",
+            "0",
+            "server.reload_ms must be more than 0 (environment COUNTERFOIL_SERVER__RELOAD_MS)",
+        ),
+    ] {
+        let mut environment = ENOUGH.to_vec();
+        environment.push((variable, text));
+        let ran = ran(&["config", "check", "--config", path], &environment);
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{text}");
+        assert_eq!(ran.err, format!("configuration: {line}\n"));
+    }
+    let ran_ = checked(&[&ENOUGH[..], &[("COUNTERFOIL_SERVER__TLS__CERT", "/tls/pair.pem")]].concat());
+    assert_eq!(
+        ran_.err,
+        "configuration: missing server.tls.key (environment COUNTERFOIL_SERVER__TLS__KEY)\n"
+    );
+    // What was meant to be the path of a key.
+    let key = "-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----\n";
+    let mut environment = ENOUGH.to_vec();
+    environment.extend([
+        ("COUNTERFOIL_SERVER__TLS__CERT", "/tls/pair.pem"),
+        ("COUNTERFOIL_SERVER__TLS__CLIENT_CA", "/tls/ca.pem"),
+        ("COUNTERFOIL_SERVER__TLS__KEY", key),
+    ]);
+    assert!(!checked(&environment).out.contains("hunter2"));
+}
+
+#[test]
+fn a_token_is_made_without_a_configuration_and_never_taken_from_the_command_line() {
+    let made = ran(&["token", "new", "ada@company.example"], &[]);
+    assert_eq!((made.code, made.err.as_str(), made.out.lines().count()), (0, "", 2));
+    assert!(made.out.ends_with(" ada@company.example\n"), "{}", made.out);
+    for wrong in [
+        &["token", "new", "dev"][..],
+        &["token", "new", "two words"],
+        &["token", "new"],
+        &["token", "hash", "ada@company.example", "counterfoil_0123456789abcdef"],
+    ] {
+        let wrong = ran(wrong, &[]);
+        assert_eq!((wrong.code, wrong.out.as_str()), (2, ""));
+    }
+}

@@ -12,7 +12,10 @@
 
 mod admission;
 mod bounds;
+mod callers;
+mod certificates;
 mod configuration;
 mod end;
 mod service;
+mod tls;
 mod tracing;

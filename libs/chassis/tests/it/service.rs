@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use counterfoil_chassis::redirect::AllowedOrigins;
 use counterfoil_chassis::{
@@ -22,6 +23,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
+use tonic_types::StatusExt;
 
 pub(crate) const CREATE: &str = "/counterfoil.connect.v1.ConnectedAccountService/CreateConnectedAccount";
 pub(crate) const GET: &str = "/counterfoil.connect.v1.ConnectedAccountService/GetConnectedAccount";
@@ -212,6 +214,7 @@ pub(crate) fn config() -> Config<Settings> {
             statement_timeout_ms: 100,
         },
         telemetry: telemetry::Config::default(),
+        client: client::Config::default(),
         service: Settings {
             stripe: Stripe {
                 secret_key: "sk_test_1".into(),
@@ -259,10 +262,34 @@ impl Served {
         ConnectedAccountServiceClient::new(client::channel(&self.uri()).unwrap())
     }
 
+    pub(crate) fn secure_channel(&self, config: &client::Config) -> client::Channel {
+        client::channel_to("uri", &format!("https://{}", self.running.addr), config).unwrap()
+    }
+
+    pub(crate) fn secure_client(&self, config: &client::Config) -> ConnectedAccountServiceClient<client::Channel> {
+        ConnectedAccountServiceClient::new(self.secure_channel(config))
+    }
+
     pub(crate) async fn end(self) {
         self.shutdown.cancel();
         self.running.stopped().await.unwrap();
     }
+}
+
+/// Waits until `holds` does.
+pub(crate) async fn eventually(holds: impl AsyncFn() -> bool) {
+    let waiting = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), waiting).await.unwrap();
+}
+
+pub(crate) fn reason(status: &Status) -> String {
+    let info = status.get_details_error_info().unwrap();
+    assert_eq!(info.domain, status::DOMAIN);
+    info.reason
 }
 
 pub(crate) fn get(account_id: &str) -> pb::GetConnectedAccountRequest {
