@@ -3,15 +3,12 @@
 use std::time::Duration;
 
 use counterfoil_telemetry::{ClientLayer, ClientService};
-use http::Uri;
-use http::uri::Scheme;
 use serde::{Deserialize, Serialize};
 use tonic::transport::Endpoint;
 use tower::Layer;
 
-use crate::config;
 pub use crate::tls::ClientTls as Tls;
-use crate::tls::Connector;
+use crate::tls::{self, Connector};
 
 /// A channel that generated clients take; each call over it continues the current trace. Cheap to clone.
 pub type Channel = ClientService<tonic::transport::Channel>;
@@ -47,23 +44,17 @@ pub fn channel(uri: &str) -> Result<Channel, InvalidUri> {
 ///
 /// # Errors
 /// When `uri` is no such address, or is encrypted and `config` has no files that can be used.
-pub fn channel_to(key: &str, uri: &str, config: &Config) -> Result<Channel, config::Error> {
-    let wrong = || config::Error::invalid(key, "must be http://host:port or https://host:port");
+pub fn channel_to(key: &str, uri: &str, config: &Config) -> Result<Channel, crate::config::Error> {
+    let wrong = || crate::config::Error::invalid(key, "must be http://host:port or https://host:port");
     if !uri.starts_with("https://") {
         return channel(uri).map_err(|_| wrong());
     }
-    let Some(tls) = &config.tls else {
-        return Err(config::Error::missing("client.tls.ca"));
+    let Some(files) = &config.tls else {
+        return Err(crate::config::Error::missing("client.tls.ca"));
     };
-    let origin = Uri::try_from(uri).map_err(|_| wrong())?;
-    // Tonic is shown a plain address: the encryption is ours.
-    let mut plain = origin.clone().into_parts();
-    plain.scheme = Some(Scheme::HTTP);
-    let plain = Uri::from_parts(plain).map_err(|_| wrong())?;
-    let connector = Connector::new(tls)?;
+    let (endpoint, connector) = (tls::endpoint(uri).ok_or_else(wrong)?, Connector::new(files)?);
     let connect = tower::service_fn(move |uri| connector.clone().connect(uri));
-    let endpoint = settled(Endpoint::from(plain)).origin(origin);
-    Ok(ClientLayer.layer(endpoint.connect_with_connector_lazy(connect)))
+    Ok(ClientLayer.layer(settled(endpoint).connect_with_connector_lazy(connect)))
 }
 
 fn settled(endpoint: Endpoint) -> Endpoint {
@@ -84,6 +75,34 @@ mod tests {
         assert!(channel("http://127.0.0.1:50051").is_ok());
         for wrong in ["", "127.0.0.1:50051", "/path", "ftp://host:1", "http://"] {
             assert!(channel(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_encrypted_channel_needs_the_address_of_a_server_and_an_authority() {
+        let without = channel_to("customer_url", "https://customer:7002", &Config::default()).unwrap_err();
+        assert!(without.to_string().contains("client.tls.ca"), "{without}");
+        let folder = tempfile::tempdir().unwrap();
+        let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let (ca, nothing) = (folder.path().join("ca.pem"), folder.path().join("nothing.pem"));
+        std::fs::write(&ca, own.cert.pem()).unwrap();
+        let config = |ca: &std::path::Path, cert: Option<&std::path::Path>| Config {
+            tls: Some(Tls {
+                ca: ca.to_owned(),
+                cert: cert.map(ToOwned::to_owned),
+                key: None,
+            }),
+        };
+        let missing = channel_to("customer_url", "https://customer:7002", &config(&nothing, None)).unwrap_err();
+        assert!(missing.to_string().contains("nothing.pem"), "{missing}");
+        let half = channel_to("customer_url", "https://customer:7002", &config(&ca, Some(&ca))).unwrap_err();
+        assert!(half.to_string().contains("client.tls"), "{half}");
+        for wrong in ["https://", "https:// ", "https://-:1", "https://a_b$:1"] {
+            let refused = channel_to("customer_url", wrong, &config(&ca, None)).unwrap_err();
+            assert!(
+                refused.to_string().starts_with("customer_url must be"),
+                "{wrong}: {refused}"
+            );
         }
     }
 }

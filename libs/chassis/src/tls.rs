@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::Uri;
+use http::uri::Scheme;
 use hyper_util::rt::TokioIo;
 use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tonic::transport::Endpoint;
 
 use crate::config::Error;
 
@@ -129,9 +131,7 @@ impl Connector {
     /// # Errors
     /// When nobody listens there, or the other end is not who it should be.
     pub(crate) async fn connect(self, uri: Uri) -> io::Result<TokioIo<TlsStream<TcpStream>>> {
-        let host = uri.host().unwrap_or_default();
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+        let (host, name) = named(&uri).ok_or(io::ErrorKind::InvalidInput)?;
         let config = {
             let connector = self.clone();
             tokio::task::spawn_blocking(move || connector.config()).await?
@@ -153,6 +153,21 @@ impl Connector {
         }
         last.clone()
     }
+}
+
+/// The endpoint at `uri`, an `https://host:port`. Tonic is shown it as a plain one: the encryption is ours.
+pub(crate) fn endpoint(uri: &str) -> Option<Endpoint> {
+    let origin = Uri::try_from(uri).ok()?;
+    named(&origin)?;
+    let mut plain = origin.clone().into_parts();
+    plain.scheme = Some(Scheme::HTTP);
+    Some(Endpoint::from(Uri::from_parts(plain).ok()?).origin(origin))
+}
+
+/// The host of `uri`, and what its certificate must name.
+fn named(uri: &Uri) -> Option<(&str, ServerName<'static>)> {
+    let host = uri.host()?.trim_start_matches('[').trim_end_matches(']');
+    Some((host, ServerName::try_from(host.to_owned()).ok()?))
 }
 
 fn provider() -> Arc<CryptoProvider> {

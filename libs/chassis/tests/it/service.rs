@@ -124,6 +124,7 @@ impl ConnectedAccountService for Api {
         &self,
         request: Request<pb::GetConnectedAccountRequest>,
     ) -> Result<Response<pb::GetConnectedAccountResponse>, Status> {
+        assert!(!request.metadata().contains_key("authorization"), "the gate keeps it");
         let (context, Wanted(id)) = accept(request)?;
         let probe = &self.0.probe;
         match id.as_str() {
