@@ -25,7 +25,8 @@ pub trait Service: Send + Sync + Sized + 'static {
     type Config: DeserializeOwned + Send + Clone;
     /// The service's own migrations; the shared tables of `counterfoil-store` are added to them.
     fn migrations() -> &'static EmbeddedMigrations;
-    /// Who may call what. What no rule names is denied.
+    /// Who may call what, to which the configuration adds rows (`server.policy`). Each method needs a rule; what neither a
+    /// rule nor a row names is denied.
     fn policy() -> &'static [Rule];
     /// Builds the service and spawns its background tasks ([`Host::spawn`]). They must end when `host.shutdown` is
     /// cancelled, as must streams the service has open.
