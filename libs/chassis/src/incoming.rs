@@ -40,7 +40,7 @@ struct Incoming {
 }
 
 /// The connections to `listener`, encrypted as `tls` says when they come. Never ends; dropping it closes the listener.
-pub(crate) fn connections(
+pub(crate) fn of(
     listener: TcpListener,
     tls: Option<watch::Receiver<Arc<ServerConfig>>>,
 ) -> impl Stream<Item = io::Result<Connection>> {

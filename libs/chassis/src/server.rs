@@ -20,15 +20,14 @@ use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic_health::pb::health_server::HealthServer;
 
-use crate::config;
 use crate::deadline::DeadlineLayer;
 use crate::health::HealthOf;
 use crate::identity::{Identities, Tokens};
-use crate::incoming::connections;
 use crate::policy::{self, GateLayer, Policy, Row};
 use crate::reload::Live;
 use crate::service::{Host, Listeners, Service, Started};
 pub use crate::tls::ServerTls as Tls;
+use crate::{config, incoming};
 
 /// How often an idle connection is asked whether it still lives, and how long it may take to answer.
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
@@ -258,7 +257,7 @@ impl Parts {
                 calls: calls.clone(),
             })
             .add_routes(routes)
-            .serve_with_incoming_shutdown(connections(listener, callers.tls), draining.clone().cancelled_owned());
+            .serve_with_incoming_shutdown(incoming::of(listener, callers.tls), draining.clone().cancelled_owned());
         Ok(async move {
             let mut server = tokio::spawn(server);
             tokio::select! {
