@@ -2,13 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
+/// What others published, imported by ours.
+const THIRD_PARTY: &str = "../../third_party/proto";
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = Path::new("../../proto");
     let mut files = Vec::new();
     collect(root, &mut files)?;
     files.sort();
 
-    let mut compiler = protox::Compiler::new([root])?;
+    let mut compiler = protox::Compiler::new([root, Path::new(THIRD_PARTY)])?;
     compiler
         .include_source_info(true)
         .include_imports(true)
@@ -19,11 +22,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         out.join("file_descriptor_set.bin"),
         compiler.encode_file_descriptor_set(),
     )?;
+    let mut config = tonic_prost_build::Config::new();
+    // A message's rules are found by its name (see `chassis::accept`).
+    config.enable_type_names();
     tonic_prost_build::configure()
         // A map's order must not change a request's hash (see `store::claim`).
         .btree_map(".")
-        .compile_fds(compiler.file_descriptor_set())?;
+        .compile_fds_with_config(compiler.file_descriptor_set(), config)?;
     println!("cargo::rerun-if-changed=../../proto");
+    println!("cargo::rerun-if-changed={THIRD_PARTY}");
     Ok(())
 }
 

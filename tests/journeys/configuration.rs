@@ -40,7 +40,7 @@ const COMPLETE: [(&str, &str); 7] = [
     ("COUNTERFOIL_STRIPE__MODE", "test"),
     ("COUNTERFOIL_EVENTS__GATEWAY_URL", "http://127.0.0.1:1"),
     ("COUNTERFOIL_CUSTOMER_URL", "http://127.0.0.1:1"),
-    ("COUNTERFOIL_ALLOWED_ORIGINS", r#"["http://127.0.0.1"]"#),
+    ("COUNTERFOIL_SERVER__ALLOWED_ORIGINS", r#"["http://127.0.0.1"]"#),
     ("COUNTERFOIL_ENDPOINTS__PLATFORM__MODE", "test"),
 ];
 

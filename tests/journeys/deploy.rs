@@ -105,7 +105,10 @@ async fn what_the_script_makes_can_be_migrated_and_worked_with_but_not_changed()
         ("COUNTERFOIL_STRIPE__MODE", "test".to_owned()),
         ("COUNTERFOIL_EVENTS__GATEWAY_URL", "http://127.0.0.1:1".to_owned()),
         ("COUNTERFOIL_CUSTOMER_URL", "http://127.0.0.1:1".to_owned()),
-        ("COUNTERFOIL_ALLOWED_ORIGINS", r#"["http://127.0.0.1"]"#.to_owned()),
+        (
+            "COUNTERFOIL_SERVER__ALLOWED_ORIGINS",
+            r#"["http://127.0.0.1"]"#.to_owned(),
+        ),
     ];
     for _ in 0..2 {
         let mut command = Command::new(binary("counterfoil-billing"));

@@ -12,8 +12,8 @@ use figment::value::{Dict, Value};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::server;
 use crate::service::Service;
+use crate::{client, server};
 
 /// The beginning of the names of our environment variables.
 const PREFIX: &str = "COUNTERFOIL_";
@@ -25,6 +25,9 @@ const WELL_KNOWN: [(&str, &str); 3] = [
     ("STRIPE_SECRET_KEY", "stripe.secret_key"),
 ];
 
+/// Ends of keys that sound secret and hold the path of a file.
+const PATHS: [&str; 2] = ["tls.key", "token_file"];
+
 /// The configuration of a process: the chassis's sections and, beside them, the service's own keys.
 #[derive(Debug, Clone)]
 pub struct Config<S> {
@@ -34,6 +37,8 @@ pub struct Config<S> {
     pub database: counterfoil_store::Config,
     /// Section `telemetry`.
     pub telemetry: telemetry::Config,
+    /// Section `client`.
+    pub client: client::Config,
     /// All other keys.
     pub service: S,
 }
@@ -83,6 +88,7 @@ struct Sections {
     server: server::Config,
     database: counterfoil_store::Config,
     telemetry: telemetry::Config,
+    client: client::Config,
 }
 
 impl Source {
@@ -97,6 +103,7 @@ impl Source {
         let mut figment = Figment::new()
             .merge(Serialized::default("server", server::Config::default()))
             .merge(Serialized::default("telemetry", telemetry::Config::default()))
+            .merge(Serialized::default("client", client::Config::default()))
             .merge(Serialized::default("database.schema", S::NAME.replace('-', "_")));
         let file = match file {
             Some(path) => Some((path.to_owned(), read_file(path)?)),
@@ -130,12 +137,10 @@ impl Source {
             server: sections.server,
             database: sections.database,
             telemetry: sections.telemetry,
+            client: sections.client,
             service,
         };
-        if config.server.default_deadline_ms == 0 || config.server.max_deadline_ms < config.server.default_deadline_ms {
-            let problem = "must be more than 0 and at most server.max_deadline_ms";
-            return Err(Error::invalid("server.default_deadline_ms", problem));
-        }
+        config.server.check()?;
         Ok(config)
     }
 
@@ -205,6 +210,14 @@ impl Error {
         }
     }
 
+    /// A file that cannot be used. `problem` completes a sentence that begins with its path, and repeats nothing of it.
+    pub(crate) fn file(path: &Path, problem: &str) -> Error {
+        Error::File {
+            path: path.to_owned(),
+            problem: first_line(problem),
+        }
+    }
+
     /// A value that can be read and not be used. `problem` completes a sentence that begins with the key, and repeats
     /// no secret. A service that starts with this error ends with the exit code of a wrong configuration.
     #[must_use]
@@ -219,12 +232,8 @@ impl Error {
 
 /// What the file says. The parser's own message would repeat the line that is wrong, and with it what stands there.
 fn read_file(path: &Path) -> Result<Dict, Error> {
-    let fail = |problem: &str| Error::File {
-        path: path.to_owned(),
-        problem: first_line(problem),
-    };
-    let text = std::fs::read_to_string(path).map_err(|error| fail(&error.to_string()))?;
-    Toml::from_str(&text).map_err(|error| fail(&error.to_string()))
+    let text = std::fs::read_to_string(path).map_err(|error| Error::file(path, &error.to_string()))?;
+    Toml::from_str(&text).map_err(|error| Error::file(path, &error.to_string()))
 }
 
 /// Refuses a key in the file that nobody reads: it is a mistyped one. The environment is not searched for such, as several
@@ -253,7 +262,7 @@ fn known<S: DeserializeOwned>(path: &Path, file: &Dict, all: &Dict) -> Result<()
 
 fn is_of_chassis(key: &str) -> bool {
     let section = key.split('.').next().unwrap_or_default();
-    ["server", "database", "telemetry"].contains(&section)
+    ["server", "database", "telemetry", "client"].contains(&section)
 }
 
 /// The variables that are ours, by key; those with our prefix win, and an empty one is as good as none.
@@ -336,7 +345,7 @@ fn flatten(key: &str, value: &Value, lines: &mut Vec<String>) {
 
 /// Hides what a key's name or the text's own form says is secret: rather too much than too little.
 fn shown(key: &str, text: &str) -> String {
-    let is_key = Mode::of_key(text).is_ok() || text.starts_with("whsec_");
+    let is_key = Mode::of_key(text).is_ok() || text.starts_with("whsec_") || text.contains("-----BEGIN");
     if is_secret(key) || is_key {
         return "(hidden)".to_owned();
     }
@@ -352,7 +361,8 @@ fn shown(key: &str, text: &str) -> String {
 }
 
 fn is_secret(key: &str) -> bool {
-    ["secret", "password", "token", "key", "credential"]
-        .iter()
-        .any(|word| key.contains(word))
+    !PATHS.iter().any(|path| key.ends_with(path))
+        && ["secret", "password", "token", "key", "credential"]
+            .iter()
+            .any(|word| key.contains(word))
 }

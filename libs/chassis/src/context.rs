@@ -1,17 +1,25 @@
 //! The context of a call, and the way from its message to the service's own request.
 
+use std::fmt::Display;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use counterfoil_store::claim::Operation;
+use bytes::Bytes;
+use counterfoil_proto::common::v1::FieldReason;
+use counterfoil_store::claim::{self, Operation};
+use counterfoil_store::page::{self, Binding, Page};
+use prost::{Message, Name};
 use tokio::time::Instant;
 use tonic::Status;
+use tracing::Span;
 use uuid::Uuid;
 
+use crate::rules::{Found, Rules};
 use crate::status;
 use crate::violations::Violations;
 
-/// Who calls, and how long they wait.
+/// Who calls what, and how long they wait.
 #[derive(Debug, Clone)]
 pub struct Context {
     /// The authenticated identity.
@@ -20,6 +28,23 @@ pub struct Context {
     pub method: Arc<str>,
     /// When the caller is told DEADLINE_EXCEEDED. Work that goes on after it is seen by nobody but the next repeat.
     pub deadline: Instant,
+    /// The caller's idempotency key, for a method that has one.
+    pub idempotency_key: Option<Uuid>,
+    /// The caller only wants to know whether the call would succeed: nothing may be changed, here or at Stripe.
+    pub validate_only: bool,
+    /// What is asked of a list, for a method that lists.
+    paging: Option<Paging>,
+    /// The request in a deterministic encoding.
+    request: Bytes,
+    span: Span,
+}
+
+/// Which part of a list is asked for. Its page tokens are good for the same caller, method and filters only.
+#[derive(Debug, Clone)]
+pub struct Paging {
+    size: i32,
+    after: Option<String>,
+    binding: Binding,
 }
 
 /// Who calls what, put into a request by the gate.
@@ -40,47 +65,142 @@ impl Context {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    /// This call, to be claimed under `key`. `request` is its deterministic encoding.
+    /// The call's place in its trace as a W3C `traceparent`, to be stored or sent along. `None` where nothing traces.
     #[must_use]
-    pub fn operation(&self, key: Uuid, request: &[u8]) -> Operation {
-        Operation {
+    pub fn traceparent(&self) -> Option<String> {
+        counterfoil_telemetry::traceparent_of(&self.span)
+    }
+
+    /// This call, to be claimed under its idempotency key.
+    ///
+    /// # Errors
+    /// [`claim::Error::NoKey`], a bug of ours: the method has no field `idempotency_key`.
+    pub fn operation(&self) -> Result<Operation, claim::Error> {
+        Ok(Operation {
             caller: self.caller.clone(),
             method: self.method.clone(),
-            key,
-            request: request.to_vec().into(),
-        }
+            key: self.idempotency_key.ok_or(claim::Error::NoKey)?,
+            request: self.request.clone(),
+        })
+    }
+
+    /// What is asked of the list.
+    ///
+    /// # Errors
+    /// INTERNAL, a bug of ours: the method's request has no `page_size` and `page_token`.
+    pub fn paging(&self) -> Result<&Paging, Status> {
+        let missing = || status::internal(&format!("{} is no list", self.method));
+        self.paging.as_ref().ok_or_else(missing)
     }
 }
 
-/// Takes a request apart: the context that the layers put there, and the message as the service's own request.
-///
-/// # Errors
-/// INVALID_ARGUMENT with all violations when the message breaks a rule. INTERNAL when the request did not come through
-/// this crate's server.
-pub fn accept<P, T>(request: tonic::Request<P>) -> Result<(Context, T), Status>
-where
-    T: TryFrom<P, Error = Violations>,
-{
-    accept_with(request, T::try_from)
+impl Paging {
+    pub(crate) fn new(size: i32, after: Option<String>, binding: Binding) -> Paging {
+        Paging { size, after, binding }
+    }
+
+    /// How many rows at most, and the position of the last row of the page before.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT, `INVALID_PAGE_TOKEN`, when what the token holds is no such position.
+    pub fn page<P: FromStr>(&self) -> Result<Page<P>, Status> {
+        let after = self.after.as_deref().map(str::parse).transpose();
+        let after = after.map_err(|_| {
+            let mut violations = Violations::default();
+            violations.add_for(
+                FieldReason::PageToken,
+                "page_token",
+                page::InvalidToken::Malformed.to_string(),
+            );
+            status::invalid(violations)
+        })?;
+        Ok(Page {
+            limit: i64::from(self.size),
+            after,
+        })
+    }
+
+    /// The token of the page after the row at `position`; empty where there is none.
+    #[must_use]
+    pub fn token(&self, position: Option<&impl Display>) -> String {
+        position.map_or_else(String::new, |position| {
+            page::encode(&self.binding, &position.to_string())
+        })
+    }
 }
 
-/// As [`accept`], for a message that is read with something besides, such as the allowed origins of a redirect.
+/// The one way from a call to a handler: the context that the layers put into the request, and the message as the
+/// service's own request. Whatever the protos say of the message is checked here (required fields, bounds and forms, card
+/// numbers, redirect URLs, metadata, page tokens, update masks); `T` adds what only the service can tell. Where there is
+/// nothing to add, `T` is the message itself.
 ///
 /// # Errors
-/// As [`accept`].
-pub fn accept_with<P, T>(
-    request: tonic::Request<P>,
-    read: impl FnOnce(P) -> Result<T, Violations>,
-) -> Result<(Context, T), Status> {
+/// INVALID_ARGUMENT with all violations, the protos' and the service's, when the message breaks a rule. INTERNAL when the
+/// request did not come through this crate's server.
+pub fn accept<P, T>(request: tonic::Request<P>) -> Result<(Context, T), Status>
+where
+    P: Message + Name + Default,
+    T: TryFrom<P, Error: Into<Violations>>,
+{
+    let past = || status::internal(&"a request came past the chassis's layers");
     let extensions = request.extensions();
-    let (Some(Call { caller, method }), Some(Deadline(deadline))) = (extensions.get(), extensions.get()) else {
-        return Err(status::internal(&"a request came past the chassis's layers"));
+    let rules = extensions.get::<Arc<Rules>>().cloned().ok_or_else(past)?;
+    let call = extensions.get::<Call>().cloned().ok_or_else(past)?;
+    let Deadline(deadline) = extensions.get().copied().ok_or_else(past)?;
+    let mut message = request.into_inner();
+    let mut encoded = Bytes::from(message.encode_to_vec());
+    let found = rules.check(&P::full_name(), &encoded, &call);
+    let Found {
+        violations,
+        idempotency_key,
+        validate_only,
+        paging,
+        without_output,
+    } = found.map_err(|error| status::internal(&error))?;
+    if let Some(without) = without_output {
+        message = P::decode(without.clone()).map_err(|error| status::internal(&error))?;
+        encoded = without;
+    }
+    let message = match T::try_from(message) {
+        Ok(message) if violations.is_empty() => message,
+        Ok(_) => return Err(status::invalid(violations)),
+        Err(own) => return Err(status::invalid(violations.and(own.into()))),
     };
     let context = Context {
-        caller: caller.clone(),
-        method: method.clone(),
-        deadline: *deadline,
+        caller: call.caller,
+        method: call.method,
+        deadline,
+        idempotency_key,
+        validate_only,
+        paging,
+        request: encoded,
+        span: Span::current(),
     };
-    let message = read(request.into_inner()).map_err(status::invalid)?;
     Ok((context, message))
+}
+
+/// The rules for the messages of a stream, which come one by one and past [`accept`].
+#[derive(Debug, Clone)]
+pub struct Streamed(Arc<Rules>);
+
+impl Streamed {
+    /// The rules of the service that takes `request`.
+    ///
+    /// # Errors
+    /// INTERNAL when the request did not come through this crate's server.
+    pub fn of<T>(request: &tonic::Request<T>) -> Result<Streamed, Status> {
+        let rules = request.extensions().get::<Arc<Rules>>().cloned();
+        let past = || status::internal(&"a request came past the chassis's layers");
+        Ok(Streamed(rules.ok_or_else(past)?))
+    }
+
+    /// Checks one message as [`accept`] checks a request.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT with all violations.
+    pub fn check<P: Message + Name>(&self, message: &P) -> Result<(), Status> {
+        let checked = self.0.check_streamed(&P::full_name(), &message.encode_to_vec().into());
+        let mut violations = checked.map_err(|error| status::internal(&error))?;
+        violations.check().map_err(status::invalid)
+    }
 }

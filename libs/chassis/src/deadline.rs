@@ -8,6 +8,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use counterfoil_proto::common::v1::ErrorReason;
+use counterfoil_store::budget;
 use futures::StreamExt;
 use http_body::Frame;
 use http_body_util::{BodyStream, StreamBody};
@@ -31,6 +33,8 @@ pub(crate) struct DeadlineLayer {
     pub(crate) default: Duration,
     /// For a caller who would wait longer.
     pub(crate) max: Duration,
+    /// For work that takes its own time once it has begun, whoever waits.
+    pub(crate) work: Duration,
     pub(crate) calls: TaskTracker,
 }
 
@@ -79,14 +83,10 @@ where
         let now = Instant::now();
         let deadline = now.checked_add(allowance).unwrap_or(now);
         request.extensions_mut().insert(Deadline(deadline));
-        // The timer is made here, not when first polled: tonic has one of its own for `grpc-timeout`, made right after
-        // this call, which answers CANCELLED; this one is never the later one, and is polled first.
         let timer = tokio::time::sleep_until(deadline);
         let span = Span::current();
-        let work = self
-            .layer
-            .calls
-            .spawn(self.inner.call(request).instrument(span.clone()));
+        let work = budget::scope(deadline, self.layer.work, self.inner.call(request));
+        let work = self.layer.calls.spawn(work.instrument(span.clone()));
         Box::pin(async move {
             tokio::select! {
                 biased;
@@ -125,13 +125,13 @@ fn after_failure(failure: &JoinError) -> Status {
         // The panic's message may repeat the value it choked on; where it was stands in the log already.
         status::internal(&"a handler panicked")
     } else {
-        status::unavailable(Duration::from_secs(1), "SHUTTING_DOWN")
+        status::unavailable(status::RETRY, &ErrorReason::ShuttingDown)
     }
 }
 
 /// Reads `grpc-timeout`: at most eight digits and a unit.
 /// Source: <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>.
-fn timeout(text: &str) -> Option<Duration> {
+pub(crate) fn timeout(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
@@ -187,6 +187,7 @@ mod tests {
         let layer = DeadlineLayer {
             default: Duration::from_secs(10),
             max: Duration::from_secs(60),
+            work: Duration::ZERO,
             calls: TaskTracker::new(),
         };
         let mut headers = http::HeaderMap::new();

@@ -1,29 +1,32 @@
 //! The gate: who calls, and whether they may.
 
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use anyhow::bail;
 use futures::future::Either;
+use http::header::AUTHORIZATION;
 use prost::Message;
 use prost_types::FileDescriptorSet;
+use serde::{Deserialize, Serialize};
 use tokio_util::task::TaskTracker;
 use tonic::Status;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
+use crate::config;
 use crate::context::Call;
+use crate::identity::{ANYONE, Identities, Peer};
 use crate::status;
-
-/// The identity of every caller on loopback where `server.dev_identity` is set.
-pub(crate) const DEV: &str = "dev";
 
 /// What anyone may call.
 const OPEN: [&str; 2] = ["/grpc.health.v1.Health/", "/grpc.reflection.v1.ServerReflection/"];
 
-/// One permission. A policy is a list of them; what none of them names is denied.
+/// One permission of a service's own. Its policy is a list of them; what none of them names is denied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rule {
     /// An identity, or the beginning of several followed by `*`.
@@ -32,26 +35,150 @@ pub struct Rule {
     pub methods: &'static str,
 }
 
-impl Rule {
-    fn allows(&self, identity: &str, method: &str) -> bool {
-        matches(self.identity, identity) && matches(self.methods, method)
+/// A permission that the configuration adds.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Row {
+    /// An identity, `spiffe://company/orders`, or the beginning of several followed by `*`, of which something must be left.
+    pub identity: String,
+    /// Methods, or the beginnings of several followed by `*`, as in a [`Rule`]. Each must name a method of the process.
+    pub methods: Vec<String>,
+}
+
+/// Refuses a row that would let everybody, or nobody.
+pub(crate) fn check(rows: &[Row]) -> Result<(), config::Error> {
+    for Row { identity, methods } in rows {
+        let named = identity.strip_suffix('*').unwrap_or(identity);
+        if named.is_empty() {
+            return Err(wrong("has a row for everybody, each must name an identity"));
+        }
+        if !named.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'*') {
+            return Err(wrong(&format!(
+                "has a row for `{identity}`, which is no caller's identity"
+            )));
+        }
+        if methods.is_empty() {
+            return Err(wrong(&format!("has a row for `{identity}` without methods")));
+        }
+    }
+    Ok(())
+}
+
+fn wrong(problem: &str) -> config::Error {
+    config::Error::invalid("server.policy", problem)
+}
+
+/// Who may call each method of a process, looked up once a call.
+#[derive(Debug, Default)]
+pub(crate) struct Policy {
+    methods: HashMap<String, Callers>,
+    /// Who may call whatever begins alike: they are told when there is no such method, and nobody else is.
+    wide: Vec<(String, String)>,
+}
+
+/// Who may call one method.
+#[derive(Debug, Default)]
+struct Callers {
+    named: HashSet<String>,
+    /// The beginnings of identities. There are few.
+    beginnings: Vec<String>,
+}
+
+impl Policy {
+    /// The rules of the process and the rows that its configuration adds, for the methods of `services`.
+    ///
+    /// # Errors
+    /// When no rule names one of the methods: it would be denied to all, so somebody forgot it. When a row names no method,
+    /// as a mistyped one does, or [`check`] refuses it. When one of `services` is none that we have a contract for.
+    pub(crate) fn new(descriptors: &[u8], rules: &[Rule], rows: &[Row], services: &[&str]) -> anyhow::Result<Policy> {
+        let mut policy = Policy::default();
+        for method in methods_of(descriptors, services)? {
+            policy.methods.insert(method, Callers::default());
+        }
+        for rule in rules {
+            policy.allow(rule.identity, rule.methods);
+        }
+        if let Some(method) = policy.uncovered() {
+            bail!("no rule of the policy lets anybody call {method}");
+        }
+        check(rows)?;
+        for Row { identity, methods } in rows {
+            for pattern in methods {
+                if policy.allow(identity, pattern) == 0 {
+                    let problem =
+                        format!("has a row for `{identity}` with `{pattern}`, and there is no such method here");
+                    return Err(wrong(&problem).into());
+                }
+            }
+        }
+        Ok(policy)
+    }
+
+    /// Lets `identity` call what `pattern` names; says how many methods that are.
+    fn allow(&mut self, identity: &str, pattern: &str) -> usize {
+        if pattern.ends_with('*') {
+            self.wide.push((identity.to_owned(), pattern.to_owned()));
+        }
+        let mut named = 0_usize;
+        for (_, callers) in self.methods.iter_mut().filter(|(method, _)| matches(pattern, method)) {
+            named = named.saturating_add(1);
+            match identity.strip_suffix('*') {
+                Some(beginning) => callers.beginnings.push(beginning.to_owned()),
+                None => {
+                    callers.named.insert(identity.to_owned());
+                }
+            }
+        }
+        named
+    }
+
+    /// A method that nobody may call, the first by name.
+    fn uncovered(&self) -> Option<&String> {
+        let uncovered = self.methods.iter().filter(|(_, callers)| callers.is_empty());
+        uncovered.map(|(method, _)| method).min()
+    }
+
+    pub(crate) fn allows(&self, identity: &str, method: &str) -> bool {
+        match self.methods.get(method) {
+            Some(callers) => callers.include(identity),
+            None => {
+                let mut wide = self.wide.iter();
+                wide.any(|(caller, pattern)| matches(caller, identity) && matches(pattern, method))
+            }
+        }
     }
 }
 
-/// The methods of `services` that no rule lets anybody call. They would be denied to all, so somebody forgot them.
-pub(crate) fn uncovered(policy: &[Rule], services: &[&str]) -> anyhow::Result<Vec<String>> {
-    let files = FileDescriptorSet::decode(counterfoil_proto::FILE_DESCRIPTOR_SET)?.file;
+impl Callers {
+    fn is_empty(&self) -> bool {
+        self.named.is_empty() && self.beginnings.is_empty()
+    }
+
+    fn include(&self, identity: &str) -> bool {
+        self.named.contains(identity)
+            || self
+                .beginnings
+                .iter()
+                .any(|beginning| identity.starts_with(beginning.as_str()))
+    }
+}
+
+/// The methods of `services`, from their contracts.
+fn methods_of(descriptors: &[u8], services: &[&str]) -> anyhow::Result<Vec<String>> {
     let mut methods = Vec::new();
-    for file in files {
+    let mut unknown: HashSet<_> = services.iter().copied().collect();
+    for file in FileDescriptorSet::decode(descriptors)?.file {
         for service in &file.service {
             let name = format!("{}.{}", file.package(), service.name());
-            if services.contains(&name.as_str()) {
+            if unknown.remove(name.as_str()) {
                 methods.extend(service.method.iter().map(|method| format!("/{name}/{}", method.name())));
             }
         }
     }
-    methods.retain(|method| !policy.iter().any(|rule| matches(rule.methods, method)));
-    Ok(methods)
+    match unknown.iter().min() {
+        Some(name) => bail!("there is no contract for {name}"),
+        None => Ok(methods),
+    }
 }
 
 fn matches(pattern: &str, text: &str) -> bool {
@@ -68,8 +195,8 @@ const RETRY: Duration = Duration::from_secs(1);
 /// whose caller has left are running too, so the limit on a connection's streams bounds nothing.
 #[derive(Debug, Clone)]
 pub(crate) struct GateLayer {
-    pub(crate) dev_identity: bool,
-    pub(crate) policy: &'static [Rule],
+    pub(crate) identities: Identities,
+    pub(crate) policy: Arc<Policy>,
     pub(crate) calls: TaskTracker,
     pub(crate) max_calls: usize,
 }
@@ -77,7 +204,6 @@ pub(crate) struct GateLayer {
 /// What [`GateLayer`] makes of a service.
 #[derive(Debug, Clone)]
 pub(crate) struct Gate<S> {
-    identity: Option<Arc<str>>,
     layer: GateLayer,
     inner: S,
 }
@@ -87,25 +213,26 @@ impl<S> Layer<S> for GateLayer {
 
     fn layer(&self, inner: S) -> Gate<S> {
         Gate {
-            identity: self.dev_identity.then(|| Arc::from(DEV)),
             layer: self.clone(),
             inner,
         }
     }
 }
 
-impl<S> Gate<S> {
+impl GateLayer {
     /// The caller, or why the call is refused.
-    fn admit(&self, method: &str) -> Result<Arc<str>, Status> {
+    fn admit<B>(&self, request: &http::Request<B>) -> Result<Arc<str>, Status> {
+        let method = request.uri().path();
         if OPEN.iter().any(|open| method.starts_with(open)) {
-            return Ok(self.identity.clone().unwrap_or_else(|| Arc::from("anonymous")));
+            return Ok(Arc::from(ANYONE));
         }
-        let identity = self.identity.clone().ok_or_else(status::unauthenticated)?;
-        if !self.layer.policy.iter().any(|rule| rule.allows(&identity, method)) {
+        let peer = request.extensions().get().unwrap_or(&Peer::Remote);
+        let identity = self.identities.of(peer, request.headers())?;
+        if !self.policy.allows(&identity, method) {
             tracing::warn!(identity = &*identity, "a call was denied by the policy");
             return Err(status::denied(&identity));
         }
-        if self.layer.calls.len() >= self.layer.max_calls {
+        if self.calls.len() >= self.max_calls {
             tracing::warn!("a call was refused, too many are running");
             return Err(status::rate_limited(RETRY));
         }
@@ -126,8 +253,10 @@ where
     }
 
     fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
-        match self.admit(request.uri().path()) {
+        match self.layer.admit(&request) {
             Ok(caller) => {
+                // Nobody behind the gate needs the token, so nobody can let it slip.
+                request.headers_mut().remove(AUTHORIZATION);
                 let method = Arc::from(request.uri().path().trim_start_matches('/'));
                 request.extensions_mut().insert(Call { caller, method });
                 Either::Left(self.inner.call(request))
@@ -141,54 +270,126 @@ where
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_rule_names_one_method_or_all_that_begin_alike() {
-        let one = Rule {
-            identity: "dev",
-            methods: "/a.v1.AService/Get",
-        };
-        assert!(one.allows("dev", "/a.v1.AService/Get"));
-        assert!(!one.allows("dev", "/a.v1.AService/GetAll"));
-        assert!(!one.allows("developer", "/a.v1.AService/Get"));
-        let all = Rule {
-            identity: "spiffe://company/billing/*",
-            methods: "/a.v1.AService/*",
-        };
-        assert!(all.allows("spiffe://company/billing/worker", "/a.v1.AService/Get"));
-        assert!(!all.allows("spiffe://company/bill", "/a.v1.AService/Get"));
-        assert!(!all.allows("spiffe://company/billing/worker", "/a.v1.AService2/Get"));
-    }
-
+    const SERVICE: &str = "counterfoil.connect.v1.ConnectedAccountService";
+    const DESCRIPTORS: &[u8] = counterfoil_proto::FILE_DESCRIPTOR_SET;
     const GET: &str = "/counterfoil.connect.v1.ConnectedAccountService/GetConnectedAccount";
+    const CREATE: &str = "/counterfoil.connect.v1.ConnectedAccountService/CreateConnectedAccount";
     const RULES: &[Rule] = &[Rule {
         identity: "dev",
-        methods: GET,
+        methods: "/counterfoil.connect.v1.ConnectedAccountService/*",
     }];
 
+    fn row(identity: &str, methods: &[&str]) -> Row {
+        Row {
+            identity: identity.to_owned(),
+            methods: methods.iter().map(|method| (*method).to_owned()).collect(),
+        }
+    }
+
+    fn refusal(rules: &[Rule], row: Row) -> String {
+        Policy::new(DESCRIPTORS, rules, &[row], &[SERVICE])
+            .unwrap_err()
+            .to_string()
+    }
+
     #[test]
-    fn a_method_without_a_rule_is_found() {
-        let services = ["counterfoil.connect.v1.ConnectedAccountService"];
-        let forgotten = "/counterfoil.connect.v1.ConnectedAccountService/CreateConnectedAccount";
-        assert_eq!(uncovered(RULES, &services).unwrap(), [forgotten]);
-        assert!(uncovered(RULES, &[]).unwrap().is_empty());
+    fn a_row_lets_one_identity_or_all_that_begin_alike_call_what_its_patterns_name() {
+        let rows = [
+            row("spiffe://company/orders", &[GET]),
+            row("spiffe://company/admin/*", &["/counterfoil.connect.v1.Conn*"]),
+        ];
+        let policy = Policy::new(DESCRIPTORS, RULES, &rows, &[SERVICE]).unwrap();
+        for (identity, method, allowed) in [
+            ("dev", GET, true),
+            ("dev", CREATE, true),
+            ("developer", GET, false),
+            ("spiffe://company/orders", GET, true),
+            ("spiffe://company/orders", CREATE, false),
+            ("spiffe://company/orders/2", GET, false),
+            ("spiffe://company/admin/ada", CREATE, true),
+            ("spiffe://company/admin", CREATE, false),
+            ("spiffe://Company/orders", GET, false),
+            ("", GET, false),
+            ("*", GET, false),
+            // They are let through to be told that there is no such method.
+            ("dev", "/counterfoil.connect.v1.ConnectedAccountService/Get", true),
+            (
+                "spiffe://company/admin/ada",
+                "/counterfoil.connect.v1.ConnectedAccountService/Get",
+                true,
+            ),
+            (
+                "spiffe://company/orders",
+                "/counterfoil.connect.v1.ConnectedAccountService/Get",
+                false,
+            ),
+            ("dev", "/counterfoil.tax.v1.CalculationService/CreateCalculation", false),
+        ] {
+            assert_eq!(policy.allows(identity, method), allowed, "{identity} {method}");
+        }
+    }
+
+    #[test]
+    fn a_row_for_everybody_or_for_no_method_is_refused() {
+        for everybody in ["", "*"] {
+            assert!(refusal(RULES, row(everybody, &[GET])).contains("row for everybody"));
+        }
+        for nobody in ["**", " ", " *", "spiffe://*/orders", "spiffe://company/orders "] {
+            assert!(
+                refusal(RULES, row(nobody, &[GET])).contains("no caller's identity"),
+                "{nobody}"
+            );
+        }
+        assert!(refusal(RULES, row("a", &[])).contains("without methods"));
+        for mistyped in [
+            "",
+            "/counterfoil.connect.v1.ConnectedAccountService/Gte*",
+            &GET[1..],
+            "/counterfoil.tax.v1.*",
+        ] {
+            let refusal = refusal(RULES, row("spiffe://company/orders", &[GET, mistyped]));
+            assert!(
+                refusal.contains("there is no such method here"),
+                "{mistyped}: {refusal}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_method_without_a_rule_and_a_service_without_a_contract_are_found() {
+        let one = [Rule {
+            identity: "dev",
+            methods: GET,
+        }];
+        // A row does not stand in for a rule.
+        let forgotten = refusal(&one, row("spiffe://company/orders", &[CREATE]));
+        assert_eq!(forgotten, format!("no rule of the policy lets anybody call {CREATE}"));
+        assert!(Policy::new(DESCRIPTORS, &one, &[], &[]).is_ok());
+        let unknown = Policy::new(DESCRIPTORS, RULES, &[], &[SERVICE, "other.v1.Service"]).unwrap_err();
+        assert_eq!(unknown.to_string(), "there is no contract for other.v1.Service");
     }
 
     #[tokio::test]
     async fn when_too_many_calls_are_running_only_health_and_reflection_get_through() {
         let calls = TaskTracker::new();
-        let layer = GateLayer {
-            dev_identity: true,
-            policy: RULES,
+        let gate = GateLayer {
+            identities: Identities::new(true, None),
+            policy: Arc::new(Policy::new(DESCRIPTORS, RULES, &[], &[SERVICE]).unwrap()),
             calls: calls.clone(),
             max_calls: 1,
         };
-        let gate = layer.layer(());
-        assert_eq!(&*gate.admit(GET).unwrap(), "dev");
+        let call = |method: &str| http::Request::post(method).extension(Peer::Loopback).body(()).unwrap();
+        assert_eq!(&*gate.admit(&call(GET)).unwrap(), "dev");
         let running = calls.track_future(std::future::pending::<()>());
-        let refused = gate.admit(GET).unwrap_err();
+        let refused = gate.admit(&call(GET)).unwrap_err();
         assert_eq!(refused.code(), tonic::Code::ResourceExhausted);
-        assert!(gate.admit("/grpc.health.v1.Health/Check").is_ok());
+        assert!(gate.admit(&call("/grpc.health.v1.Health/Check")).is_ok());
         drop(running);
-        assert!(gate.admit(GET).is_ok());
+        assert!(gate.admit(&call(GET)).is_ok());
+        let from_nowhere = http::Request::post(GET).body(()).unwrap();
+        assert_eq!(
+            gate.admit(&from_nowhere).unwrap_err().code(),
+            tonic::Code::Unauthenticated
+        );
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt::Display;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -17,6 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Error, Source};
+use crate::identity;
 use crate::server::serve;
 use crate::service::Service;
 
@@ -52,6 +53,11 @@ enum Command {
         #[command(subcommand)]
         command: ConfigCommand,
     },
+    /// Makes the tokens by which people are known.
+    Token {
+        #[command(subcommand)]
+        command: TokenCommand,
+    },
 }
 
 #[derive(Subcommand)]
@@ -60,7 +66,23 @@ enum ConfigCommand {
     Check,
 }
 
-/// A service's whole `main`. Serves, migrates or checks its configuration, as the command line says.
+#[derive(Subcommand)]
+enum TokenCommand {
+    /// Makes a token: prints it, for its holder alone, and then the line that server.token_file needs.
+    New {
+        /// Who shows it, as in server.policy.
+        #[arg(value_parser = identity::parse)]
+        identity: String,
+    },
+    /// Reads a token from standard input and prints the line that server.token_file needs.
+    Hash {
+        /// Who shows it, as in server.policy.
+        #[arg(value_parser = identity::parse)]
+        identity: String,
+    },
+}
+
+/// A service's whole `main`. Serves, migrates, checks its configuration or makes a token, as the command line says.
 ///
 /// Exit codes: 0 done; 1 failed; 2 the command line or the configuration is wrong, which one line on standard error explains.
 #[must_use]
@@ -114,6 +136,7 @@ pub fn run<S: Service>(
                 source.config::<S::Config>()?;
                 print(out, &in_force)
             }
+            Some(Command::Token { command }) => print(out, &token(command, std::io::stdin())?),
             Some(Command::Migrate) => {
                 // The service's own keys, its secrets among them, are not needed and may be missing.
                 let database = source.config::<Dict>()?.database;
@@ -157,6 +180,23 @@ fn print(out: &mut dyn Write, lines: &[String]) -> anyhow::Result<()> {
         writeln!(out, "{line}")?;
     }
     Ok(())
+}
+
+fn token(command: TokenCommand, input: impl Read) -> anyhow::Result<Vec<String>> {
+    match command {
+        TokenCommand::New { identity } => {
+            let token = identity::new_token();
+            let line = identity::token_line(&token, &identity);
+            Ok([token].into_iter().chain(line).collect())
+        }
+        TokenCommand::Hash { identity } => {
+            let text = std::io::read_to_string(input)?;
+            let line = identity::token_line(text.trim_end_matches(['\r', '\n']), &identity);
+            Ok(vec![
+                line.context("a token has at least 32 visible characters of ASCII")?,
+            ])
+        }
+    }
 }
 
 fn in_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
@@ -203,6 +243,17 @@ async fn serve_process<S: Service>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_line_of_a_token_is_the_same_however_it_was_made() {
+        let identity = || "ada@company.example".to_owned();
+        let made = token(TokenCommand::New { identity: identity() }, std::io::empty()).unwrap();
+        let typed = format!("{}\n", made[0]);
+        let hashed = token(TokenCommand::Hash { identity: identity() }, typed.as_bytes()).unwrap();
+        assert_eq!(hashed, made[1..]);
+        let weak = token(TokenCommand::Hash { identity: identity() }, &b"hunter2\n"[..]).unwrap_err();
+        assert!(!weak.to_string().contains("hunter2"), "{weak}");
+    }
 
     #[derive(Debug, thiserror::Error)]
     #[error("no mode: {0}")]

@@ -1,11 +1,11 @@
 //! Where Stripe may send a user's browser: only to origins the company named.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
 /// The origins that a redirect may lead to, `https://shop.example`. Plain `http` only on loopback. None by default.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(try_from = "Vec<String>")]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(try_from = "Vec<String>", into = "Vec<String>")]
 pub struct AllowedOrigins(Vec<url::Origin>);
 
 /// Why a text is not an origin that can be allowed.
@@ -55,6 +55,12 @@ impl TryFrom<Vec<String>> for AllowedOrigins {
             _ => Err(InvalidOrigin(text)),
         };
         Ok(Self(origins.into_iter().map(origin).collect::<Result<_, _>>()?))
+    }
+}
+
+impl From<AllowedOrigins> for Vec<String> {
+    fn from(origins: AllowedOrigins) -> Self {
+        origins.0.iter().map(url::Origin::ascii_serialization).collect()
     }
 }
 

@@ -12,6 +12,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::client::{self, Channel};
+use crate::config;
 use crate::policy::Rule;
 
 /// A service: what a process is made of.
@@ -19,12 +21,18 @@ pub trait Service: Send + Sync + Sized + 'static {
     /// The service's name, for example `webhook-gateway`: in its binary, its telemetry and, with `_` for `-`, its default
     /// schema.
     const NAME: &'static str;
-    /// The service's own configuration. Its keys stand beside the chassis's `server`, `database` and `telemetry`.
+    /// The service's own configuration. Its keys stand beside the chassis's `server`, `database`, `telemetry` and `client`.
     type Config: DeserializeOwned + Send + Clone;
     /// The service's own migrations; the shared tables of `counterfoil-store` are added to them.
     fn migrations() -> &'static EmbeddedMigrations;
-    /// Who may call what. What no rule names is denied.
+    /// Who may call what, to which the configuration adds rows (`server.policy`). Each method needs a rule; what neither a
+    /// rule nor a row names is denied.
     fn policy() -> &'static [Rule];
+    /// The descriptors of its gRPC services, an encoded file descriptor set: those of the suite.
+    #[must_use]
+    fn descriptors() -> &'static [u8] {
+        counterfoil_proto::FILE_DESCRIPTOR_SET
+    }
     /// Builds the service and spawns its background tasks ([`Host::spawn`]). They must end when `host.shutdown` is
     /// cancelled, as must streams the service has open.
     ///
@@ -46,26 +54,46 @@ pub struct Host {
     pub tasks: TaskTracker,
     /// Listeners besides the gRPC server's, for a service that has others.
     pub listeners: Listeners,
+    /// How other services are called.
+    pub(crate) client: client::Config,
 }
 
 impl Host {
+    /// A channel to another service at `uri`, which is the value of the configuration's `key`: `http://host:port`, or
+    /// `https://host:port` as the section `client` says.
+    ///
+    /// # Errors
+    /// When there can be none, see [`client::channel_to`].
+    pub fn channel(&self, key: &str, uri: &str) -> Result<Channel, config::Error> {
+        client::channel_to(key, uri, &self.client)
+    }
+
     /// Spawns a background task that the service cannot be without. When it panics or ends too early, the service ends, to be
     /// started again by whoever keeps it running; the end waits for it, within `drain_ms`.
     pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
-        let shutdown = self.shutdown.clone();
-        let running = tokio::spawn(task);
-        self.tasks.spawn(async move {
-            let ended = running.await;
-            if ended.is_err() || !shutdown.is_cancelled() {
-                tracing::error!(
-                    task = name,
-                    panicked = ended.is_err(),
-                    "a background task ended too early"
-                );
-                shutdown.cancel();
-            }
-        });
+        spawn(&self.tasks, self.shutdown.clone(), name, task);
     }
+}
+
+/// What [`Host::spawn`] does.
+pub(crate) fn spawn(
+    tasks: &TaskTracker,
+    shutdown: CancellationToken,
+    name: &'static str,
+    task: impl Future<Output = ()> + Send + 'static,
+) {
+    let running = tokio::spawn(task);
+    tasks.spawn(async move {
+        let ended = running.await;
+        if ended.is_err() || !shutdown.is_cancelled() {
+            tracing::error!(
+                task = name,
+                panicked = ended.is_err(),
+                "a background task ended too early"
+            );
+            shutdown.cancel();
+        }
+    });
 }
 
 /// What a service hands back.

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use std::fmt::Display;
 use std::time::Duration;
 
+use counterfoil_proto::Reason;
+use counterfoil_proto::common::v1::{ErrorReason, FieldReason};
 use counterfoil_store::{Error as StoreError, claim};
 pub use counterfoil_telemetry::code_name;
 use tonic::{Code, Status};
@@ -18,11 +20,24 @@ pub const DOMAIN: &str = "counterfoil.dev";
 /// How long a caller is asked to wait where nothing better is known.
 pub const RETRY: Duration = Duration::from_secs(1);
 
-/// The request breaks a rule: INVALID_ARGUMENT, `INVALID_REQUEST`, with all the violations.
+/// The request breaks a rule: INVALID_ARGUMENT with all the violations. `INVALID_REQUEST`, or, where it is all that is
+/// wrong, `INVALID_PAGE_TOKEN` or `INVALID_FIELD_MASK`; `CARD_NUMBER` where a text holds one, whatever else is wrong.
 #[must_use]
 pub fn invalid(violations: Violations) -> Status {
+    let reason = match violations.reason() {
+        _ if violations.has(FieldReason::CardNumber) => ErrorReason::CardNumber,
+        Some(FieldReason::PageToken) => ErrorReason::InvalidPageToken,
+        Some(FieldReason::FieldMask) => ErrorReason::InvalidFieldMask,
+        _ => ErrorReason::InvalidRequest,
+    };
+    invalid_for(&reason, violations)
+}
+
+/// As [`invalid`], for a reason of the service's own.
+#[must_use]
+pub fn invalid_for(reason: &impl Reason, violations: Violations) -> Status {
     let mut details = ErrorDetails::with_bad_request(violations);
-    details.set_error_info("INVALID_REQUEST", DOMAIN, HashMap::new());
+    details.set_error_info(reason.name(), DOMAIN, HashMap::new());
     Status::with_error_details(Code::InvalidArgument, "the request is invalid", details)
 }
 
@@ -30,8 +45,10 @@ pub fn invalid(violations: Violations) -> Status {
 #[must_use]
 pub fn key_reused() -> Status {
     let description = "was used before with another request";
-    let mut details = ErrorDetails::with_bad_request_violation("idempotency_key", description);
-    details.set_error_info("IDEMPOTENCY_KEY_REUSED", DOMAIN, HashMap::new());
+    let mut violations = Violations::default();
+    violations.add("idempotency_key", description);
+    let mut details = ErrorDetails::with_bad_request(violations);
+    details.set_error_info(ErrorReason::IdempotencyKeyReused.name(), DOMAIN, HashMap::new());
     let message = "the idempotency key was used before with another request";
     Status::with_error_details(Code::InvalidArgument, message, details)
 }
@@ -41,7 +58,7 @@ pub fn key_reused() -> Status {
 pub fn not_found(resource_type: &str, name: &str) -> Status {
     let name = clipped(name);
     let mut details = ErrorDetails::with_resource_info(resource_type, name, "", "does not exist");
-    details.set_error_info("NOT_FOUND", DOMAIN, HashMap::new());
+    details.set_error_info(ErrorReason::NotFound.name(), DOMAIN, HashMap::new());
     Status::with_error_details(Code::NotFound, format!("no {resource_type} `{name}`"), details)
 }
 
@@ -50,7 +67,7 @@ pub fn not_found(resource_type: &str, name: &str) -> Status {
 pub fn already_exists(resource_type: &str, name: &str) -> Status {
     let name = clipped(name);
     let mut details = ErrorDetails::with_resource_info(resource_type, name, "", "exists already");
-    details.set_error_info("ALREADY_EXISTS", DOMAIN, HashMap::new());
+    details.set_error_info(ErrorReason::AlreadyExists.name(), DOMAIN, HashMap::new());
     let message = format!("{resource_type} `{name}` exists already");
     Status::with_error_details(Code::AlreadyExists, message, details)
 }
@@ -59,34 +76,89 @@ pub fn already_exists(resource_type: &str, name: &str) -> Status {
 /// state, `description` is for people; `metadata` goes with the reason.
 #[must_use]
 pub fn precondition(
-    reason: &str,
+    reason: &impl Reason,
     kind: &str,
     subject: &str,
     description: &str,
     metadata: impl IntoIterator<Item = (String, String)>,
 ) -> Status {
     let mut details = ErrorDetails::with_precondition_failure_violation(kind, subject, description);
-    details.set_error_info(reason, DOMAIN, metadata.into_iter().collect::<HashMap<_, _>>());
+    details.set_error_info(reason.name(), DOMAIN, metadata.into_iter().collect::<HashMap<_, _>>());
     Status::with_error_details(Code::FailedPrecondition, description, details)
+}
+
+/// A good request that somebody else refuses: as [`precondition`], with a sentence (in English) that a customer may read.
+#[must_use]
+pub fn refused(
+    reason: &impl Reason,
+    kind: &str,
+    subject: &str,
+    description: &str,
+    sentence: &str,
+    metadata: impl IntoIterator<Item = (String, String)>,
+) -> Status {
+    let mut details = ErrorDetails::with_precondition_failure_violation(kind, subject, description);
+    details.set_error_info(reason.name(), DOMAIN, metadata.into_iter().collect::<HashMap<_, _>>());
+    details.set_localized_message("en", sentence);
+    Status::with_error_details(Code::FailedPrecondition, description, details)
+}
+
+/// The object was changed since the caller read it: ABORTED, `ETAG_MISMATCH`. `name` is its id.
+#[must_use]
+pub fn etag_mismatch(resource_type: &str, name: &str) -> Status {
+    let name = clipped(name);
+    let description = "was changed since its etag was read";
+    let mut details = ErrorDetails::with_resource_info(resource_type, name, "", description);
+    details.set_error_info(ErrorReason::EtagMismatch.name(), DOMAIN, HashMap::new());
+    let message = format!("{resource_type} `{name}` was changed since its etag was read");
+    Status::with_error_details(Code::Aborted, message, details)
+}
+
+/// Something else, for a reason of the service's own; `metadata` goes with the reason.
+#[must_use]
+pub fn other(
+    code: Code,
+    reason: &impl Reason,
+    message: &str,
+    metadata: impl IntoIterator<Item = (String, String)>,
+) -> Status {
+    let metadata: HashMap<_, _> = metadata.into_iter().collect();
+    Status::with_error_details(
+        code,
+        message,
+        ErrorDetails::with_error_info(reason.name(), DOMAIN, metadata),
+    )
+}
+
+/// The same call of the service's own making is running, or a race was lost: ABORTED, for a reason of its own.
+#[must_use]
+pub fn aborted(retry: Duration, reason: &impl Reason, message: &str) -> Status {
+    retriable(Code::Aborted, reason, message, retry, HashMap::new())
 }
 
 /// The same call is running, or a race was lost: ABORTED, `BUSY`. The caller may repeat after `retry`.
 #[must_use]
 pub fn busy(retry: Duration) -> Status {
     let message = "the same operation is in progress";
-    retriable(Code::Aborted, "BUSY", message, retry, HashMap::new())
+    retriable(Code::Aborted, &ErrorReason::Busy, message, retry, HashMap::new())
 }
 
 /// Stripe or we are limiting: RESOURCE_EXHAUSTED, `RATE_LIMITED`. Nothing happened; the caller may repeat after `retry`.
 #[must_use]
 pub fn rate_limited(retry: Duration) -> Status {
     let message = "too many calls at the moment";
-    retriable(Code::ResourceExhausted, "RATE_LIMITED", message, retry, HashMap::new())
+    retriable(
+        Code::ResourceExhausted,
+        &ErrorReason::RateLimited,
+        message,
+        retry,
+        HashMap::new(),
+    )
 }
 
 /// Something we need is out of reach: UNAVAILABLE. Nothing happened; the caller may repeat after `retry`.
 #[must_use]
-pub fn unavailable(retry: Duration, reason: &str) -> Status {
+pub fn unavailable(retry: Duration, reason: &impl Reason) -> Status {
     let message = "temporarily unavailable, nothing was done";
     retriable(Code::Unavailable, reason, message, retry, HashMap::new())
 }
@@ -97,7 +169,13 @@ pub fn unavailable(retry: Duration, reason: &str) -> Status {
 pub fn outcome_unknown(op_key: &str) -> Status {
     let message = "the outcome is unknown, repeat with the same idempotency key";
     let metadata = HashMap::from([("operation".to_owned(), op_key.to_owned())]);
-    retriable(Code::Unavailable, "OUTCOME_UNKNOWN", message, RETRY, metadata)
+    retriable(
+        Code::Unavailable,
+        &ErrorReason::OutcomeUnknown,
+        message,
+        RETRY,
+        metadata,
+    )
 }
 
 /// The database did not do it: UNAVAILABLE, `DATABASE_UNAVAILABLE`, where the same call may succeed later, else as
@@ -105,7 +183,7 @@ pub fn outcome_unknown(op_key: &str) -> Status {
 #[must_use]
 pub fn of_store(error: &StoreError) -> Status {
     if error.is_transient() {
-        unavailable(RETRY, "DATABASE_UNAVAILABLE")
+        unavailable(RETRY, &ErrorReason::DatabaseUnavailable)
     } else {
         internal(error)
     }
@@ -117,6 +195,7 @@ pub fn of_claim(error: &claim::Error) -> Status {
     match error {
         claim::Error::Mismatch => key_reused(),
         claim::Error::Busy => busy(RETRY),
+        claim::Error::NoKey => internal(error),
         claim::Error::Store(error) => of_store(error),
     }
 }
@@ -127,26 +206,39 @@ pub fn internal(error: &dyn Display) -> Status {
     let id = format!("err_{:016x}", rand::random::<u64>());
     tracing::error!(error_id = id, error = %error, "internal error");
     let metadata = HashMap::from([("error_id".to_owned(), id.clone())]);
-    let details = ErrorDetails::with_error_info("INTERNAL", DOMAIN, metadata);
+    let details = ErrorDetails::with_error_info(ErrorReason::Internal.name(), DOMAIN, metadata);
     Status::with_error_details(Code::Internal, format!("internal error {id}"), details)
 }
 
 /// Nobody known calls: UNAUTHENTICATED, `NO_IDENTITY`.
 pub(crate) fn unauthenticated() -> Status {
-    let details = ErrorDetails::with_error_info("NO_IDENTITY", DOMAIN, HashMap::new());
+    let details = ErrorDetails::with_error_info(ErrorReason::NoIdentity.name(), DOMAIN, HashMap::new());
     Status::with_error_details(Code::Unauthenticated, "the caller has no identity", details)
+}
+
+/// The caller shows a token that nobody holds, or that cannot be believed as it came: UNAUTHENTICATED, `UNKNOWN_TOKEN`.
+pub(crate) fn unknown_token() -> Status {
+    let details = ErrorDetails::with_error_info(ErrorReason::UnknownToken.name(), DOMAIN, HashMap::new());
+    Status::with_error_details(Code::Unauthenticated, "the token is not known", details)
+}
+
+/// The caller's certificate names nobody, or several: UNAUTHENTICATED, `UNUSABLE_CERTIFICATE`.
+pub(crate) fn unusable_certificate() -> Status {
+    let details = ErrorDetails::with_error_info(ErrorReason::UnusableCertificate.name(), DOMAIN, HashMap::new());
+    let message = "the certificate must have exactly one URI among its alternative names";
+    Status::with_error_details(Code::Unauthenticated, message, details)
 }
 
 /// The policy does not let the caller: PERMISSION_DENIED, `DENIED_BY_POLICY`.
 pub(crate) fn denied(identity: &str) -> Status {
     let metadata = HashMap::from([("identity".to_owned(), identity.to_owned())]);
-    let details = ErrorDetails::with_error_info("DENIED_BY_POLICY", DOMAIN, metadata);
+    let details = ErrorDetails::with_error_info(ErrorReason::DeniedByPolicy.name(), DOMAIN, metadata);
     Status::with_error_details(Code::PermissionDenied, "the policy does not allow this call", details)
 }
 
 /// The deadline has passed: DEADLINE_EXCEEDED, `DEADLINE_EXCEEDED`. The work goes on.
 pub(crate) fn deadline_exceeded() -> Status {
-    let details = ErrorDetails::with_error_info("DEADLINE_EXCEEDED", DOMAIN, HashMap::new());
+    let details = ErrorDetails::with_error_info(ErrorReason::DeadlineExceeded.name(), DOMAIN, HashMap::new());
     let message = "the deadline has passed, the operation may still complete";
     Status::with_error_details(Code::DeadlineExceeded, message, details)
 }
@@ -159,9 +251,15 @@ fn clipped(name: &str) -> &str {
         .unwrap_or(name)
 }
 
-fn retriable(code: Code, reason: &str, message: &str, retry: Duration, metadata: HashMap<String, String>) -> Status {
+fn retriable(
+    code: Code,
+    reason: &impl Reason,
+    message: &str,
+    retry: Duration,
+    metadata: HashMap<String, String>,
+) -> Status {
     let mut details = ErrorDetails::with_retry_info(Some(retry));
-    details.set_error_info(reason, DOMAIN, metadata);
+    details.set_error_info(reason.name(), DOMAIN, metadata);
     Status::with_error_details(code, message, details)
 }
 
@@ -182,16 +280,16 @@ mod tests {
                 "ALREADY_EXISTS",
             ),
             (
-                precondition("CARD_DECLINED", "CARD", "pm_1", "declined", []),
+                precondition(&ErrorReason::CardDeclined, "CARD", "pm_1", "declined", []),
                 Code::FailedPrecondition,
                 "CARD_DECLINED",
             ),
             (busy(second), Code::Aborted, "BUSY"),
             (rate_limited(second), Code::ResourceExhausted, "RATE_LIMITED"),
             (
-                unavailable(second, "STRIPE_UNREACHABLE"),
+                unavailable(second, &ErrorReason::StripeUnavailable),
                 Code::Unavailable,
-                "STRIPE_UNREACHABLE",
+                "STRIPE_UNAVAILABLE",
             ),
             (outcome_unknown("claim:create"), Code::Unavailable, "OUTCOME_UNKNOWN"),
             (internal(&"secret"), Code::Internal, "INTERNAL"),
@@ -208,6 +306,8 @@ mod tests {
             ),
             (of_claim(&claim::Error::Busy), Code::Aborted, "BUSY"),
             (unauthenticated(), Code::Unauthenticated, "NO_IDENTITY"),
+            (unknown_token(), Code::Unauthenticated, "UNKNOWN_TOKEN"),
+            (unusable_certificate(), Code::Unauthenticated, "UNUSABLE_CERTIFICATE"),
             (denied("dev"), Code::PermissionDenied, "DENIED_BY_POLICY"),
             (deadline_exceeded(), Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
         ] {

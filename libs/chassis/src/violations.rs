@@ -1,13 +1,13 @@
 //! What is wrong with a request: everything, not the first thing.
 
+use std::collections::HashSet;
+use std::convert::Infallible;
 use std::fmt::Display;
 use std::ops::RangeBounds;
 
+use counterfoil_proto::Reason;
+use counterfoil_proto::common::v1::FieldReason;
 use tonic_types::FieldViolation;
-use url::Url;
-use uuid::Uuid;
-
-use crate::redirect::AllowedOrigins;
 
 /// Violations that a status holds at most.
 const MOST: usize = 64;
@@ -16,18 +16,24 @@ const MOST: usize = 64;
 ///
 /// ```
 /// # use counterfoil_chassis::Violations;
-/// # use counterfoil_types::UserId;
-/// # struct Message { user_id: String, idempotency_key: String, email: String }
-/// # fn read(message: Message) -> Result<(UserId, uuid::Uuid), Violations> {
+/// # use counterfoil_types::{CustomerId, UserId};
+/// # struct Message { user_id: String, customer_id: String }
+/// # fn read(message: Message) -> Result<(UserId, CustomerId), Violations> {
 /// let mut violations = Violations::default();
 /// let user_id = violations.field("user_id", UserId::parse(message.user_id));
-/// let key = violations.uuid("idempotency_key", &message.idempotency_key);
-/// violations.length("email", &message.email, ..=512);
-/// let (user_id, key) = violations.all((user_id, key))?;
-/// # Ok((user_id, key)) }
+/// let customer_id = violations.field("customer_id", CustomerId::parse(message.customer_id));
+/// violations.all((user_id, customer_id))
+/// # }
 /// ```
 #[derive(Debug, Clone, Default)]
-pub struct Violations(Vec<FieldViolation>);
+pub struct Violations(Vec<Violation>);
+
+#[derive(Debug, Clone)]
+struct Violation {
+    reason: FieldReason,
+    field: String,
+    description: String,
+}
 
 /// Values that were read, each `None` where its field broke a rule. Implemented for tuples of up to eight options.
 pub trait Given {
@@ -38,52 +44,71 @@ pub trait Given {
 }
 
 impl Violations {
-    /// Adds a violation of `field`, a path in the caller's message. `description` says what the field must be.
-    /// What comes after the sixty-fourth is left out, as a status travels in headers.
+    /// Adds a violation of `field`, a path in the caller's message, which does not go with the other fields or with what
+    /// is stored. `description` says what the field must be. What comes after the sixty-fourth is left out, as a status
+    /// travels in headers.
     pub fn add(&mut self, field: impl Into<String>, description: impl Into<String>) {
-        if self.0.len() >= MOST {
-            return;
+        self.add_for(FieldReason::Inconsistent, field, description);
+    }
+
+    /// As [`Violations::add`], for another reason.
+    pub fn add_for(&mut self, reason: FieldReason, field: impl Into<String>, description: impl Into<String>) {
+        if self.0.len() < MOST {
+            self.0.push(Violation {
+                reason,
+                field: field.into(),
+                description: description.into(),
+            });
         }
-        self.0.push(FieldViolation::new(field, description));
     }
 
     /// The value, or `None` after adding the error as a violation of `field`. The error must not repeat the value.
     pub fn field<T>(&mut self, field: &str, value: Result<T, impl Display>) -> Option<T> {
-        value.map_err(|error| self.add(field, error.to_string())).ok()
+        value
+            .map_err(|error| self.add_for(FieldReason::Format, field, error.to_string()))
+            .ok()
     }
 
     /// The value, or `None` after adding that `field` is required.
     pub fn required<T>(&mut self, field: &str, value: Option<T>) -> Option<T> {
         if value.is_none() {
-            self.add(field, "is required");
+            self.add_for(FieldReason::Required, field, "is required");
         }
         value
     }
 
-    /// A required UUID in its usual form, such as an idempotency key.
-    pub fn uuid(&mut self, field: &str, value: &str) -> Option<Uuid> {
-        let uuid = Uuid::try_parse(value)
-            .ok()
-            .filter(|uuid| value.len() == 36 && !uuid.is_nil());
-        if uuid.is_none() {
-            self.add(field, "must be a UUID, as in 6e9a2b1c-4d5f-4a3b-8c7d-0e1f2a3b4c5d");
+    /// These violations and a service's own ones. Where both complain of a field the service's words stand, as they say
+    /// what is meant rather than which pattern; but a card number is all that is said of a field that holds one.
+    #[must_use]
+    pub(crate) fn and(self, own: Violations) -> Violations {
+        let mut own = own.0;
+        let mut all = Vec::new();
+        let mut settled = HashSet::new();
+        for one in self.0 {
+            let said = own.extract_if(.., |own| own.field == one.field).collect::<Vec<_>>();
+            if matches!(one.reason, FieldReason::Required | FieldReason::CardNumber) || said.is_empty() {
+                if !settled.contains(&one.field) {
+                    all.push(one);
+                }
+            } else {
+                settled.insert(one.field);
+                all.extend(said);
+            }
         }
-        uuid
+        all.extend(own);
+        all.truncate(MOST);
+        Violations(all)
     }
 
-    /// A required URL of an allowed origin. The text is to be sent on as the caller wrote it; the URL is for reading.
-    pub fn url(&mut self, field: &str, value: &str, allowed: &AllowedOrigins) -> Option<Url> {
-        self.field(field, allowed.check(value))
+    /// The one reason of all violations, where they have one.
+    pub(crate) fn reason(&self) -> Option<FieldReason> {
+        let first = self.0.first()?.reason;
+        self.0.iter().all(|one| one.reason == first).then_some(first)
     }
 
-    /// A text whose length in characters is in `range`.
-    pub fn length(&mut self, field: &str, value: &str, range: impl RangeBounds<usize>) {
-        self.range_of(field, value.chars().count(), range, " characters long");
-    }
-
-    /// A number in `range`.
-    pub fn range<N: PartialOrd + Display>(&mut self, field: &str, value: N, range: impl RangeBounds<N>) {
-        self.range_of(field, value, range, "");
+    /// Whether there is a violation for `reason`.
+    pub(crate) fn has(&self, reason: FieldReason) -> bool {
+        self.0.iter().any(|one| one.reason == reason)
     }
 
     /// Whether nothing was found so far.
@@ -117,7 +142,15 @@ impl Violations {
         })
     }
 
-    fn range_of<N: PartialOrd + Display>(&mut self, field: &str, value: N, range: impl RangeBounds<N>, unit: &str) {
+    /// Adds a violation where `value` is not within `range`; `unit` ends the sentence.
+    pub(crate) fn bound<N: PartialOrd + Display>(
+        &mut self,
+        reason: FieldReason,
+        field: impl Display,
+        value: N,
+        range: impl RangeBounds<N>,
+        unit: &str,
+    ) {
         use std::ops::Bound::{Excluded, Included, Unbounded};
         if range.contains(&value) {
             return;
@@ -133,13 +166,24 @@ impl Violations {
             Unbounded => None,
         };
         let bounds = [least, most].into_iter().flatten().collect::<Vec<_>>().join(" and ");
-        self.add(field, format!("must be {bounds}{unit}"));
+        self.add_for(reason, field.to_string(), format!("must be {bounds}{unit}"));
+    }
+}
+
+/// A message that is taken as it is breaks no rule of the service's.
+impl From<Infallible> for Violations {
+    fn from(never: Infallible) -> Violations {
+        match never {}
     }
 }
 
 impl From<Violations> for Vec<FieldViolation> {
     fn from(violations: Violations) -> Self {
-        violations.0
+        let told = violations.0.into_iter().map(|one| FieldViolation {
+            reason: one.reason.name().to_owned(),
+            ..FieldViolation::new(one.field, one.description)
+        });
+        told.collect()
     }
 }
 
@@ -169,40 +213,52 @@ given!(A B C D E F G H);
 mod tests {
     use super::*;
 
-    fn descriptions(violations: Violations) -> Vec<(String, String)> {
+    fn told(violations: Violations) -> Vec<String> {
         let violations: Vec<FieldViolation> = violations.into();
-        violations.into_iter().map(|one| (one.field, one.description)).collect()
+        let told = |one: FieldViolation| format!("{}: {} ({})", one.field, one.description, one.reason);
+        violations.into_iter().map(told).collect()
     }
 
     #[test]
     fn every_broken_rule_is_reported_in_order() {
         let mut violations = Violations::default();
         let number = violations.field("number", "x".parse::<u8>());
-        let key = violations.uuid("idempotency_key", "00000000-0000-0000-0000-000000000000");
-        let simple = violations.uuid("other_key", "6e9a2b1c4d5f4a3b8c7d0e1f2a3b4c5d");
-        violations.length("email", "äöü", ..=2);
-        violations.range("page_size", 0, 1..=100);
+        violations.bound(FieldReason::Range, "page_size", 0, 1..=100, "");
+        violations.bound(FieldReason::Length, "email", 3, ..=2, " characters long");
         violations.required::<()>("price", None);
-        let found = descriptions(violations.all((number, key, simple)).unwrap_err());
-        let found: Vec<_> = found
-            .iter()
-            .map(|(field, text)| (field.as_str(), text.as_str()))
-            .collect();
+        violations.add("end", "must be after start");
         assert_eq!(
-            found,
+            told(violations.all((number,)).unwrap_err()),
             [
-                ("number", "invalid digit found in string"),
-                (
-                    "idempotency_key",
-                    "must be a UUID, as in 6e9a2b1c-4d5f-4a3b-8c7d-0e1f2a3b4c5d"
-                ),
-                (
-                    "other_key",
-                    "must be a UUID, as in 6e9a2b1c-4d5f-4a3b-8c7d-0e1f2a3b4c5d"
-                ),
-                ("email", "must be at most 2 characters long"),
-                ("page_size", "must be at least 1 and at most 100"),
-                ("price", "is required"),
+                "number: invalid digit found in string (FORMAT)",
+                "page_size: must be at least 1 and at most 100 (RANGE)",
+                "email: must be at most 2 characters long (LENGTH)",
+                "price: is required (REQUIRED)",
+                "end: must be after start (INCONSISTENT)",
+            ]
+        );
+    }
+
+    #[test]
+    fn of_one_field_the_service_says_more_unless_it_is_missing_or_holds_a_card_number() {
+        let mut protos = Violations::default();
+        protos.add_for(FieldReason::Length, "id", "must be at most 255 characters long");
+        protos.add_for(FieldReason::Format, "id", "must match ^cus_");
+        protos.add_for(FieldReason::Required, "key", "is required");
+        protos.add_for(FieldReason::CardNumber, "name", "must not hold a card number");
+        protos.add_for(FieldReason::Range, "size", "must be at least 0");
+        let mut own = Violations::default();
+        for field in ["id", "key", "name", "other"] {
+            own.add(field, "must be what the service says");
+        }
+        assert_eq!(
+            told(protos.and(own)),
+            [
+                "id: must be what the service says (INCONSISTENT)",
+                "key: is required (REQUIRED)",
+                "name: must not hold a card number (CARD_NUMBER)",
+                "size: must be at least 0 (RANGE)",
+                "other: must be what the service says (INCONSISTENT)",
             ]
         );
     }
@@ -211,7 +267,7 @@ mod tests {
     fn values_come_out_only_when_no_rule_is_broken() {
         let mut violations = Violations::default();
         assert_eq!(violations.all((Some(1), Some("a"))).unwrap(), (1, "a"));
-        violations.length("name", "", 1..);
+        violations.required::<()>("name", None);
         assert!(violations.all((Some(1),)).is_err());
     }
 }

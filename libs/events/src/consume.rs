@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 
 use crate::run::{Backoff, Contradiction};
-use crate::{Config, Projection, Stats};
+use crate::{Projection, Stats};
 
 /// The number of the log's partitions, fixed at its first start.
 pub const PARTITIONS: i32 = 64;
@@ -55,7 +55,8 @@ pub(crate) enum Ended {
     OtherFilter(i32),
 }
 
-/// Streams all partitions into `projection` as `consumer`, until `shutdown`; then what is being written is finished.
+/// Streams all partitions from `gateway` into `projection` as `consumer`, of which `instance` is one process, until `shutdown`;
+/// then what is being written is finished.
 ///
 /// Connections, the gateway and the database may come and go: it tries again for ever, with growing waits. An event that
 /// cannot be applied is tried again for ever too, and holds up its partition and no other.
@@ -65,22 +66,15 @@ pub(crate) enum Ended {
 /// it is logged, `stats.stopped` is 1, and only `shutdown` is waited for. So it never returns early, and what its
 /// service answers from stored rows goes on.
 pub async fn consume<P: Projection>(
-    config: Config,
+    gateway: Channel,
+    instance: String,
     consumer: &'static str,
     db: Db,
     projection: P,
     stats: Arc<Stats>,
     shutdown: CancellationToken,
 ) {
-    let channel = match counterfoil_chassis::client::channel(&config.gateway_url) {
-        Ok(channel) => channel,
-        Err(error) => {
-            tracing::error!(consumer, error = %error, "the gateway's address cannot be used; no events will come");
-            stats.stopped.store(1, Ordering::Relaxed);
-            return shutdown.cancelled().await;
-        }
-    };
-    let mut client = EventServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let mut client = EventServiceClient::new(gateway).max_decoding_message_size(MAX_MESSAGE_BYTES);
     let mut filter: Vec<String> = projection.event_types().iter().map(ToString::to_string).collect();
     filter.sort_unstable();
     let consumer = Consumer {
@@ -91,7 +85,7 @@ pub async fn consume<P: Projection>(
         filter,
         has_streamed: AtomicBool::new(false),
         attempts: Semaphore::new(ATTEMPTS_AT_ONCE),
-        instance: config.instance,
+        instance,
         shutdown,
     };
     let mut backoff = Backoff::new();

@@ -33,7 +33,7 @@ use serde::Deserialize;
 /// Where the events come from.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Config {
-    /// The gateway's gRPC address, for example `http://127.0.0.1:7001`.
+    /// The gateway's gRPC address, for example `http://127.0.0.1:7001`, or `https://…` with `client.tls`.
     pub gateway_url: String,
     /// Names this process among those of the same consumer, 1 to 255 characters. The host and the process id when not
     /// given.

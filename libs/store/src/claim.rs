@@ -2,17 +2,24 @@
 //!
 //! The first caller *owns* the claim under a lease, does its work in named steps, and records its answer in the
 //! transaction of the work's results. A repeat with the same request gets that answer, or waits for it; one with another
-//! request is refused. When an owner dies its lease lapses, and the next repeat takes the claim over: the steps have the
-//! same keys for it, so what was done is not done again.
+//! request is refused. When an owner dies its lease lapses, and the next repeat, or the worker ([`orphans`]), takes the
+//! claim over: the steps have the same keys for it, so what was done is not done again.
+
+mod expiry;
+mod orphan;
+mod schema;
+
+pub use expiry::expire;
+pub use orphan::{Orphan, orphans};
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use diesel::OptionalExtension as _;
 use diesel::pg::Pg;
+use diesel::prelude::*;
 use diesel::query_builder::{BoxedSqlQuery, SqlQuery};
-use diesel::sql_types::{BigInt, Binary, Bool, Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Binary, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -21,7 +28,8 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::Db;
+use crate::{Db, budget};
+use schema::{claim, clock_timestamp};
 
 /// The section `claim` of a service's configuration.
 #[derive(Debug, Clone, Deserialize)]
@@ -66,10 +74,9 @@ pub enum Begun<T> {
     Finished(T),
 }
 
-/// A claim that is owned. Dropped without an answer its lease lapses, and a repeat takes it over.
+/// A claim that is owned. Dropped without an answer its lease lapses, and a repeat or the worker takes it over.
 pub struct Claim {
     operation: Operation,
-    id: Uuid,
     generation: i64,
     renewal: JoinHandle<()>,
 }
@@ -77,6 +84,9 @@ pub struct Claim {
 /// Why no claim could be had, or kept.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The call has no idempotency key, and so cannot be claimed: a bug of ours.
+    #[error("a call without an idempotency key cannot be claimed")]
+    NoKey,
     /// The key was used for another request.
     #[error("the idempotency key was used for another request")]
     Mismatch,
@@ -96,21 +106,21 @@ impl From<diesel::result::Error> for Error {
 
 /// The longest that a repeat waits for the answer of the call before it.
 const MAX_WAIT: Duration = Duration::from_secs(10);
-const POLL: Duration = Duration::from_millis(50);
+/// How long a repeat waits before it looks again. Doubled each time, up to the second.
+const POLL: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(400)];
 
-#[derive(diesel::QueryableByName)]
+#[derive(QueryableByName)]
 struct Generation {
     #[diesel(sql_type = BigInt)]
     generation: i64,
 }
 
-#[derive(diesel::QueryableByName)]
-struct Stored {
-    #[diesel(sql_type = Bool)]
+/// A claim that is there.
+#[derive(Queryable)]
+struct Found {
     same: bool,
-    #[diesel(sql_type = Bool)]
     lapsed: bool,
-    #[diesel(sql_type = Nullable<Binary>)]
+    released: bool,
     response: Option<Vec<u8>>,
 }
 
@@ -125,57 +135,66 @@ impl Claims {
     }
 
     /// Claims `operation`. While another call with its key is at work its answer is awaited for up to `wait`, and 10 s at
-    /// most.
+    /// most. Whoever owns the claim has a [budget] of its own from then on, since it works for all who repeat the call.
     ///
     /// # Errors
     /// [`Error::Mismatch`] when the key was used for another request, [`Error::Busy`] when the other call is not done in
     /// time.
     pub async fn begin<T: DeserializeOwned>(&self, operation: &Operation, wait: Duration) -> Result<Begun<T>, Error> {
         let deadline = Instant::now() + wait.min(MAX_WAIT);
-        if let Some(generation) = self.insert(operation).await? {
-            return Ok(Begun::Owned(self.own(operation, generation)));
-        }
         let Operation { method, key, .. } = operation;
+        let [mut pause, longest] = POLL;
         loop {
-            let stored = self.look(operation).await?;
-            if !stored.same {
+            let mut conn = self.db.conn().await?;
+            let Some(found) = look(&mut conn, operation).await? else {
+                match self.insert(&mut conn, operation).await? {
+                    Some(generation) => return Ok(Begun::Owned(self.own(operation, generation))),
+                    // Another was faster.
+                    None => continue,
+                }
+            };
+            if !found.same {
                 return Err(Error::Mismatch);
             }
-            if let Some(response) = stored.response {
+            if let Some(response) = found.response {
                 let answer = serde_json::from_slice(&response);
                 return Ok(Begun::Finished(answer.map_err(|error| {
                     crate::Error::Bug(format!("the stored answer of {method} does not fit: {error}"))
                 })?));
             }
-            if stored.lapsed
-                && let Some(generation) = self.take_over(operation).await?
+            if found.lapsed
+                && let Some(generation) = self.take_over(&mut conn, operation).await?
             {
-                tracing::warn!(method = &**method, %key, generation, "a claim whose owner went silent was taken over");
+                if !found.released {
+                    tracing::warn!(method = &**method, %key, generation, "a claim whose owner went silent was taken over");
+                }
                 return Ok(Begun::Owned(self.own(operation, generation)));
             }
-            if Instant::now() >= deadline {
+            drop(conn);
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
                 return Err(Error::Busy);
             }
-            tokio::time::sleep(POLL).await;
+            tokio::time::sleep(pause.min(left)).await;
+            pause = (pause * 2).min(longest);
         }
     }
 
     fn own(&self, operation: &Operation, generation: i64) -> Claim {
+        budget::extend();
         let renewal = tokio::spawn(renew(self.db.clone(), self.lease, operation.clone(), generation));
         Claim {
-            id: claim_id(operation),
             operation: operation.clone(),
             generation,
             renewal,
         }
     }
 
-    async fn insert(&self, operation: &Operation) -> Result<Option<i64>, Error> {
+    async fn insert(&self, conn: &mut AsyncPgConnection, operation: &Operation) -> Result<Option<i64>, Error> {
         let sql = "insert into claim (caller, method, key, request_sha, request, state, lease_until)
             values ($1, $2, $3, $4, $5, 'running', clock_timestamp() + $6 * interval '1 millisecond')
             on conflict (caller, method, key) do nothing
             returning generation";
-        let mut conn = self.db.conn().await?;
         let row: Option<Generation> = diesel::sql_query(sql)
             .bind::<Text, _>(&*operation.caller)
             .bind::<Text, _>(&*operation.method)
@@ -183,38 +202,25 @@ impl Claims {
             .bind::<Binary, _>(Sha256::digest(&operation.request).to_vec())
             .bind::<Binary, _>(&*operation.request)
             .bind::<BigInt, _>(milliseconds(self.lease))
-            .get_result(&mut conn)
+            .get_result(conn)
             .await
             .optional()?;
         Ok(row.map(|row| row.generation))
     }
 
-    async fn look(&self, operation: &Operation) -> Result<Stored, Error> {
-        let sql = "select request_sha = $4 as same, lease_until <= clock_timestamp() as lapsed, response
-            from claim where caller = $1 and method = $2 and key = $3";
-        let mut conn = self.db.conn().await?;
-        Ok(diesel::sql_query(sql)
-            .bind::<Text, _>(&*operation.caller)
-            .bind::<Text, _>(&*operation.method)
-            .bind::<SqlUuid, _>(operation.key)
-            .bind::<Binary, _>(Sha256::digest(&operation.request).to_vec())
-            .get_result(&mut conn)
-            .await?)
-    }
-
     /// One of those who see a lapsed lease gets the claim: the row's lock makes the others look again.
-    async fn take_over(&self, operation: &Operation) -> Result<Option<i64>, Error> {
+    async fn take_over(&self, conn: &mut AsyncPgConnection, operation: &Operation) -> Result<Option<i64>, Error> {
         let sql = "update claim
-            set generation = generation + 1, lease_until = clock_timestamp() + $4 * interval '1 millisecond'
+            set generation = generation + 1, lease_until = clock_timestamp() + $4 * interval '1 millisecond',
+                released_at = null
             where caller = $1 and method = $2 and key = $3 and state = 'running' and lease_until <= clock_timestamp()
             returning generation";
-        let mut conn = self.db.conn().await?;
         let row: Option<Generation> = diesel::sql_query(sql)
             .bind::<Text, _>(&*operation.caller)
             .bind::<Text, _>(&*operation.method)
             .bind::<SqlUuid, _>(operation.key)
             .bind::<BigInt, _>(milliseconds(self.lease))
-            .get_result(&mut conn)
+            .get_result(conn)
             .await
             .optional()?;
         Ok(row.map(|row| row.generation))
@@ -225,13 +231,7 @@ impl Claim {
     /// The key of one step of the work in the ledger of calls to Stripe. The same for every owner of the claim.
     #[must_use]
     pub fn op_key(&self, step: &str) -> String {
-        format!("{}:{step}", self.id)
-    }
-
-    /// The claim's id: the same for the same caller, method and key, for ever.
-    #[must_use]
-    pub fn id(&self) -> Uuid {
-        self.id
+        format!("{}:{step}", self.operation.claim_id())
     }
 
     /// Records the final answer (a success, or a refusal that will not change), in the transaction of the work's
@@ -250,20 +250,40 @@ impl Claim {
         if updated == 1 { Ok(()) } else { Err(Error::Busy) }
     }
 
-    /// Gives the claim up because nothing happened: the next repeat begins at once. The key stays bound to its request.
+    /// Gives the claim up without an answer: the next repeat begins at once, and the key stays bound to its request. Where
+    /// the ledger says that none of its steps can have happened at Stripe the claim is left to its caller, who alone
+    /// knows whether the operation is still wanted; else the worker takes it up as if its owner had died.
     ///
     /// # Errors
     /// When the database fails; the lease then lapses by itself.
-    pub async fn release(self, db: &Db) -> Result<(), Error> {
+    pub async fn release(&self, db: &Db) -> Result<(), Error> {
         self.renewal.abort();
-        let sql = "update claim set lease_until = clock_timestamp()
+        let sql = "update claim
+            set lease_until = clock_timestamp(),
+                released_at = case when not exists (
+                    select from stripe_request where split_part(op_key, ':', 1) = $5 and state <> 'pending'
+                ) then clock_timestamp() end
             where caller = $1 and method = $2 and key = $3 and state = 'running' and generation = $4";
-        self.bind(sql).execute(&mut db.conn().await?).await?;
+        let released = self.bind(sql).bind::<Text, _>(self.operation.claim_id().to_string());
+        released.execute(&mut db.conn().await?).await?;
         Ok(())
     }
 
     fn bind(&self, sql: &'static str) -> Bound<'_> {
         bind(sql, &self.operation, self.generation)
+    }
+}
+
+impl Operation {
+    /// The id of its claim: the same for the same caller, method and key, for ever.
+    #[must_use]
+    pub fn claim_id(&self) -> Uuid {
+        let Operation {
+            caller, method, key, ..
+        } = self;
+        // No method has a line break in it, and the key is of one length, so no two operations have one name.
+        let name = format!("{key}\n{method}\n{caller}");
+        Uuid::new_v5(&CLAIM, name.as_bytes())
     }
 }
 
@@ -308,6 +328,16 @@ async fn renew(db: Db, lease: Duration, operation: Operation, generation: i64) {
     }
 }
 
+/// The claim of `operation`, where there is one. Built by diesel, which prepares it once a connection: nothing is asked as
+/// often.
+async fn look(conn: &mut AsyncPgConnection, operation: &Operation) -> Result<Option<Found>, Error> {
+    let by_key = claim::table.find((&*operation.caller, &*operation.method, operation.key));
+    let same = claim::request_sha.eq(Sha256::digest(&operation.request).to_vec());
+    let lapsed = claim::lease_until.le(clock_timestamp());
+    let found = by_key.select((same, lapsed, claim::released_at.is_not_null(), claim::response));
+    Ok(found.first(conn).await.optional()?)
+}
+
 type Bound<'a> = BoxedSqlQuery<'a, Pg, SqlQuery>;
 
 /// Binds the operation as `$1` to `$3` and the generation as `$4`.
@@ -318,15 +348,6 @@ fn bind<'a>(sql: &'static str, operation: &'a Operation, generation: i64) -> Bou
         .bind::<Text, _>(&*operation.method)
         .bind::<SqlUuid, _>(operation.key)
         .bind::<BigInt, _>(generation)
-}
-
-fn claim_id(operation: &Operation) -> Uuid {
-    let Operation {
-        caller, method, key, ..
-    } = operation;
-    // No method has a line break in it, and the key is of one length, so no two operations have one name.
-    let name = format!("{key}\n{method}\n{caller}");
-    Uuid::new_v5(&CLAIM, name.as_bytes())
 }
 
 /// The namespace of claims' ids.
@@ -348,13 +369,13 @@ mod tests {
             key: Uuid::from_u128(key),
             request: Bytes::new(),
         };
-        let id = claim_id(&operation("spiffe://x", "a.B/C", 1));
+        let id = operation("spiffe://x", "a.B/C", 1).claim_id();
         assert_eq!(id.to_string(), "aaccdd82-29ee-563d-841e-ce6c027142ef");
         let others = [
             operation("spiffe://y", "a.B/C", 1),
             operation("spiffe://x", "a.B/D", 1),
             operation("spiffe://x", "a.B/C", 2),
         ];
-        assert!(others.iter().all(|other| claim_id(other) != id));
+        assert!(others.iter().all(|other| other.claim_id() != id));
     }
 }

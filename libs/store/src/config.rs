@@ -18,13 +18,13 @@ pub struct Config {
     pub owner_url: Option<SecretString>,
     /// The service's schema: a lower-case name of at most 63 letters, digits and underscores.
     pub schema: String,
-    /// How many connections the pool opens at most. 8.
+    /// How many connections the pool opens at most, beside the one that is kept for health. 8.
     #[serde(default = "default_max_connections")]
     pub max_connections: usize,
     /// How long a caller waits for a connection, in milliseconds. 1000.
     #[serde(default = "default_acquire_timeout_ms")]
     pub acquire_timeout_ms: u64,
-    /// How long one statement may take, in milliseconds. 3000.
+    /// How long one statement may take, in milliseconds. 3000. Less where the call it serves has less time left.
     #[serde(default = "default_statement_timeout_ms")]
     pub statement_timeout_ms: u64,
 }
@@ -47,6 +47,10 @@ const IDLE_IN_TRANSACTION_MS: u64 = 10_000;
 impl Config {
     pub(crate) fn acquire_timeout(&self) -> Duration {
         Duration::from_millis(self.acquire_timeout_ms)
+    }
+
+    pub(crate) fn statement_timeout(&self) -> Duration {
+        Duration::from_millis(self.statement_timeout_ms)
     }
 
     /// The connection of the app role. Every connection sees the service's schema only, so no query spells it.

@@ -4,28 +4,26 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use deadpool::Runtime;
-use deadpool::managed::{Object, PoolError, Timeouts};
-use diesel_async::pooled_connection::deadpool::Pool;
-use diesel_async::pooled_connection::{
-    AsyncDieselConnectionManager, ManagerConfig, PoolableConnection, RecyclingMethod,
-};
+use deadpool::managed::{Object, Pool, PoolError, Timeouts};
+use diesel_async::pooled_connection::PoolableConnection;
 use diesel_async::{AsyncConnection, AsyncPgConnection, TransactionManager};
 use tokio_postgres::NoTls;
 
-use crate::{Config, Error};
+use crate::session::Sessions;
+use crate::{Config, Error, Pulse, budget};
 
-type Manager = AsyncDieselConnectionManager<AsyncPgConnection>;
 type Transactions = <AsyncPgConnection as AsyncConnection>::TransactionManager;
 
 /// A service's database. Cheap to clone; clones share one pool.
 #[derive(Clone)]
 pub struct Db {
-    pool: Pool<AsyncPgConnection>,
+    pool: Pool<Sessions>,
+    pulse: Pulse,
 }
 
 /// One connection out of the pool. It goes back when it is dropped, unless a transaction is still open on it: then it
 /// is closed, and the server rolls back.
-pub struct Conn(Option<Object<Manager>>);
+pub struct Conn(Option<Object<Sessions>>);
 
 /// An async closure over one argument whose future is `Send`. Implemented for every such closure, never by hand; it
 /// exists because `AsyncFnOnce` cannot say `Send` of its future.
@@ -49,20 +47,13 @@ impl Db {
     /// When the configuration cannot work. A database that is down is not an error here.
     pub async fn connect(config: &Config) -> Result<Db, Error> {
         let connection = Arc::new(config.app()?);
-        let mut manager = ManagerConfig::<AsyncPgConnection>::default();
-        // Closed connections and open transactions are seen without asking the server.
-        manager.recycling_method = RecyclingMethod::Fast;
-        manager.custom_setup = Box::new(move |_| {
-            let connection = connection.clone();
-            Box::pin(async move {
-                let connected = connection.connect(NoTls).await;
-                let (client, driver) =
-                    connected.map_err(|error| diesel::ConnectionError::BadConnection(describe(&error)))?;
-                AsyncPgConnection::try_from_client_and_connection(client, driver).await
-            })
-        });
+        let pulse = Pulse::new(connection.clone(), config.acquire_timeout());
+        let sessions = Sessions {
+            connection,
+            statement_timeout: config.statement_timeout(),
+        };
         let wait = Some(config.acquire_timeout());
-        let pool = Pool::builder(Manager::new_with_config("", manager))
+        let pool = Pool::builder(sessions)
             .max_size(config.max_connections.max(1))
             .timeouts(Timeouts {
                 wait,
@@ -72,20 +63,37 @@ impl Db {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(Error::bug)?;
-        Ok(Db { pool })
+        Ok(Db { pool, pulse })
     }
 
-    /// A connection for statements of their own. What must happen together belongs into [`Db::transaction`].
+    /// A connection of its own beside the pool, with which to ask whether the database lives while all others are busy.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
+    }
+
+    /// A connection for statements of their own. What must happen together belongs into [`Db::transaction`]. Both the wait
+    /// for it and each of its statements last no longer than what is left of the work's [budget].
     ///
     /// # Errors
     /// When none is to be had in time.
     pub async fn conn(&self) -> Result<Conn, Error> {
-        match self.pool.get().await {
-            Ok(object) => Ok(Conn(Some(object))),
-            Err(PoolError::Timeout(_)) => Err(Error::Timeout),
-            Err(PoolError::Backend(error)) => Err(Error::Unavailable(error.to_string())),
-            Err(other) => Err(Error::bug(other)),
+        let mut timeouts = self.pool.timeouts();
+        if let Some(left) = budget::remaining() {
+            if left.is_zero() {
+                return Err(Error::Timeout);
+            }
+            timeouts.wait = timeouts.wait.map(|wait| wait.min(left));
         }
+        let mut object = match self.pool.timeout_get(&timeouts).await {
+            Ok(object) => object,
+            Err(PoolError::Timeout(_)) => return Err(Error::Timeout),
+            Err(PoolError::Backend(error)) => return Err(Error::Unavailable(error.to_string())),
+            Err(other) => return Err(Error::bug(other)),
+        };
+        let usual = self.pool.manager().statement_timeout;
+        object.bound(budget::remaining(), usual).await?;
+        Ok(Conn(Some(object)))
     }
 
     /// Does `work` in one transaction (read committed): committed when it returns `Ok`, rolled back when it returns
@@ -147,6 +155,13 @@ impl Db {
     }
 }
 
+/// A new connection, outside the pool.
+pub(crate) async fn open(connection: &tokio_postgres::Config) -> diesel::ConnectionResult<AsyncPgConnection> {
+    let connected = connection.connect(NoTls).await;
+    let (client, driver) = connected.map_err(|error| diesel::ConnectionError::BadConnection(describe(&error)))?;
+    AsyncPgConnection::try_from_client_and_connection(client, driver).await
+}
+
 /// The server's reason, or the system's. Neither holds a password.
 pub(crate) fn describe(error: &tokio_postgres::Error) -> String {
     use std::error::Error as _;
@@ -161,21 +176,21 @@ impl Deref for Conn {
 
     #[expect(clippy::expect_used, reason = "it is there until `drop` takes it")]
     fn deref(&self) -> &AsyncPgConnection {
-        self.0.as_ref().expect("a connection until it is dropped")
+        &self.0.as_ref().expect("a connection until it is dropped").conn
     }
 }
 
 impl DerefMut for Conn {
     #[expect(clippy::expect_used, reason = "it is there until `drop` takes it")]
     fn deref_mut(&mut self) -> &mut AsyncPgConnection {
-        self.0.as_mut().expect("a connection until it is dropped")
+        &mut self.0.as_mut().expect("a connection until it is dropped").conn
     }
 }
 
 impl Drop for Conn {
     fn drop(&mut self) {
         if let Some(mut object) = self.0.take()
-            && (object.is_broken() || std::thread::panicking())
+            && (object.conn.is_broken() || std::thread::panicking())
         {
             // Not handed back: the pool would look at it only when it is next asked for a connection, and until then
             // the server would keep the transaction and its locks.

@@ -1,6 +1,10 @@
 //! What can go wrong with the database, by what the caller can do about it.
 
+use std::time::Duration;
+
 use diesel::result::{DatabaseErrorKind, Error as QueryError};
+
+use crate::budget;
 
 /// Why the database did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -8,12 +12,13 @@ pub enum Error {
     /// No connection could be made. Nothing happened.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
-    /// All connections of the pool were busy for as long as the caller may wait. Nothing happened.
-    #[error("no database connection became free in time")]
+    /// All connections of the pool were busy for as long as the caller may wait, or the caller's time was over before
+    /// the statement's end. Nothing happened.
+    #[error("the database did not do it in the time there was")]
     Timeout,
     /// A statement failed. When it was a commit and the connection broke, it may have happened.
     #[error("database: {0}")]
-    Query(#[from] QueryError),
+    Query(#[source] QueryError),
     /// The configuration cannot work.
     #[error("{0}")]
     Config(String),
@@ -38,6 +43,23 @@ impl Error {
         Error::Bug(message.to_string())
     }
 }
+
+/// A statement that was ended because its work's time is over is no failure of the statement.
+impl From<QueryError> for Error {
+    fn from(error: QueryError) -> Error {
+        match &error {
+            QueryError::DatabaseError(_, information)
+                if information.message() == STATEMENT_TIMEOUT && budget::remaining() == Some(Duration::ZERO) =>
+            {
+                Error::Timeout
+            }
+            _ => Error::Query(error),
+        }
+    }
+}
+
+/// 57014, as told of a statement timeout.
+const STATEMENT_TIMEOUT: &str = "canceling statement due to statement timeout";
 
 /// Diesel hands on no SQLSTATE beside its few kinds, so these are told by the server's words (`lc_messages` is English
 /// wherever the suite sets the server up): 40P01, 57P01, 57P02, 57P03, 53300.

@@ -13,6 +13,8 @@
     )
 )]
 
+pub mod audit;
+pub mod budget;
 pub mod claim;
 mod config;
 mod db;
@@ -20,6 +22,8 @@ mod error;
 mod migrate;
 pub mod page;
 mod provision;
+mod pulse;
+mod session;
 
 pub use config::Config;
 pub use db::{Conn, Db, Work};
@@ -28,3 +32,4 @@ pub use diesel_migrations::EmbeddedMigrations;
 pub use error::Error;
 pub use migrate::{MIGRATIONS, migrate, revert};
 pub use provision::{Role, provision};
+pub use pulse::Pulse;

@@ -14,7 +14,7 @@ use crate::config::{identifier, parse_url};
 use crate::db::describe;
 use crate::{Config, Error};
 
-/// The tables every service has its own copy of: `claim`, `checkpoint`, `stripe_request`.
+/// The tables every service has its own copy of: `claim`, `checkpoint`, `stripe_request`, `audit`.
 pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
 /// The shared migrations and a service's, sorted by version where they are run.
@@ -123,7 +123,8 @@ fn app_role(config: &Config) -> Result<String, Error> {
     Ok(role.replace('"', "\"\""))
 }
 
-/// Rows, sequences and functions, but neither DDL nor the record of what was migrated.
+/// Rows, sequences and functions, but neither DDL nor the record of what was migrated; the audit can only grow. Sent as one
+/// text, which the server runs as one transaction, so that nobody ever sees what is given and taken back.
 fn grants(schema: &str, role: &str) -> String {
     format!(
         r#"
@@ -133,6 +134,7 @@ fn grants(schema: &str, role: &str) -> String {
         revoke execute on all functions in schema "{schema}" from public;
         grant execute on all functions in schema "{schema}" to "{role}";
         revoke insert, update, delete on "{schema}".__diesel_schema_migrations from "{role}";
+        revoke update, delete on "{schema}".audit from "{role}";
         "#
     )
 }

@@ -1,64 +1,85 @@
-//! Pages of lists, by key rather than by number, so that rows that come and go shift nothing.
+//! Pages of lists, by position rather than by number, so that rows that come and go shift nothing.
+//!
+//! A page token holds the position of its page's last row, and is bound to the list it was made for: the same caller,
+//! method and filter. It is no secret and no proof: who forges one gets a page of their own list.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
 
 /// What part of a list is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page {
+pub struct Page<P> {
     /// How many rows at most. At least 1.
     pub limit: i64,
-    /// The key of the last row of the page before; `None` for the first page.
-    pub after: Option<String>,
+    /// The position of the last row of the page before; `None` for the first page.
+    pub after: Option<P>,
 }
 
-/// A page token that is not one of ours.
+/// What a list's page tokens are bound to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Binding([u8; BINDING]);
+
+/// Why a page token is refused.
 #[derive(Debug, Clone, Copy, thiserror::Error, PartialEq, Eq)]
-#[error("must be a token from an earlier answer")]
-pub struct InvalidToken;
+pub enum InvalidToken {
+    /// It is none of ours.
+    #[error("must be a token from an earlier answer")]
+    Malformed,
+    /// It is of a list with another filter, or of another caller's.
+    #[error("must be a token of this list: the filter was another one")]
+    OtherList,
+}
 
-/// How many rows a page has where the caller does not say.
-pub const DEFAULT_SIZE: i32 = 50;
-/// How many rows a page has at most.
-pub const MAX_SIZE: i32 = 100;
+/// The first byte of a token. Another layout has another one.
+const VERSION: u8 = 1;
+const BINDING: usize = 16;
+/// The most characters of a token that is looked at.
+const MAX_TOKEN: usize = 4_096;
 
-impl Page {
-    /// Takes the two fields of a list request. A size of zero or less means [`DEFAULT_SIZE`], one above [`MAX_SIZE`]
-    /// means that.
-    ///
-    /// # Errors
-    /// When the token is not one of ours.
-    pub fn parse(page_size: i32, page_token: &str) -> Result<Page, InvalidToken> {
-        let size = if page_size <= 0 {
-            DEFAULT_SIZE
-        } else {
-            page_size.min(MAX_SIZE)
-        };
-        let after = if page_token.is_empty() {
-            None
-        } else {
-            Some(decode(page_token)?)
-        };
-        Ok(Page {
-            limit: i64::from(size),
-            after,
-        })
+impl Binding {
+    /// The binding of the list that `caller` asks `method` for. `filter` is the request in a deterministic encoding,
+    /// without the size and the token of the page.
+    #[must_use]
+    pub fn new(caller: &str, method: &str, filter: &[u8]) -> Binding {
+        let mut hash = Sha256::new_with_prefix(b"counterfoil page 1");
+        for part in [caller.as_bytes(), method.as_bytes(), filter] {
+            // The length keeps apart what would be the same when put together.
+            hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+            hash.update(part);
+        }
+        let mut binding = [0; BINDING];
+        for (byte, hashed) in binding.iter_mut().zip(hash.finalize()) {
+            *byte = hashed;
+        }
+        Binding(binding)
     }
 }
 
-/// The opaque token for the page after the row with this key.
+/// The opaque token for the page after the row at `position`.
 #[must_use]
-pub fn encode(key: &str) -> String {
-    URL_SAFE_NO_PAD.encode(key)
+pub fn encode(binding: &Binding, position: &str) -> String {
+    URL_SAFE_NO_PAD.encode([&[VERSION], &binding.0[..], position.as_bytes()].concat())
 }
 
-/// The key inside a token.
+/// The position inside a token.
 ///
 /// # Errors
-/// When it is not one of ours.
-pub fn decode(token: &str) -> Result<String, InvalidToken> {
-    let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| InvalidToken)?;
-    String::from_utf8(bytes).map_err(|_| InvalidToken)
+/// When the token is not one of ours, or of another list.
+pub fn decode(binding: &Binding, token: &str) -> Result<String, InvalidToken> {
+    if token.len() > MAX_TOKEN {
+        return Err(InvalidToken::Malformed);
+    }
+    let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| InvalidToken::Malformed)?;
+    let (version, rest) = bytes.split_first().ok_or(InvalidToken::Malformed)?;
+    let (bound, position) = rest.split_at_checked(BINDING).ok_or(InvalidToken::Malformed)?;
+    if *version != VERSION {
+        return Err(InvalidToken::Malformed);
+    }
+    if bound != binding.0 {
+        return Err(InvalidToken::OtherList);
+    }
+    String::from_utf8(position.to_vec()).map_err(|_| InvalidToken::Malformed)
 }
 
 #[cfg(test)]
@@ -66,29 +87,45 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    #[test]
-    fn sizes_are_brought_into_their_bounds() {
-        for (asked, given) in [(0, 50), (-5, 50), (1, 1), (100, 100), (101, 100), (i32::MAX, 100)] {
-            assert_eq!(Page::parse(asked, "").unwrap().limit, given);
-        }
+    fn binding() -> Binding {
+        Binding::new("caller", "a.B/List", b"filter")
     }
 
     #[test]
     fn a_token_that_is_not_ours_is_refused() {
-        for token in ["!", "a", "_w", "=="] {
-            assert_eq!(Page::parse(1, token), Err(InvalidToken), "{token}");
+        let other_version = URL_SAFE_NO_PAD.encode([&[9], &binding().0[..]].concat());
+        for token in ["!", "a", "_w", "==", "AQ", &other_version, &"A".repeat(4_097)] {
+            assert_eq!(decode(&binding(), token), Err(InvalidToken::Malformed), "{token}");
         }
+    }
+
+    #[test]
+    fn a_token_is_good_for_its_own_list_only() {
+        let token = encode(&binding(), "7");
+        for other in [
+            Binding::new("other", "a.B/List", b"filter"),
+            Binding::new("caller", "a.B/ListOthers", b"filter"),
+            Binding::new("caller", "a.B/List", b"another filter"),
+            Binding::new("callera", ".B/List", b"filter"),
+        ] {
+            assert_eq!(decode(&other, &token), Err(InvalidToken::OtherList));
+        }
+    }
+
+    #[test]
+    fn a_token_made_by_the_last_release_is_good_in_this_one() {
+        assert_eq!(encode(&binding(), "7"), "AYxiPcEL5oA8HhoUfB-N9dQ3");
     }
 
     proptest! {
         #[test]
-        fn a_token_gives_its_key_back(key: String) {
-            prop_assert_eq!(decode(&encode(&key)), Ok(key));
+        fn a_token_gives_its_position_back(position: String) {
+            prop_assert_eq!(decode(&binding(), &encode(&binding(), &position)), Ok(position));
         }
 
         #[test]
         fn no_token_is_a_panic(token: String) {
-            let _ = decode(&token);
+            let _ = decode(&binding(), &token);
         }
     }
 }

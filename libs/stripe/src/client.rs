@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use bytes::Bytes;
-use counterfoil_store::Db;
+use counterfoil_store::{Db, budget};
 use counterfoil_types::{AccountId, Stamp};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -132,7 +132,8 @@ impl Client {
     /// Makes one step of an operation, through the ledger in `db`: executed at most once for one `op_key`, whoever calls,
     /// however often and whenever, and all get the first answer. Where the row has another request, the row's counts.
     ///
-    /// Must not be called inside a transaction. May be dropped at any time.
+    /// Must not be called inside a transaction. May be dropped at any time. The work has a [budget] of its own from here
+    /// on, as what is sent must be recorded.
     ///
     /// # Errors
     /// [`Error::Refused`] and [`Error::NotFound`] are final. After [`Error::OutcomeUnknown`] the step may have been
@@ -154,6 +155,7 @@ impl Client {
                 name(&wire)
             )));
         }
+        budget::extend();
         let answer = self.answer_of_step(db, op_key, &wire).await?;
         // The effect has happened, and the ledger keeps the answer, but nobody can say what it is.
         reply(answer, has_id)?.ok_or_else(|| {
@@ -251,7 +253,8 @@ impl Client {
     }
 
     /// Tries until there is an answer that ends it, or no try is left; says too whether a try before the last may have
-    /// been executed. A ledger's entry is renewed before each further try, and lost when it cannot be.
+    /// been executed. A ledger's entry is renewed before each further try, and lost when it cannot be. No try and no pause
+    /// goes beyond what is left of the work's budget.
     async fn try_all(&self, wire: &Wire, headers: &Headers<'_>, entry: Option<(&Db, &Entry)>) -> (Outcome, bool) {
         let mut maybe_executed = false;
         let mut tried = 0_u32;
@@ -278,6 +281,9 @@ impl Client {
             let Some(pause) = pause(self.backoff, tried, retry_after, rand::random_range(0..=1_000)) else {
                 return (outcome, maybe_executed);
             };
+            if budget::remaining().is_some_and(|left| left <= pause) {
+                return (outcome, maybe_executed);
+            }
             tokio::time::sleep(pause).await;
             if let Some((db, entry)) = entry
                 && !matches!(entry.renew(db).await, Ok(true))

@@ -13,6 +13,7 @@ use counterfoil_types::Stamp;
 use diesel::OptionalExtension as _;
 use diesel::sql_types::{BigInt, Binary, Bool, Integer, Nullable, Text, Timestamptz};
 use diesel_async::RunQueryDsl;
+use uuid::Uuid;
 
 use crate::API_VERSION;
 use crate::answer::Answer;
@@ -124,6 +125,24 @@ pub(crate) async fn begin(db: &Db, op_key: &str, built: &Wire, lease: Duration) 
         idempotency_key: row.idempotency_key,
         lease,
     }))
+}
+
+/// A step of the claim that may have happened at Stripe, though nobody could tell yet: whoever sent it gave up or died.
+pub(crate) async fn unclear(db: &Db, claim_id: Uuid) -> Result<Option<String>, StoreError> {
+    #[derive(diesel::QueryableByName)]
+    struct Step {
+        #[diesel(sql_type = Text)]
+        op_key: String,
+    }
+    let sql = "select op_key from stripe_request
+        where split_part(op_key, ':', 1) = $1 and (state = 'unknown' or state = 'sent' and generation > 1) limit 1";
+    let mut conn = db.conn().await?;
+    let step: Option<Step> = diesel::sql_query(sql)
+        .bind::<Text, _>(claim_id.to_string())
+        .get_result(&mut conn)
+        .await
+        .optional()?;
+    Ok(step.map(|step| step.op_key))
 }
 
 impl Row {

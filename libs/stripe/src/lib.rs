@@ -17,6 +17,7 @@ mod answer;
 pub mod claimed;
 mod client;
 mod config;
+mod decline;
 mod error;
 pub mod json;
 mod ledger;

@@ -3,8 +3,10 @@
 
 use counterfoil_chassis::Violations;
 use counterfoil_chassis::status::{self, RETRY};
+use counterfoil_proto::common::v1::{ErrorReason, FieldReason};
 use tonic::Status;
 
+use crate::decline;
 use crate::error::{Error, Refusal};
 
 /// The status for `error`.
@@ -23,7 +25,7 @@ pub fn status(
         Error::Refused(refusal) | Error::NotFound(refusal) => refused(&refusal, field, resource),
         Error::Conflict => status::busy(RETRY),
         Error::RateLimited { retry_after } => status::rate_limited(retry_after.unwrap_or(RETRY)),
-        Error::Unavailable => status::unavailable(RETRY, "STRIPE_UNAVAILABLE"),
+        Error::Unavailable => status::unavailable(RETRY, &ErrorReason::StripeUnavailable),
         Error::OutcomeUnknown { op_key, .. } => status::outcome_unknown(&op_key),
         Error::Store(error) => status::of_store(&error),
         error @ (Error::Unauthorised | Error::Bug(_)) => status::internal(&error),
@@ -46,7 +48,7 @@ fn refused(
     }
     if let Some(field) = field(param) {
         let mut violations = Violations::default();
-        violations.add(field, "was refused by stripe");
+        violations.add_for(FieldReason::RefusedByStripe, field, "was refused by stripe");
         return status::invalid(violations);
     }
     if is_about_state(refusal) {
@@ -83,19 +85,16 @@ fn precondition(refusal: &Refusal) -> Status {
     let metadata = metadata
         .into_iter()
         .filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)));
+    let (reason, sentence) = decline::meaning(refusal);
     let code = refusal.code.as_deref().unwrap_or_default();
-    let description = "stripe refused the request";
-    status::precondition(&reason(code), "stripe", code, description, metadata)
-}
-
-/// Stripe's code as a reason, which `google.rpc.ErrorInfo` wants in capitals: `card_declined` is `CARD_DECLINED`.
-fn reason(code: &str) -> String {
-    let word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
-    if (1..=63).contains(&code.len()) && code.bytes().all(word) {
-        code.to_ascii_uppercase()
-    } else {
-        "STRIPE_REFUSED".to_owned()
-    }
+    status::refused(
+        &reason,
+        "stripe",
+        code,
+        "stripe refused the request",
+        sentence,
+        metadata,
+    )
 }
 
 #[cfg(test)]
@@ -147,14 +146,14 @@ mod tests {
                 Code::FailedPrecondition,
                 "CARD_DECLINED",
             ),
-            (402, "card_error", "", "", Code::FailedPrecondition, "STRIPE_REFUSED"),
+            (402, "card_error", "", "", Code::FailedPrecondition, "CARD_DECLINED"),
             (
                 400,
                 invalid,
                 "invoice_not_editable",
                 "",
                 Code::FailedPrecondition,
-                "INVOICE_NOT_EDITABLE",
+                "STRIPE_REFUSED",
             ),
             (
                 400,
@@ -182,7 +181,7 @@ mod tests {
                 "resource_missing",
                 "",
                 Code::FailedPrecondition,
-                "RESOURCE_MISSING",
+                "STRIPE_REFUSED",
             ),
             (400, invalid, "parameter_unknown", "expand", Code::Internal, "INTERNAL"),
             (400, invalid, "parameter_missing", "", Code::Internal, "INTERNAL"),
@@ -202,12 +201,18 @@ mod tests {
             .get_details_bad_request()
             .unwrap();
         assert_eq!(violations.field_violations[0].field, "seller.email");
-        let told = told(refusal(402, "card_error", "card_declined", ""))
-            .get_details_error_info()
-            .unwrap();
+        let status = told(refusal(402, "card_error", "card_declined", ""));
+        let told = status.get_details_error_info().unwrap();
         let metadata = ["stripe_code", "decline_code", "stripe_request_id"].map(|name| told.metadata[name].as_str());
         assert_eq!(metadata, ["card_declined", "lost_card", "req_1"]);
         assert!(!told.metadata.contains_key("advice_code"));
+        let sentence = status.get_details_localized_message().unwrap();
+        assert_eq!(sentence.locale, "en");
+        assert!(
+            sentence.message.starts_with("The card was declined."),
+            "{}",
+            sentence.message
+        );
     }
 
     #[test]

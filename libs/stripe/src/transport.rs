@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use counterfoil_store::budget;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT};
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Full, Limited};
@@ -37,7 +38,7 @@ pub(crate) struct Headers<'a> {
 
 /// Why there is no answer.
 pub(crate) enum NoAnswer {
-    /// No connection: Stripe saw nothing of it.
+    /// No connection, or no time: Stripe saw nothing of it.
     NotSent,
     /// The bytes may have left.
     Lost,
@@ -85,7 +86,8 @@ impl Transport {
         })
     }
 
-    /// Sends `wire` once and reads the whole answer. Redirects are not followed.
+    /// Sends `wire` once and reads the whole answer, in the time that the work's budget leaves for it. Redirects are not
+    /// followed.
     pub(crate) async fn send(&self, wire: &Wire, headers: &Headers<'_>, tried: u32) -> Result<Answer, NoAnswer> {
         let template = wire.template();
         let span = tracing::info_span!(
@@ -101,8 +103,13 @@ impl Transport {
         );
         let request = self.request(wire, headers).map_err(NoAnswer::Bug)?;
         async {
-            let exchange = tokio::time::timeout(self.timeout, self.exchange(request));
-            let answered = exchange.await.unwrap_or(Err(NoAnswer::Lost));
+            let timeout = budget::remaining().map_or(self.timeout, |left| left.min(self.timeout));
+            let answered = if timeout.is_zero() {
+                Err(NoAnswer::NotSent)
+            } else {
+                let exchange = tokio::time::timeout(timeout, self.exchange(request));
+                exchange.await.unwrap_or(Err(NoAnswer::Lost))
+            };
             let span = tracing::Span::current();
             match &answered {
                 Ok(answer) => {

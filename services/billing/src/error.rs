@@ -1,7 +1,9 @@
 //! What can go wrong in billing, and what a caller is told.
 
 use counterfoil_chassis::status;
+use counterfoil_proto::billing::v1::ErrorReason;
 use counterfoil_store::claim;
+use counterfoil_stripe::claimed::{Cause, Failure};
 use counterfoil_stripe::json::Unreadable;
 use tonic::Status;
 
@@ -58,13 +60,23 @@ impl From<diesel::result::Error> for Error {
     }
 }
 
+impl Failure for Error {
+    fn cause(&self) -> Cause<'_> {
+        match self {
+            Error::Stripe(error) => Cause::Stripe(error),
+            Error::Claim(error) => Cause::Claim(error),
+            _ => Cause::Other,
+        }
+    }
+}
+
 /// The one mapping to what a caller sees.
 impl From<Error> for Status {
     fn from(error: Error) -> Status {
         match error {
             Error::NotFound { kind, name } => status::not_found(kind, &name),
             Error::SubscriptionEnded(id) => status::precondition(
-                "SUBSCRIPTION_ENDED",
+                &ErrorReason::SubscriptionEnded,
                 "subscription",
                 &id,
                 "the subscription has ended",
@@ -73,7 +85,7 @@ impl From<Error> for Status {
             Error::Claim(error) => status::of_claim(&error),
             Error::Stripe(error) => counterfoil_stripe::status(error, field_of, resource_of),
             Error::Store(error) => status::of_store(&error),
-            Error::CustomerService(_) => status::unavailable(status::RETRY, "CUSTOMER_SERVICE_UNAVAILABLE"),
+            Error::CustomerService(_) => status::unavailable(status::RETRY, &ErrorReason::CustomerServiceUnavailable),
             Error::Unreadable(_) | Error::Event(_) | Error::Overtaken | Error::Bug(_) => status::internal(&error),
         }
     }

@@ -23,8 +23,7 @@ pub mod stripe;
 
 use std::sync::Arc;
 
-use counterfoil_chassis::client::{Channel, channel};
-use counterfoil_chassis::redirect::AllowedOrigins;
+use counterfoil_chassis::client::Channel;
 use counterfoil_chassis::{Host, Rule, Service, Started};
 use counterfoil_events::Stats;
 use counterfoil_proto::billing::v1 as pb;
@@ -47,10 +46,8 @@ pub struct Config {
     pub stripe: counterfoil_stripe::Config,
     /// Where the events come from.
     pub events: counterfoil_events::Config,
-    /// Where the customer service is, for example `http://127.0.0.1:50052`.
+    /// Where the customer service is, for example `http://127.0.0.1:50052`, or `https://…` with `client.tls`.
     pub customer_url: String,
-    /// Where customers may be sent after paying.
-    pub allowed_origins: AllowedOrigins,
     /// How long a call that died may hold its key.
     #[serde(default)]
     pub claims: counterfoil_store::claim::Config,
@@ -62,7 +59,6 @@ pub struct Billing {
     stripe: counterfoil_stripe::Client,
     claims: Claims,
     customers: CustomerServiceClient<Channel>,
-    allowed_origins: AllowedOrigins,
 }
 
 impl Service for Billing {
@@ -92,19 +88,20 @@ impl Service for Billing {
 
     async fn start(config: Config, host: Host) -> anyhow::Result<Started> {
         let stripe = counterfoil_stripe::Client::new(&config.stripe)?;
-        let customers = channel(&config.customer_url)
-            .map_err(|_| counterfoil_chassis::config::Error::invalid("customer_url", "must be http://host:port"))?;
+        let customers = host
+            .channel("customer_url", &config.customer_url)?
+            .with_service_config(counterfoil_proto::customer::v1::SERVICE_CONFIG)?;
         let billing = Arc::new(Billing {
             claims: Claims::new(host.db.clone(), &config.claims),
             customers: CustomerServiceClient::new(customers),
-            allowed_origins: config.allowed_origins,
             stripe: stripe.clone(),
             db: host.db.clone(),
         });
         let projection = BillingProjection { stripe };
         let stats = Arc::new(Stats::default());
         let consume = counterfoil_events::consume(
-            config.events,
+            host.channel("events.gateway_url", &config.events.gateway_url)?,
+            config.events.instance,
             Self::NAME,
             host.db.clone(),
             projection,

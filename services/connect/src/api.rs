@@ -4,20 +4,14 @@ use std::sync::Arc;
 
 use counterfoil_chassis::Violations;
 use counterfoil_chassis::convert::timestamp;
-use counterfoil_chassis::redirect::AllowedOrigins;
 use counterfoil_proto::connect::v1 as pb;
 use counterfoil_proto::connect::v1::connected_account_service_server::ConnectedAccountService;
 use counterfoil_types::AccountId;
-use prost::Message;
 use tonic::{Request, Response, Status};
 
 use crate::model::connected_account::{ConnectedAccount, NewConnectedAccount, OnboardingLink};
 
 type Reply<T> = Result<Response<T>, Status>;
-
-/// The most characters Stripe takes. Source: <https://docs.stripe.com/api/customers/create>, which it shares with
-/// accounts.
-const MAX_EMAIL: usize = 512;
 
 /// The RPCs on connected accounts.
 pub struct ConnectedAccounts(pub Arc<crate::Connect>);
@@ -28,9 +22,7 @@ impl ConnectedAccountService for ConnectedAccounts {
         &self,
         request: Request<pb::CreateConnectedAccountRequest>,
     ) -> Reply<pb::CreateConnectedAccountResponse> {
-        let allowed = &self.0.allowed_origins;
-        let read = |message| new_connected_account(message, allowed);
-        let (context, new) = counterfoil_chassis::accept_with(request, read)?;
+        let (context, new) = counterfoil_chassis::accept::<_, NewConnectedAccount>(request)?;
         let (account, link) = self.0.create_connected_account(&context, &new).await?;
         Ok(Response::new(pb::CreateConnectedAccountResponse {
             connected_account: Some(account.into()),
@@ -64,32 +56,17 @@ impl TryFrom<pb::GetConnectedAccountRequest> for Named {
     }
 }
 
-fn new_connected_account(
-    message: pb::CreateConnectedAccountRequest,
-    allowed: &AllowedOrigins,
-) -> Result<NewConnectedAccount, Violations> {
-    let encoded = message.encode_to_vec();
-    let mut violations = Violations::default();
-    let idempotency_key = violations.uuid("idempotency_key", &message.idempotency_key);
-    let country = message.country_code.as_bytes();
-    if country.len() != 2 || !country.iter().all(u8::is_ascii_uppercase) {
-        violations.add("country_code", "must be an ISO 3166-1 alpha-2 code in upper case");
+impl TryFrom<pb::CreateConnectedAccountRequest> for NewConnectedAccount {
+    type Error = Violations;
+
+    fn try_from(message: pb::CreateConnectedAccountRequest) -> Result<Self, Violations> {
+        Ok(NewConnectedAccount {
+            country_code: message.country_code,
+            email: (!message.email.is_empty()).then_some(message.email),
+            refresh_url: message.refresh_url,
+            return_url: message.return_url,
+        })
     }
-    violations.length("email", &message.email, ..=MAX_EMAIL);
-    if message.email.chars().any(char::is_control) {
-        violations.add("email", "must not have control characters in it");
-    }
-    let refresh_url = violations.url("refresh_url", &message.refresh_url, allowed);
-    let return_url = violations.url("return_url", &message.return_url, allowed);
-    let (idempotency_key, _, _) = violations.all((idempotency_key, refresh_url, return_url))?;
-    Ok(NewConnectedAccount {
-        idempotency_key,
-        country_code: message.country_code,
-        email: (!message.email.is_empty()).then_some(message.email),
-        refresh_url: message.refresh_url,
-        return_url: message.return_url,
-        encoded,
-    })
 }
 
 impl From<ConnectedAccount> for pb::ConnectedAccount {

@@ -1,8 +1,8 @@
 //! Operations, and what of them is atomic.
 
 use counterfoil_chassis::Context;
-use counterfoil_store::claim::{self, Begun, Claim};
-use counterfoil_stripe::claimed::{Answer, give_up};
+use counterfoil_store::claim::Claim;
+use counterfoil_stripe::claimed::{Answer, Outcome, once};
 use counterfoil_types::AccountId;
 
 use crate::error::Error;
@@ -21,17 +21,13 @@ impl crate::Connect {
         context: &Context,
         new: &NewConnectedAccount,
     ) -> Result<(ConnectedAccount, OnboardingLink), Error> {
-        let operation = context.operation(new.idempotency_key, &new.encoded);
-        let account = loop {
-            match self.claims.begin(&operation, context.remaining()).await? {
-                Begun::Finished(answer) => break self.stored(&Answer::<String>::into_result(answer)?).await?,
-                Begun::Owned(claim) => match self.create_account(claim, new).await {
-                    // Another call took the claim over meanwhile. That one's answer counts.
-                    Err(Error::Claim(claim::Error::Busy)) => {}
-                    created => break created?,
-                },
-            }
-        };
+        let operation = context.operation()?;
+        let create = async |claim: &Claim| self.create_account(claim, new).await;
+        let account =
+            match once::<String, _, _, _>(&self.claims, &self.db, &operation, context.remaining(), create).await? {
+                Outcome::Fresh(account) => account,
+                Outcome::Stored(id) => self.stored(&id).await?,
+            };
         let link = self.onboarding_link(&account.id, new).await?;
         Ok((account, link))
     }
@@ -45,17 +41,10 @@ impl crate::Connect {
         account.ok_or_else(|| Error::NotFound(id.clone()))
     }
 
-    async fn create_account(&self, claim: Claim, new: &NewConnectedAccount) -> Result<ConnectedAccount, Error> {
+    async fn create_account(&self, claim: &Claim, new: &NewConnectedAccount) -> Result<ConnectedAccount, Error> {
         let op_key = claim.op_key("account");
         let request = stripe::create_account(new, &op_key);
-        let reply = match self.stripe.step(&self.db, &op_key, &request, None).await {
-            Ok(reply) => reply,
-            Err(error) => {
-                // If Stripe made the account after all the ledger knows, or sends the same bytes again.
-                give_up(&self.db, claim, Some(&error)).await?;
-                return Err(error.into());
-            }
-        };
+        let reply = self.stripe.step(&self.db, &op_key, &request, None).await?;
         let mut seen = stripe::account(&reply.raw, reply.stamp)?;
         if reply.replayed {
             // An old answer says which account it is, not how the account is now.

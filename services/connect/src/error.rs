@@ -1,10 +1,17 @@
 //! What goes wrong here, and the one place where that becomes a gRPC status.
 
-use counterfoil_chassis::status;
+use counterfoil_chassis::{Violations, status};
+use counterfoil_proto::common::v1::FieldReason;
+use counterfoil_proto::connect::v1::ErrorReason;
 use counterfoil_store::claim;
+use counterfoil_stripe::Error as StripeError;
+use counterfoil_stripe::claimed::{Cause, Failure};
 use counterfoil_stripe::json::Unreadable;
 use counterfoil_types::AccountId;
 use tonic::Status;
+
+/// Stripe's code for a country it takes no sellers from. Source: <https://docs.stripe.com/error-codes>.
+const COUNTRY_UNSUPPORTED: &str = "country_unsupported";
 
 /// Why an operation did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -41,11 +48,30 @@ impl From<diesel::result::Error> for Error {
     }
 }
 
+impl Failure for Error {
+    fn cause(&self) -> Cause<'_> {
+        match self {
+            Error::Stripe(error) => Cause::Stripe(error),
+            Error::Claim(error) => Cause::Claim(error),
+            _ => Cause::Other,
+        }
+    }
+}
+
 impl From<Error> for Status {
     fn from(error: Error) -> Status {
         match error {
             Error::NotFound(id) => status::not_found("connected account", id.as_str()),
             Error::Claim(error) => status::of_claim(&error),
+            Error::Stripe(StripeError::Refused(refusal)) if refusal.code.as_deref() == Some(COUNTRY_UNSUPPORTED) => {
+                let mut violations = Violations::default();
+                violations.add_for(
+                    FieldReason::RefusedByStripe,
+                    "country_code",
+                    "is no country of sellers here",
+                );
+                status::invalid_for(&ErrorReason::CountryUnsupported, violations)
+            }
             Error::Stripe(error) => counterfoil_stripe::status(error, field_of, |_| Some("connected account")),
             Error::Store(error) => status::of_store(&error),
             error @ (Error::Unreadable(_) | Error::Event(_) | Error::Overtaken | Error::Bug(_)) => {

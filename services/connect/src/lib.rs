@@ -23,7 +23,6 @@ pub mod stripe;
 
 use std::sync::Arc;
 
-use counterfoil_chassis::redirect::AllowedOrigins;
 use counterfoil_chassis::{Host, Rule, Service, Started};
 use counterfoil_proto::connect::v1::connected_account_service_server::{ConnectedAccountServiceServer, SERVICE_NAME};
 use counterfoil_store::Db;
@@ -47,9 +46,6 @@ pub struct Config {
     /// How long a call may be silent before another one takes its work over.
     #[serde(default)]
     pub claims: claim::Config,
-    /// The origins to which Stripe may send a seller back, as `https://sellers.example`. None by default.
-    #[serde(default)]
-    pub allowed_origins: AllowedOrigins,
 }
 
 /// The connect service.
@@ -57,7 +53,6 @@ pub struct Connect {
     db: Db,
     claims: Claims,
     stripe: counterfoil_stripe::Client,
-    allowed_origins: AllowedOrigins,
 }
 
 impl Service for Connect {
@@ -79,7 +74,8 @@ impl Service for Connect {
         let stripe = counterfoil_stripe::Client::new(&config.stripe)?;
         let projection = projection::ConnectedAccounts { stripe: stripe.clone() };
         let follow = counterfoil_events::consume(
-            config.events,
+            host.channel("events.gateway_url", &config.events.gateway_url)?,
+            config.events.instance,
             CONSUMER,
             host.db.clone(),
             projection,
@@ -91,7 +87,6 @@ impl Service for Connect {
             claims: Claims::new(host.db.clone(), &config.claims),
             db: host.db,
             stripe,
-            allowed_origins: config.allowed_origins,
         });
         Ok(Started {
             routes: Routes::new(ConnectedAccountServiceServer::new(api::ConnectedAccounts(connect))),

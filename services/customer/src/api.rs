@@ -14,10 +14,6 @@ use crate::model::signup::NewCustomer;
 
 type Reply<T> = Result<Response<T>, Status>;
 
-/// The most characters Stripe takes. Source: <https://docs.stripe.com/api/customers/create>.
-const MAX_EMAIL: usize = 512;
-const MAX_NAME: usize = 256;
-
 /// The RPCs on customers.
 pub struct Customers(pub Arc<crate::Customer>);
 
@@ -62,10 +58,12 @@ impl TryFrom<pb::GetOrCreateCustomerRequest> for NewCustomer {
     fn try_from(message: pb::GetOrCreateCustomerRequest) -> Result<Self, Violations> {
         let mut violations = Violations::default();
         let user_id = violations.field("user_id", UserId::parse(message.user_id));
-        let email = optional_text(&mut violations, "email", message.email, MAX_EMAIL);
-        let name = optional_text(&mut violations, "name", message.name, MAX_NAME);
         let (user_id,) = violations.all((user_id,))?;
-        Ok(NewCustomer { user_id, email, name })
+        Ok(NewCustomer {
+            user_id,
+            email: (!message.email.is_empty()).then_some(message.email),
+            name: (!message.name.is_empty()).then_some(message.name),
+        })
     }
 }
 
@@ -85,13 +83,4 @@ impl TryFrom<pb::GetCustomerRequest> for Name {
         let (name,) = violations.all((name,))?;
         Ok(name)
     }
-}
-
-/// A text of at most `most` characters; `None` where it is empty.
-fn optional_text(violations: &mut Violations, field: &str, text: String, most: usize) -> Option<String> {
-    violations.length(field, &text, ..=most);
-    if text.chars().any(char::is_control) {
-        violations.add(field, "must not have control characters in it");
-    }
-    (!text.is_empty()).then_some(text)
 }

@@ -1,6 +1,7 @@
 //! What goes wrong here, and the one place where that becomes a gRPC status.
 
 use counterfoil_chassis::status;
+use counterfoil_proto::customer::v1::ErrorReason;
 use counterfoil_stripe::json::Unreadable;
 use tonic::Status;
 
@@ -43,7 +44,10 @@ impl From<Error> for Status {
     fn from(error: Error) -> Status {
         match error {
             Error::NotFound(name) => status::not_found("customer", &name),
-            Error::Busy => status::busy(status::RETRY),
+            Error::Busy => {
+                let message = "the user's customer keeps being deleted";
+                status::aborted(status::RETRY, &ErrorReason::CustomerChanging, message)
+            }
             Error::Stripe(error) => counterfoil_stripe::status(error, field_of, |_| Some("customer")),
             Error::Store(error) => status::of_store(&error),
             error @ (Error::Unreadable(_) | Error::Event(_) | Error::Overtaken | Error::Bug(_)) => {

@@ -70,7 +70,8 @@ impl Service for Customer {
         let stripe = counterfoil_stripe::Client::new(&config.stripe)?;
         let projection = projection::Customers { stripe: stripe.clone() };
         let follow = counterfoil_events::consume(
-            config.events,
+            host.channel("events.gateway_url", &config.events.gateway_url)?,
+            config.events.instance,
             CONSUMER,
             host.db.clone(),
             projection,

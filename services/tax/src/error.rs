@@ -1,6 +1,8 @@
 //! What goes wrong here, and the one place where that becomes a gRPC status.
 
 use counterfoil_chassis::{Violations, status};
+use counterfoil_proto::common::v1::FieldReason;
+use counterfoil_proto::tax::v1::ErrorReason;
 use counterfoil_stripe::json::Unreadable;
 use counterfoil_stripe::{Error as StripeError, Refusal};
 use tonic::Status;
@@ -39,8 +41,9 @@ impl From<Error> for Status {
         match error {
             Error::Stripe(StripeError::Refused(refusal)) if is_unplaced(&refusal) => {
                 let mut violations = Violations::default();
-                violations.add("address", "is not a place that tax can be calculated for");
-                status::invalid(violations)
+                let description = "is not a place that tax can be calculated for";
+                violations.add_for(FieldReason::RefusedByStripe, "address", description);
+                status::invalid_for(&ErrorReason::TaxLocationInvalid, violations)
             }
             // No object is named but by a field of the caller's.
             Error::Stripe(error) => counterfoil_stripe::status(error, field_of, |_| None),

@@ -7,10 +7,11 @@ mod subscription;
 
 use std::sync::Arc;
 
-use counterfoil_chassis::{Violations, status};
+use counterfoil_chassis::{Streamed, status};
 use counterfoil_proto::event::v1 as pb;
+use counterfoil_proto::event::v1::ErrorReason;
 use counterfoil_proto::event::v1::event_service_server::EventService;
-use counterfoil_store::{Db, Error, page};
+use counterfoil_store::{Db, Error};
 use tokio::sync::{Semaphore, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -18,7 +19,6 @@ use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::counters::Counters;
-use crate::envelope::PARTITIONS;
 use crate::log::head::Head;
 use crate::log::read::{self, Filter, Range};
 use crate::tailer;
@@ -35,9 +35,6 @@ pub(crate) struct Events {
 
 /// The most streams of one gateway.
 const MAX_STREAMS: usize = 256;
-/// Events of a page where the caller does not say, and at most.
-const DEFAULT_PAGE: i32 = 100;
-const MAX_PAGE: i32 = 1_000;
 /// The bytes of bodies after which a page ends. With one body above it, a page stays under tonic's 4 MiB.
 const PAGE_BYTES: i64 = 2 * 1024 * 1024;
 
@@ -66,27 +63,28 @@ impl EventService for Events {
         &self,
         request: Request<pb::ListEventsRequest>,
     ) -> Result<Response<pb::ListEventsResponse>, Status> {
-        let (_, list) = counterfoil_chassis::accept::<_, List>(request)?;
+        let (cx, list) = counterfoil_chassis::accept::<_, pb::ListEventsRequest>(request)?;
+        let paging = cx.paging()?;
+        let page = paging.page::<i64>()?;
         let range = Range {
             partition: list.partition,
-            after: list.after,
-            rows: list.size,
-            bytes: if list.bodies { PAGE_BYTES } else { i64::MAX },
-            bodies: list.bodies,
+            after: page.after.unwrap_or(list.after_offset),
+            rows: page.limit,
+            bytes: if list.headers_only { i64::MAX } else { PAGE_BYTES },
+            bodies: !list.headers_only,
             filter: &Filter::default(),
         };
         let (rows, head) = self.read(range).await.map_err(|error| unavailable(&error))?;
         let last = rows.last().map(|row| row.log_offset);
         let more = last.filter(|last| head.last(list.partition).is_some_and(|head| *last < head));
-        let next_page_token = more.map(|last| page::encode(&format!("{}:{last}", list.partition)));
         Ok(Response::new(pb::ListEventsResponse {
             events: rows.into_iter().map(Into::into).collect(),
-            next_page_token: next_page_token.unwrap_or_default(),
+            next_page_token: paging.token(more.as_ref()),
         }))
     }
 
     async fn get_event(&self, request: Request<pb::GetEventRequest>) -> Result<Response<pb::GetEventResponse>, Status> {
-        let (_, Get { account, event_id }) = counterfoil_chassis::accept::<_, Get>(request)?;
+        let (_, pb::GetEventRequest { account, event_id }) = counterfoil_chassis::accept(request)?;
         let found = async {
             let mut conn = self.db.conn().await?;
             Ok(read::by_id(&mut conn, &account, &event_id).await?)
@@ -104,13 +102,15 @@ impl EventService for Events {
         &self,
         request: Request<Streaming<pb::SubscribeRequest>>,
     ) -> Result<Response<Self::SubscribeStream>, Status> {
-        Ok(Response::new(stream::open(self, request.into_inner())?))
+        let rules = Streamed::of(&request)?;
+        Ok(Response::new(stream::open(self, rules, request.into_inner())?))
     }
 
     async fn get_ingest_status(
         &self,
-        _: Request<pb::GetIngestStatusRequest>,
+        request: Request<pb::GetIngestStatusRequest>,
     ) -> Result<Response<pb::GetIngestStatusResponse>, Status> {
+        let (_, pb::GetIngestStatusRequest {}) = counterfoil_chassis::accept(request)?;
         let head = tailer::read(&self.db).await.map_err(|error| unavailable(&error))?;
         Ok(Response::new(pb::GetIngestStatusResponse {
             received: self.counters.received.get(),
@@ -135,85 +135,11 @@ impl Events {
     }
 }
 
-/// A request to list, with its fields in bounds.
-struct List {
-    partition: i32,
-    after: i64,
-    size: i64,
-    bodies: bool,
-}
-
-impl TryFrom<pb::ListEventsRequest> for List {
-    type Error = Violations;
-
-    fn try_from(request: pb::ListEventsRequest) -> Result<Self, Violations> {
-        let mut violations = Violations::default();
-        violations.range("partition", request.partition, 0..PARTITIONS);
-        violations.range("after_offset", request.after_offset, 0..);
-        violations.range("page_size", request.page_size, 0..);
-        let mut after = request.after_offset;
-        if !request.page_token.is_empty() {
-            match position_of(&request.page_token) {
-                Some((partition, offset)) if partition == request.partition => after = offset,
-                _ => violations.add("page_token", "must be the token of this partition's previous page"),
-            }
-        }
-        violations.check()?;
-        let size = if request.page_size == 0 {
-            DEFAULT_PAGE
-        } else {
-            request.page_size.min(MAX_PAGE)
-        };
-        Ok(List {
-            partition: request.partition,
-            after,
-            size: i64::from(size),
-            bodies: !request.headers_only,
-        })
-    }
-}
-
-/// The partition and offset that a page token stands for.
-fn position_of(token: &str) -> Option<(i32, i64)> {
-    let key = page::decode(token).ok()?;
-    let (partition, offset) = key.split_once(':')?;
-    Some((
-        partition.parse().ok()?,
-        offset.parse().ok().filter(|offset| *offset >= 0)?,
-    ))
-}
-
-/// A request for one event, with its fields in bounds.
-struct Get {
-    account: String,
-    event_id: String,
-}
-
-impl TryFrom<pb::GetEventRequest> for Get {
-    type Error = Violations;
-
-    fn try_from(request: pb::GetEventRequest) -> Result<Self, Violations> {
-        let mut violations = Violations::default();
-        violations.length("event_id", &request.event_id, 1..=255);
-        violations.length("account", &request.account, ..=255);
-        for (field, text) in [("event_id", &request.event_id), ("account", &request.account)] {
-            if text.contains('\0') {
-                violations.add(field, "must not contain NUL");
-            }
-        }
-        violations.check()?;
-        Ok(Get {
-            account: request.account,
-            event_id: request.event_id,
-        })
-    }
-}
-
 /// The database did not answer, for whatever reason: a later call may fare better.
 fn unavailable(error: &Error) -> Status {
     if error.is_transient() {
         tracing::warn!(error = %error, "the log could not be read");
-        status::unavailable(std::time::Duration::from_secs(1), "LOG_UNAVAILABLE")
+        status::unavailable(status::RETRY, &ErrorReason::LogUnavailable)
     } else {
         status::internal(error)
     }

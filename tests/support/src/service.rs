@@ -14,15 +14,20 @@ use tonic_types::StatusExt;
 
 use crate::{SANDBOX_TIME, TestDb};
 
-/// Serves one instance of `S` on `db` until `shutdown`, with the fixed `dev` identity and a clock that stands at [`SANDBOX_TIME`].
+/// Serves one instance of `S` on `db` until `shutdown`, with the fixed `dev` identity, two origins
+/// to send browsers back to, and a clock that stands at [`SANDBOX_TIME`].
 pub async fn serve<S: Service>(db: &TestDb, service: S::Config, shutdown: &CancellationToken) -> Channel {
     let config = counterfoil_chassis::Config {
         server: server::Config {
             dev_identity: true,
+            allowed_origins: vec!["https://shop.example".to_owned(), "https://sellers.example".to_owned()]
+                .try_into()
+                .unwrap(),
             ..server::Config::default()
         },
         database: db.config(),
         telemetry: Default::default(),
+        client: Default::default(),
         service,
     };
     let clock = Clock::fixed(DateTime::from_timestamp(SANDBOX_TIME, 0).unwrap());

@@ -96,6 +96,7 @@ mod tests {
     use std::time::Duration;
 
     use counterfoil_chassis::{Violations, status};
+    use counterfoil_proto::common::v1::ErrorReason;
 
     use super::*;
 
@@ -121,9 +122,12 @@ mod tests {
     #[test]
     fn what_the_caller_can_do_is_told() {
         let metadata = HashMap::from([("b".to_owned(), "2".to_owned()), ("a".to_owned(), "1".to_owned())]);
-        let refused = status::precondition("CARD_DECLINED", "CARD", "pm_1", "was declined", metadata);
+        let refused = status::precondition(&ErrorReason::CardDeclined, "CARD", "pm_1", "was declined", metadata);
         assert!(text(refused).ends_with("\n  CARD pm_1: was declined\n  a: 1\n  b: 2"));
-        let unavailable = text(status::unavailable(Duration::from_secs(1), "LOG_UNAVAILABLE"));
+        let unavailable = text(status::unavailable(
+            Duration::from_secs(1),
+            &ErrorReason::DatabaseUnavailable,
+        ));
         assert!(
             unavailable.ends_with("\n  may be tried again after: 1s"),
             "{unavailable}"

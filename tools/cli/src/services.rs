@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use counterfoil_chassis::client::{self, Channel};
+use counterfoil_proto::billing::v1 as billing;
 use counterfoil_proto::billing::v1::entitlement_service_client::EntitlementServiceClient;
 use counterfoil_proto::billing::v1::subscription_service_client::SubscriptionServiceClient;
+use counterfoil_proto::customer::v1 as customer;
 use counterfoil_proto::customer::v1::customer_service_client::CustomerServiceClient;
+use counterfoil_proto::event::v1 as event;
 use counterfoil_proto::event::v1::event_service_client::EventServiceClient;
 use tonic::{Request, Response, Status};
 use tonic_health::pb::health_client::HealthClient;
@@ -36,20 +39,26 @@ impl Services {
     }
 
     pub(crate) fn events(&self) -> anyhow::Result<EventServiceClient<Channel>> {
-        let client = EventServiceClient::new(self.channel(Service::Gateway)?);
+        let client = EventServiceClient::new(self.calls(Service::Gateway, event::SERVICE_CONFIG)?);
         Ok(client.max_decoding_message_size(MAX_ANSWER))
     }
 
     pub(crate) fn customers(&self) -> anyhow::Result<CustomerServiceClient<Channel>> {
-        Ok(CustomerServiceClient::new(self.channel(Service::Customer)?))
+        Ok(CustomerServiceClient::new(
+            self.calls(Service::Customer, customer::SERVICE_CONFIG)?,
+        ))
     }
 
     pub(crate) fn subscriptions(&self) -> anyhow::Result<SubscriptionServiceClient<Channel>> {
-        Ok(SubscriptionServiceClient::new(self.channel(Service::Billing)?))
+        Ok(SubscriptionServiceClient::new(
+            self.calls(Service::Billing, billing::SERVICE_CONFIG)?,
+        ))
     }
 
     pub(crate) fn entitlements(&self) -> anyhow::Result<EntitlementServiceClient<Channel>> {
-        Ok(EntitlementServiceClient::new(self.channel(Service::Billing)?))
+        Ok(EntitlementServiceClient::new(
+            self.calls(Service::Billing, billing::SERVICE_CONFIG)?,
+        ))
     }
 
     pub(crate) fn health(&self, service: Service) -> anyhow::Result<HealthClient<Channel>> {
@@ -73,6 +82,10 @@ impl Services {
     pub(crate) fn failure(&self, service: Service, status: Status) -> Failure {
         let address = self.address(service).unwrap_or_default();
         Failure::Status(format!("{} at {address}", service.name()), Box::new(status))
+    }
+
+    fn calls(&self, service: Service, service_config: &str) -> anyhow::Result<Channel> {
+        Ok(self.channel(service)?.with_service_config(service_config)?)
     }
 
     fn channel(&self, service: Service) -> anyhow::Result<Channel> {

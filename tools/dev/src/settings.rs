@@ -60,7 +60,7 @@ pub fn environment(
         environment.push(("COUNTERFOIL_EVENTS__GATEWAY_URL", format!("http://{}", grpc.gateway)));
     }
     if matches!(service, "billing" | "connect") {
-        environment.push(("COUNTERFOIL_ALLOWED_ORIGINS", ALLOWED_ORIGINS.to_owned()));
+        environment.push(("COUNTERFOIL_SERVER__ALLOWED_ORIGINS", ALLOWED_ORIGINS.to_owned()));
         environment.push(("COUNTERFOIL_CLAIMS__LEASE_MS", lease_ms.to_string()));
     }
     if service == "billing" {

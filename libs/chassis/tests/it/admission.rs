@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use counterfoil_chassis::{Clock, client, serve, status};
+use counterfoil_chassis::{Clock, client, serve};
 use counterfoil_proto::connect::v1 as pb;
 use counterfoil_proto::tax::v1 as tax;
 use counterfoil_proto::tax::v1::calculation_service_client::CalculationServiceClient;
@@ -16,13 +16,7 @@ use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tonic_types::StatusExt;
 
-use crate::service::{Accounts, Served, config, get};
-
-fn reason(status: &tonic::Status) -> String {
-    let info = status.get_details_error_info().unwrap();
-    assert_eq!(info.domain, status::DOMAIN);
-    info.reason
-}
+use crate::service::{Accounts, Served, config, get, reason};
 
 #[tokio::test]
 async fn the_dev_identity_calls_what_a_rule_lets_it_and_nothing_else() {
@@ -94,7 +88,7 @@ async fn an_invalid_request_is_told_all_its_violations() {
                 "idempotency_key",
                 "must be a UUID, as in 6e9a2b1c-4d5f-4a3b-8c7d-0e1f2a3b4c5d"
             ),
-            ("country_code", "must be at least 2 and at most 2 characters long"),
+            ("country_code", "must be an ISO 3166-1 alpha-2 code in upper case"),
             ("refresh_url", "must be of an allowed origin"),
             ("return_url", "must be https (or http on loopback)"),
         ]

@@ -126,6 +126,39 @@ fn a_bad_value_is_one_line_that_names_its_key_and_not_the_value() {
              COUNTERFOIL_SERVER__DEFAULT_DEADLINE_MS)",
         ),
         (
+            "COUNTERFOIL_SERVER__MAX_CALLS",
+            "0",
+            "server.max_calls must be more than 0 (environment COUNTERFOIL_SERVER__MAX_CALLS)",
+        ),
+        (
+            "COUNTERFOIL_SERVER__MAX_MESSAGE_BYTES",
+            "4194305",
+            "server.max_message_bytes must be more than 0 and at most 4194304 (environment \
+             COUNTERFOIL_SERVER__MAX_MESSAGE_BYTES)",
+        ),
+        (
+            "COUNTERFOIL_SERVER__HEALTH_INTERVAL_MS",
+            "0",
+            "server.health_interval_ms must be more than 0 (environment COUNTERFOIL_SERVER__HEALTH_INTERVAL_MS)",
+        ),
+        (
+            "COUNTERFOIL_SERVER__CONNECTIONS__MAX_STREAMS",
+            "0",
+            "server.connections.max_streams must be more than 0 (environment COUNTERFOIL_SERVER__CONNECTIONS__MAX_STREAMS)",
+        ),
+        (
+            "COUNTERFOIL_SERVER__CONNECTIONS__AGE_GRACE_MS",
+            "59999",
+            "server.connections.age_grace_ms must be at least server.max_deadline_ms, or calls are cut before their \
+             deadline (environment COUNTERFOIL_SERVER__CONNECTIONS__AGE_GRACE_MS)",
+        ),
+        (
+            "COUNTERFOIL_SERVER__CONNECTIONS__MAX_HEADER_BYTES",
+            "4095",
+            "server.connections.max_header_bytes must be at least 4096, or calls with a trace and an identity do not fit \
+             (environment COUNTERFOIL_SERVER__CONNECTIONS__MAX_HEADER_BYTES)",
+        ),
+        (
             "COUNTERFOIL_STRIPE__MODE",
             "hunter4",
             "stripe.mode must be one of live, test (environment COUNTERFOIL_STRIPE__MODE)",
@@ -328,4 +361,90 @@ fn a_wrong_command_line_is_exit_code_2_and_help_is_0() {
     let help = ran(&["--help"], &[]);
     assert_eq!((help.code, help.err.as_str()), (0, ""));
     assert!(help.out.contains("migrate"), "{}", help.out);
+}
+
+#[test]
+fn the_callers_files_and_rows_are_shown_and_a_row_that_cannot_be_meant_is_refused() {
+    let file = file(
+        "[server]\ntoken_file = '/etc/counterfoil/tokens'\n\
+         [server.tls]\ncert = '/tls/pair.pem'\nkey = '/tls/pair.pem'\nclient_ca = '/tls/ca.pem'\n\
+         [client.tls]\nca = '/tls/ca.pem'\n\
+         [[server.policy]]\nidentity = 'spiffe://company/orders'\nmethods = ['/a.v1.AService/Get*', '/a.v1.AService/List']\n",
+    );
+    let path = file.path().to_str().unwrap();
+    let ran_ = ran(&["config", "check", "--config", path], &ENOUGH);
+    assert_eq!((ran_.code, ran_.err.as_str()), (0, ""));
+    for line in [
+        "server.token_file = \"/etc/counterfoil/tokens\"",
+        "server.tls.key = \"/tls/pair.pem\"",
+        "client.tls.ca = \"/tls/ca.pem\"",
+        "server.policy[0].identity = \"spiffe://company/orders\"",
+        "server.policy[0].methods[1] = \"/a.v1.AService/List\"",
+    ] {
+        assert!(
+            ran_.out.lines().any(|printed| printed == line),
+            "{line} not in\n{}",
+            ran_.out
+        );
+    }
+
+    for (variable, text, line) in [
+        (
+            "COUNTERFOIL_SERVER__POLICY",
+            "[{identity = \"*\", methods = [\"/*\"]}]",
+            "server.policy has a row for everybody, each must name an identity (environment COUNTERFOIL_SERVER__POLICY)",
+        ),
+        (
+            "COUNTERFOIL_SERVER__POLICY",
+            "[{identity = \"a\", methods = []}]",
+            "server.policy has a row for `a` without methods (environment COUNTERFOIL_SERVER__POLICY)",
+        ),
+        (
+            "COUNTERFOIL_SERVER__DEV_IDENTITY",
+            "true",
+            "server.dev_identity must be false with server.tls: nobody is `dev` there (environment \
+             COUNTERFOIL_SERVER__DEV_IDENTITY)",
+        ),
+        (
+            "COUNTERFOIL_SERVER__RELOAD_MS",
+            "0",
+            "server.reload_ms must be more than 0 (environment COUNTERFOIL_SERVER__RELOAD_MS)",
+        ),
+    ] {
+        let mut environment = ENOUGH.to_vec();
+        environment.push((variable, text));
+        let ran = ran(&["config", "check", "--config", path], &environment);
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{text}");
+        assert_eq!(ran.err, format!("configuration: {line}\n"));
+    }
+    let ran_ = checked(&[&ENOUGH[..], &[("COUNTERFOIL_SERVER__TLS__CERT", "/tls/pair.pem")]].concat());
+    assert_eq!(
+        ran_.err,
+        "configuration: missing server.tls.key (environment COUNTERFOIL_SERVER__TLS__KEY)\n"
+    );
+    // What was meant to be the path of a key.
+    let key = "-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----\n";
+    let mut environment = ENOUGH.to_vec();
+    environment.extend([
+        ("COUNTERFOIL_SERVER__TLS__CERT", "/tls/pair.pem"),
+        ("COUNTERFOIL_SERVER__TLS__CLIENT_CA", "/tls/ca.pem"),
+        ("COUNTERFOIL_SERVER__TLS__KEY", key),
+    ]);
+    assert!(!checked(&environment).out.contains("hunter2"));
+}
+
+#[test]
+fn a_token_is_made_without_a_configuration_and_never_taken_from_the_command_line() {
+    let made = ran(&["token", "new", "ada@company.example"], &[]);
+    assert_eq!((made.code, made.err.as_str(), made.out.lines().count()), (0, "", 2));
+    assert!(made.out.ends_with(" ada@company.example\n"), "{}", made.out);
+    for wrong in [
+        &["token", "new", "dev"][..],
+        &["token", "new", "two words"],
+        &["token", "new"],
+        &["token", "hash", "ada@company.example", "counterfoil_0123456789abcdef"],
+    ] {
+        let wrong = ran(wrong, &[]);
+        assert_eq!((wrong.code, wrong.out.as_str()), (2, ""));
+    }
 }

@@ -2,15 +2,23 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use counterfoil_chassis::client;
+use counterfoil_store::MIGRATIONS;
+use counterfoil_test_support::TestDb;
+use tokio::time::timeout;
 use tokio_stream::StreamExt;
 use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use crate::service::{Served, config, get, take};
+use tonic_reflection::pb::v1::ServerReflectionRequest;
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+
+use crate::service::{Served, config, config_on, get, take};
 
 fn asking(service: &str) -> HealthCheckRequest {
     HealthCheckRequest {
@@ -20,7 +28,8 @@ fn asking(service: &str) -> HealthCheckRequest {
 
 #[tokio::test]
 async fn health_is_known_for_the_process_and_each_service_even_without_an_identity() {
-    let mut config = config();
+    let test = TestDb::new(&MIGRATIONS).await;
+    let mut config = config_on(&test);
     config.server.dev_identity = false;
     let served = Served::new(config).await;
     let mut health = HealthClient::new(client::channel(&served.uri()).unwrap());
@@ -41,7 +50,8 @@ async fn health_is_known_for_the_process_and_each_service_even_without_an_identi
 
 #[tokio::test]
 async fn at_the_end_health_says_so_first_and_calls_and_tasks_are_waited_for() {
-    let served = Served::new(config()).await;
+    let test = TestDb::new(&MIGRATIONS).await;
+    let served = Served::new(config_on(&test)).await;
     let mut health = HealthClient::new(client::channel(&served.uri()).unwrap());
     let mut watched = health.watch(asking("")).await.unwrap().into_inner();
     assert_eq!(watched.next().await.unwrap().unwrap().status(), ServingStatus::Serving);
@@ -70,6 +80,38 @@ async fn at_the_end_health_says_so_first_and_calls_and_tasks_are_waited_for() {
         tokio::net::TcpStream::connect(addr).await.is_err(),
         "nobody listens any more"
     );
+}
+
+/// Ten minutes to drain in, and an end long before: neither is waited for.
+#[tokio::test]
+async fn open_streams_of_health_and_reflection_end_with_the_token() {
+    let mut config = config();
+    config.server.drain_ms = 600_000;
+    let served = Served::new(config).await;
+    let channel = client::channel(&served.uri()).unwrap();
+    let watched = HealthClient::new(channel.clone()).watch(asking("")).await.unwrap();
+    let mut watched = watched.into_inner();
+    assert_eq!(
+        watched.next().await.unwrap().unwrap().status(),
+        ServingStatus::NotServing
+    );
+    let request = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    // A client that asks once and keeps the stream.
+    let requests = tokio_stream::iter([request]).chain(tokio_stream::pending());
+    let answers = ServerReflectionClient::new(channel)
+        .server_reflection_info(requests)
+        .await;
+    let mut answers = answers.unwrap().into_inner();
+    answers.next().await.unwrap().unwrap();
+
+    timeout(Duration::from_secs(30), served.end()).await.unwrap();
+    assert!(answers.next().await.is_none());
+    while let Some(answer) = watched.next().await {
+        assert_eq!(answer.unwrap().status(), ServingStatus::NotServing);
+    }
 }
 
 #[tokio::test]

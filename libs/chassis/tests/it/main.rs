@@ -1,4 +1,4 @@
-//! The chassis with a small service on it, over a real connection and without a database.
+//! The chassis with a small service on it, over a real connection, and without a database where none is needed.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -12,7 +12,18 @@
 
 mod admission;
 mod bounds;
+mod callers;
+mod certificates;
+mod client;
 mod configuration;
+mod connections;
+mod database;
+mod deadlines;
+mod details;
 mod end;
+mod raw;
+mod resume;
+mod seller;
 mod service;
+mod tls;
 mod tracing;

@@ -3,18 +3,21 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use counterfoil_chassis::redirect::AllowedOrigins;
 use counterfoil_chassis::{
-    Clock, Config, EmbeddedMigrations, Host, Rule, Running, Service, Started, Violations, accept, accept_with, client,
-    config, serve, server, status,
+    Clock, Config, EmbeddedMigrations, Host, Rule, Running, Service, Started, Violations, accept, client, config,
+    serve, server, status,
 };
 use counterfoil_proto::connect::v1 as pb;
 use counterfoil_proto::connect::v1::connected_account_service_client::ConnectedAccountServiceClient;
 use counterfoil_proto::connect::v1::connected_account_service_server::{
     ConnectedAccountService, ConnectedAccountServiceServer,
 };
+use counterfoil_store::Db;
 use counterfoil_telemetry as telemetry;
+use counterfoil_test_support::TestDb;
 use counterfoil_types::{AccountId, Mode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -22,6 +25,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
+use tonic_types::StatusExt;
 
 pub(crate) const CREATE: &str = "/counterfoil.connect.v1.ConnectedAccountService/CreateConnectedAccount";
 pub(crate) const GET: &str = "/counterfoil.connect.v1.ConnectedAccountService/GetConnectedAccount";
@@ -33,8 +37,6 @@ pub(crate) struct Accounts<const ALL_ALLOWED: bool>;
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Settings {
     pub(crate) stripe: Stripe,
-    #[serde(default)]
-    pub(crate) redirect: Redirect,
     #[serde(skip)]
     pub(crate) probe: Arc<Probe>,
 }
@@ -43,11 +45,6 @@ pub(crate) struct Settings {
 pub(crate) struct Stripe {
     pub(crate) secret_key: SecretString,
     pub(crate) mode: Mode,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-pub(crate) struct Redirect {
-    pub(crate) allowed_origins: AllowedOrigins,
 }
 
 /// What a test and the service's calls tell each other.
@@ -81,17 +78,7 @@ pub(crate) async fn take(semaphore: &Semaphore) {
     semaphore.acquire().await.unwrap().forget();
 }
 
-struct Api(Settings);
-
-/// Reads a request for an account, of which only the rules matter here.
-fn new_account(message: pb::CreateConnectedAccountRequest, allowed: &AllowedOrigins) -> Result<(), Violations> {
-    let mut violations = Violations::default();
-    let key = violations.uuid("idempotency_key", &message.idempotency_key);
-    violations.length("country_code", &message.country_code, 2..=2);
-    let refresh = violations.url("refresh_url", &message.refresh_url, allowed);
-    let back = violations.url("return_url", &message.return_url, allowed);
-    violations.all((key, refresh, back)).map(|_| ())
-}
+struct Api(Settings, Db);
 
 struct Wanted(AccountId);
 
@@ -112,9 +99,7 @@ impl ConnectedAccountService for Api {
         &self,
         request: Request<pb::CreateConnectedAccountRequest>,
     ) -> Result<Response<pb::CreateConnectedAccountResponse>, Status> {
-        let (_, ()) = accept_with(request, |message| {
-            new_account(message, &self.0.redirect.allowed_origins)
-        })?;
+        let (_, pb::CreateConnectedAccountRequest { .. }) = accept(request)?;
         Ok(Response::new(pb::CreateConnectedAccountResponse::default()))
     }
 
@@ -122,6 +107,7 @@ impl ConnectedAccountService for Api {
         &self,
         request: Request<pb::GetConnectedAccountRequest>,
     ) -> Result<Response<pb::GetConnectedAccountResponse>, Status> {
+        assert!(!request.metadata().contains_key("authorization"), "the gate keeps it");
         let (context, Wanted(id)) = accept(request)?;
         let probe = &self.0.probe;
         match id.as_str() {
@@ -131,6 +117,11 @@ impl ConnectedAccountService for Api {
                 probe.begun.add_permits(1);
                 take(&probe.release).await;
                 probe.completed.add_permits(1);
+            }
+            "acct_stored" => {
+                let _conn = self.1.conn().await.map_err(|error| status::of_store(&error))?;
+                probe.begun.add_permits(1);
+                take(&probe.release).await;
             }
             _ => {}
         }
@@ -190,7 +181,7 @@ impl<const ALL_ALLOWED: bool> Service for Accounts<ALL_ALLOWED> {
             }
         });
         Ok(Started {
-            routes: tonic::service::Routes::new(ConnectedAccountServiceServer::new(Api(config))),
+            routes: tonic::service::Routes::new(ConnectedAccountServiceServer::new(Api(config, host.db))),
             services: &["counterfoil.connect.v1.ConnectedAccountService"],
         })
     }
@@ -200,6 +191,7 @@ pub(crate) fn config() -> Config<Settings> {
     Config {
         server: server::Config {
             dev_identity: true,
+            allowed_origins: AllowedOrigins::try_from(vec!["https://shop.example".to_owned()]).unwrap(),
             ..server::Config::default()
         },
         // Nobody listens there: nothing here needs a database.
@@ -212,16 +204,22 @@ pub(crate) fn config() -> Config<Settings> {
             statement_timeout_ms: 100,
         },
         telemetry: telemetry::Config::default(),
+        client: client::Config::default(),
         service: Settings {
             stripe: Stripe {
                 secret_key: "sk_test_1".into(),
                 mode: Mode::Test,
             },
-            redirect: Redirect {
-                allowed_origins: AllowedOrigins::try_from(vec!["https://shop.example".to_owned()]).unwrap(),
-            },
             probe: Arc::default(),
         },
+    }
+}
+
+/// As [`config`], with a database that is there.
+pub(crate) fn config_on(db: &TestDb) -> Config<Settings> {
+    Config {
+        database: db.config(),
+        ..config()
     }
 }
 
@@ -259,10 +257,34 @@ impl Served {
         ConnectedAccountServiceClient::new(client::channel(&self.uri()).unwrap())
     }
 
+    pub(crate) fn secure_channel(&self, config: &client::Config) -> client::Channel {
+        client::channel_to("uri", &format!("https://{}", self.running.addr), config).unwrap()
+    }
+
+    pub(crate) fn secure_client(&self, config: &client::Config) -> ConnectedAccountServiceClient<client::Channel> {
+        ConnectedAccountServiceClient::new(self.secure_channel(config))
+    }
+
     pub(crate) async fn end(self) {
         self.shutdown.cancel();
         self.running.stopped().await.unwrap();
     }
+}
+
+/// Waits until `holds` does.
+pub(crate) async fn eventually(holds: impl AsyncFn() -> bool) {
+    let waiting = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), waiting).await.unwrap();
+}
+
+pub(crate) fn reason(status: &Status) -> String {
+    let info = status.get_details_error_info().unwrap();
+    assert_eq!(info.domain, status::DOMAIN);
+    info.reason
 }
 
 pub(crate) fn get(account_id: &str) -> pb::GetConnectedAccountRequest {

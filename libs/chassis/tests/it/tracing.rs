@@ -14,7 +14,7 @@ use crate::service::{Served, config, get};
 const NAME: &str = "counterfoil.connect.v1.ConnectedAccountService/GetConnectedAccount";
 
 /// Traces this thread, which is all of a test's: its runtime has no other.
-fn traced() -> (InMemorySpanExporter, tracing::subscriber::DefaultGuard) {
+pub(crate) fn traced() -> (InMemorySpanExporter, tracing::subscriber::DefaultGuard) {
     let exporter = InMemorySpanExporter::default();
     let provider = SdkTracerProvider::builder()
         .with_simple_exporter(exporter.clone())
@@ -32,7 +32,7 @@ fn calls(exporter: &InMemorySpanExporter, kind: SpanKind) -> Vec<SpanData> {
         .collect()
 }
 
-fn attribute(span: &SpanData, key: &str) -> String {
+pub(crate) fn attribute(span: &SpanData, key: &str) -> String {
     let found = span.attributes.iter().find(|attribute| attribute.key.as_str() == key);
     found
         .unwrap_or_else(|| panic!("no {key} in {span:?}"))

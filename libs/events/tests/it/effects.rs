@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use counterfoil_events::{Config, Event, Projection, Stats, consume};
+use counterfoil_chassis::client::channel;
+use counterfoil_events::{Event, Projection, Stats, consume};
 use counterfoil_store::{AsyncPgConnection, Db};
 use counterfoil_test_support::{TestDb, eventually};
 use diesel::sql_types::Text;
@@ -105,11 +106,9 @@ impl Database {
     pub(crate) fn consume(&self, gateway: &Gateway, effects: Effects) -> Running {
         let stats = Arc::new(Stats::default());
         let shutdown = CancellationToken::new();
-        let config = Config {
-            gateway_url: gateway.url.clone(),
-            instance: "test".into(),
-        };
-        let consumer = consume(config, "test", self.0.db(), effects, stats.clone(), shutdown.clone());
+        let channel = channel(&gateway.url).unwrap();
+        let (db, instance) = (self.0.db(), "test".to_owned());
+        let consumer = consume(channel, instance, "test", db, effects, stats.clone(), shutdown.clone());
         Running {
             stats,
             shutdown,

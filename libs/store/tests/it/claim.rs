@@ -11,10 +11,10 @@ use uuid::Uuid;
 
 const METHOD: &str = "counterfoil.test.v1.TestService/Do";
 const KEY: Uuid = Uuid::from_u128(7);
-const NOW: Duration = Duration::ZERO;
+pub(crate) const NOW: Duration = Duration::ZERO;
 const LONG: Duration = Duration::from_secs(10);
 
-fn claims(db: &Db) -> Claims {
+pub(crate) fn claims(db: &Db) -> Claims {
     Claims::new(db.clone(), &Config::default())
 }
 
@@ -27,23 +27,23 @@ fn operation(caller: &str, method: &str, request: &str) -> Operation {
     }
 }
 
-async fn begin(claims: &Claims, request: &str, wait: Duration) -> Result<Begun<String>, Error> {
+pub(crate) async fn begin(claims: &Claims, request: &str, wait: Duration) -> Result<Begun<String>, Error> {
     claims.begin(&operation("caller", METHOD, request), wait).await
 }
 
-async fn own(claims: &Claims, request: &str) -> Claim {
+pub(crate) async fn own(claims: &Claims, request: &str) -> Claim {
     match begin(claims, request, NOW).await.unwrap() {
         Begun::Owned(claim) => claim,
         Begun::Finished(answer) => panic!("already answered {answer}"),
     }
 }
 
-async fn finish(db: &Db, claim: &Claim, answer: &str) -> Result<(), Error> {
+pub(crate) async fn finish(db: &Db, claim: &Claim, answer: &str) -> Result<(), Error> {
     db.transaction(async |conn| claim.finish(conn, &answer).await).await
 }
 
 /// As if the owner had been silent for the length of its lease.
-async fn lapse(db: &Db) {
+pub(crate) async fn lapse(db: &Db) {
     let mut conn = db.conn().await.unwrap();
     conn.batch_execute("update claim set lease_until = clock_timestamp()")
         .await

@@ -184,3 +184,58 @@ async fn transactions_dropped_anywhere_are_whole_or_nothing_and_leave_no_connect
     let rows = count(&mut conn, "select count(*) as n from checkpoint").await;
     assert!(rows > 0 && rows < 240, "some were committed and some were not: {rows}");
 }
+
+#[tokio::test]
+async fn the_pulse_is_felt_while_every_connection_of_the_pool_is_busy() {
+    let test = TestDb::new(&MIGRATIONS).await;
+    let config = Config {
+        max_connections: 1,
+        ..test.config()
+    };
+    let db = Db::connect(&config).await.unwrap();
+    let _held = db.conn().await.unwrap();
+    let mut pulse = db.pulse();
+    pulse.beat().await.unwrap();
+    pulse.beat().await.unwrap();
+    let name = format!("counterfoil {}", config.schema);
+    let open = format!(
+        "select count(*) as n from pg_stat_activity where application_name = '{name}' and usename = current_user"
+    );
+    let mut watcher = test.db().conn().await.unwrap();
+    // The pool's one, the watcher's own, and one that both beats had.
+    assert_eq!(count(&mut watcher, &open).await, 3);
+}
+
+#[tokio::test]
+async fn a_pulse_whose_connection_was_killed_is_felt_again() {
+    let test = TestDb::new(&MIGRATIONS).await;
+    let db = test.db();
+    let mut pulse = db.pulse();
+    pulse.beat().await.unwrap();
+    let name = format!("counterfoil {}", test.config().schema);
+    let kill = format!(
+        "select count(pg_terminate_backend(pid)) as n from pg_stat_activity
+         where application_name = '{name}' and usename = current_user and pid <> pg_backend_pid()"
+    );
+    assert_eq!(count(&mut db.conn().await.unwrap(), &kill).await, 1);
+    let lost = pulse.beat().await.unwrap_err();
+    assert!(lost.is_transient(), "{lost}");
+    pulse.beat().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_database_that_answers_nothing_has_no_pulse() {
+    let test = TestDb::new(&MIGRATIONS).await;
+    // It takes connections and says nothing, as a server that was stopped does.
+    let frozen = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = frozen.local_addr().unwrap().port();
+    let db = Db::connect(&Config {
+        url: format!("postgres://app@127.0.0.1:{port}/postgres").into(),
+        acquire_timeout_ms: 50,
+        ..test.config()
+    })
+    .await
+    .unwrap();
+    let error = db.pulse().beat().await.unwrap_err();
+    assert!(matches!(error, Error::Unavailable(_)), "{error}");
+}

@@ -10,9 +10,13 @@
     reason = "a test"
 )]
 
+mod audit;
+mod budget;
 mod claim;
 mod db;
 mod migrate;
+mod orphans;
+mod repeats;
 
 use diesel::sql_types::BigInt;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};

@@ -11,6 +11,7 @@
 )]
 
 mod chaos;
+mod claimed;
 mod fake;
 mod read;
 mod sandbox;

@@ -3,11 +3,9 @@
 use std::sync::Arc;
 
 use counterfoil_chassis::Violations;
-use counterfoil_chassis::redirect::AllowedOrigins;
 use counterfoil_proto::billing::v1 as pb;
 use counterfoil_proto::billing::v1::checkout_service_server::CheckoutService;
 use counterfoil_types::{PriceId, UserId};
-use prost::Message;
 use tonic::{Request, Response};
 
 use super::Reply;
@@ -23,49 +21,31 @@ impl CheckoutService for Checkout {
         &self,
         request: Request<pb::CreateCheckoutSessionRequest>,
     ) -> Reply<pb::CreateCheckoutSessionResponse> {
-        let encoded = request.get_ref().encode_to_vec();
-        let origins = &self.0.allowed_origins;
-        let (cx, new) = counterfoil_chassis::accept_with(request, |request| new_checkout_session(request, origins))?;
-        let session = self.0.create_checkout_session(&cx, &new, &encoded).await?;
+        let (cx, new) = counterfoil_chassis::accept::<_, NewCheckoutSession>(request)?;
+        let session = self.0.create_checkout_session(&cx, &new).await?;
         Ok(Response::new(pb::CreateCheckoutSessionResponse {
             checkout_session: Some(session.into()),
         }))
     }
 }
 
-fn new_checkout_session(
-    request: pb::CreateCheckoutSessionRequest,
-    origins: &AllowedOrigins,
-) -> Result<NewCheckoutSession, Violations> {
-    let mut violations = Violations::default();
-    let idempotency_key = violations.uuid("idempotency_key", &request.idempotency_key);
-    let user_id = violations.field("user_id", UserId::parse(request.user_id));
-    let price_id = violations.field("price_id", PriceId::parse(request.price_id));
-    let quantity = violations.field("quantity", quantity(request.quantity));
-    let success_url = violations.url("success_url", &request.success_url, origins);
-    let cancel_url = (!request.cancel_url.is_empty()).then_some(request.cancel_url);
-    if let Some(url) = &cancel_url {
-        violations.url("cancel_url", url, origins);
-    }
-    let (idempotency_key, user_id, price_id, quantity, _) =
-        violations.all((idempotency_key, user_id, price_id, quantity, success_url))?;
-    // As it was written: a URL printed again has lost the braces of {CHECKOUT_SESSION_ID}.
-    let success_url = request.success_url;
-    Ok(NewCheckoutSession {
-        idempotency_key,
-        user_id,
-        price_id,
-        quantity,
-        success_url,
-        cancel_url,
-    })
-}
+impl TryFrom<pb::CreateCheckoutSessionRequest> for NewCheckoutSession {
+    type Error = Violations;
 
-fn quantity(given: i64) -> Result<u64, &'static str> {
-    match u64::try_from(given) {
-        Ok(0) => Ok(1),
-        Ok(quantity) if quantity <= 1_000_000 => Ok(quantity),
-        _ => Err("must be between 1 and 1000000"),
+    fn try_from(request: pb::CreateCheckoutSessionRequest) -> Result<Self, Violations> {
+        let mut violations = Violations::default();
+        let user_id = violations.field("user_id", UserId::parse(request.user_id));
+        let price_id = violations.field("price_id", PriceId::parse(request.price_id));
+        let (user_id, price_id) = violations.all((user_id, price_id))?;
+        Ok(NewCheckoutSession {
+            user_id,
+            price_id,
+            // Where it is negative the request is refused by its rules.
+            quantity: u64::try_from(request.quantity).unwrap_or_default().max(1),
+            // As they were written: a URL printed again has lost the braces of {CHECKOUT_SESSION_ID}.
+            success_url: request.success_url,
+            cancel_url: (!request.cancel_url.is_empty()).then_some(request.cancel_url),
+        })
     }
 }
 

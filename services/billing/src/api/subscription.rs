@@ -6,14 +6,12 @@ use counterfoil_chassis::Violations;
 use counterfoil_chassis::convert::{money, timestamp};
 use counterfoil_proto::billing::v1 as pb;
 use counterfoil_proto::billing::v1::subscription_service_server::SubscriptionService;
-use counterfoil_store::page::{self, Page};
 use counterfoil_types::{SubscriptionId, UserId};
-use prost::Message;
 use tonic::{Request, Response};
 
 use super::Reply;
 use crate::Billing;
-use crate::model::subscription::{Cancellation, Item, Position, Status, Subscription};
+use crate::model::subscription::{Cancellation, Item, Status, Subscription};
 
 /// The service.
 pub struct Subscriptions(pub Arc<Billing>);
@@ -24,11 +22,7 @@ impl SubscriptionService for Subscriptions {
         &self,
         request: Request<pb::GetSubscriptionRequest>,
     ) -> Reply<pb::GetSubscriptionResponse> {
-        let (_, id) = counterfoil_chassis::accept_with(request, |request| {
-            let mut violations = Violations::default();
-            let id = violations.field("subscription_id", SubscriptionId::parse(request.subscription_id));
-            Ok(violations.all((id,))?.0)
-        })?;
+        let (_, Named(id)) = counterfoil_chassis::accept(request)?;
         let subscription = self.0.get_subscription(&id).await?;
         Ok(Response::new(pb::GetSubscriptionResponse {
             subscription: Some(subscription.into()),
@@ -39,16 +33,12 @@ impl SubscriptionService for Subscriptions {
         &self,
         request: Request<pb::ListSubscriptionsRequest>,
     ) -> Reply<pb::ListSubscriptionsResponse> {
-        let (_, listing) = counterfoil_chassis::accept::<_, Listing>(request)?;
-        let (subscriptions, next) = self
-            .0
-            .list_subscriptions(&listing.user_id, listing.limit, listing.after)
-            .await?;
+        let (cx, OfUser(user_id)) = counterfoil_chassis::accept(request)?;
+        let paging = cx.paging()?;
+        let (subscriptions, next) = self.0.list_subscriptions(&user_id, paging.page()?).await?;
         Ok(Response::new(pb::ListSubscriptionsResponse {
             subscriptions: subscriptions.into_iter().map(Into::into).collect(),
-            next_page_token: next
-                .map(|position| page::encode(&position.to_string()))
-                .unwrap_or_default(),
+            next_page_token: paging.token(next.as_ref()),
         }))
     }
 
@@ -56,39 +46,39 @@ impl SubscriptionService for Subscriptions {
         &self,
         request: Request<pb::CancelSubscriptionRequest>,
     ) -> Reply<pb::CancelSubscriptionResponse> {
-        let encoded = request.get_ref().encode_to_vec();
         let (cx, cancellation) = counterfoil_chassis::accept::<_, Cancellation>(request)?;
-        let subscription = self.0.cancel_subscription(&cx, &cancellation, &encoded).await?;
+        let subscription = self.0.cancel_subscription(&cx, &cancellation).await?;
         Ok(Response::new(pb::CancelSubscriptionResponse {
             subscription: Some(subscription.into()),
         }))
     }
 }
 
-struct Listing {
-    user_id: UserId,
-    limit: i64,
-    after: Option<Position>,
+/// A request for one subscription.
+struct Named(SubscriptionId);
+
+impl TryFrom<pb::GetSubscriptionRequest> for Named {
+    type Error = Violations;
+
+    fn try_from(request: pb::GetSubscriptionRequest) -> Result<Self, Violations> {
+        let mut violations = Violations::default();
+        let id = violations.field("subscription_id", SubscriptionId::parse(request.subscription_id));
+        let (id,) = violations.all((id,))?;
+        Ok(Named(id))
+    }
 }
 
-impl TryFrom<pb::ListSubscriptionsRequest> for Listing {
+/// A request for the subscriptions of a user.
+struct OfUser(UserId);
+
+impl TryFrom<pb::ListSubscriptionsRequest> for OfUser {
     type Error = Violations;
 
     fn try_from(request: pb::ListSubscriptionsRequest) -> Result<Self, Violations> {
         let mut violations = Violations::default();
         let user_id = violations.field("user_id", UserId::parse(request.user_id));
-        violations.range("page_size", request.page_size, 0..);
-        let page = violations.field("page_token", Page::parse(request.page_size, &request.page_token));
-        let after = page
-            .as_ref()
-            .and_then(|page| page.after.as_deref().map(str::parse::<Position>));
-        let after = violations.field("page_token", after.transpose());
-        let (user_id, page, after) = violations.all((user_id, page, after))?;
-        Ok(Listing {
-            user_id,
-            limit: page.limit,
-            after,
-        })
+        let (user_id,) = violations.all((user_id,))?;
+        Ok(OfUser(user_id))
     }
 }
 
@@ -97,13 +87,9 @@ impl TryFrom<pb::CancelSubscriptionRequest> for Cancellation {
 
     fn try_from(request: pb::CancelSubscriptionRequest) -> Result<Self, Violations> {
         let mut violations = Violations::default();
-        let idempotency_key = violations.uuid("idempotency_key", &request.idempotency_key);
         let subscription_id = violations.field("subscription_id", SubscriptionId::parse(request.subscription_id));
-        let (idempotency_key, subscription_id) = violations.all((idempotency_key, subscription_id))?;
-        Ok(Cancellation {
-            idempotency_key,
-            subscription_id,
-        })
+        let (subscription_id,) = violations.all((subscription_id,))?;
+        Ok(Cancellation { subscription_id })
     }
 }
 

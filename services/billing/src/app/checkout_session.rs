@@ -2,8 +2,9 @@
 
 use counterfoil_chassis::Context;
 use counterfoil_proto::customer::v1 as customer;
-use counterfoil_store::claim::{Begun, Claim};
-use counterfoil_stripe::claimed::Answer;
+use counterfoil_store::budget;
+use counterfoil_store::claim::Claim;
+use counterfoil_stripe::claimed::{Answer, Outcome, once};
 use counterfoil_types::UserId;
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -31,23 +32,24 @@ impl Billing {
         &self,
         cx: &Context,
         new: &NewCheckoutSession,
-        request: &[u8],
     ) -> Result<CheckoutSession, Error> {
-        let operation = cx.operation(new.idempotency_key, request);
-        loop {
-            match self.claims.begin(&operation, cx.remaining()).await? {
-                Begun::Finished(answer) => {
-                    let opened = Answer::<Opened>::into_result(answer)?;
-                    let retrieve = stripe::retrieve_checkout_session(&opened.checkout_session_id);
-                    let session = stripe::checkout_session(&self.stripe.read(&retrieve, None).await?.raw)?;
-                    return Ok(checkout_session(opened, session.url));
-                }
-                Begun::Owned(claim) => match self.open_checkout(cx, &claim, new).await {
-                    Ok((opened, url)) => return Ok(checkout_session(opened, url)),
-                    Err(error) => self.give_up(claim, error).await?,
-                },
+        let operation = cx.operation()?;
+        let open = async |claim: &Claim| self.open_checkout(cx, claim, new).await;
+        let (opened, url) = match once(&self.claims, &self.db, &operation, cx.remaining(), open).await? {
+            Outcome::Fresh(opened) => opened,
+            Outcome::Stored(opened) => {
+                let opened: Opened = opened;
+                let retrieve = stripe::retrieve_checkout_session(&opened.checkout_session_id);
+                let session = stripe::checkout_session(&self.stripe.read(&retrieve, None).await?.raw)?;
+                (opened, session.url)
             }
-        }
+        };
+        Ok(CheckoutSession {
+            id: opened.checkout_session_id,
+            url,
+            user_id: opened.user_id,
+            customer_id: opened.customer_id,
+        })
     }
 
     async fn open_checkout(
@@ -85,7 +87,8 @@ impl Billing {
         }
         let id = customer::get_customer_request::Id::UserId(user_id.to_string());
         let mut request = tonic::Request::new(customer::GetCustomerRequest { id: Some(id) });
-        request.set_timeout(cx.remaining());
+        // Under a claim there is time, though the caller may have none left.
+        request.set_timeout(budget::remaining().unwrap_or_else(|| cx.remaining()));
         let not_found = || Error::NotFound {
             kind: "customer",
             name: user_id.to_string(),
@@ -98,14 +101,5 @@ impl Billing {
             Err(status) if status.code() == tonic::Code::NotFound => Err(not_found()),
             Err(status) => Err(Error::CustomerService(status.code())),
         }
-    }
-}
-
-fn checkout_session(opened: Opened, url: Option<Url>) -> CheckoutSession {
-    CheckoutSession {
-        id: opened.checkout_session_id,
-        url,
-        user_id: opened.user_id,
-        customer_id: opened.customer_id,
     }
 }

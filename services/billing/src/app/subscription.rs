@@ -1,8 +1,9 @@
 //! Subscriptions: read, listed, canceled.
 
 use counterfoil_chassis::Context;
-use counterfoil_store::claim::{Begun, Claim};
-use counterfoil_stripe::claimed::Answer;
+use counterfoil_store::claim::Claim;
+use counterfoil_store::page::Page;
+use counterfoil_stripe::claimed::{Answer, Outcome, once};
 use counterfoil_types::{SubscriptionId, UserId};
 
 use crate::Billing;
@@ -24,17 +25,16 @@ impl Billing {
         })
     }
 
-    /// At most `limit` of a user's subscriptions, newest first, after a position; and the position to go on from where
-    /// there are more.
+    /// A page of a user's subscriptions, newest first; and the position to go on from where there are more.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn list_subscriptions(
         &self,
         user_id: &UserId,
-        limit: i64,
-        after: Option<Position>,
+        page: Page<Position>,
     ) -> Result<(Vec<Subscription>, Option<Position>), Error> {
+        let Page { limit, after } = page;
         let conn = &mut self.db.conn().await?;
         // One more than was asked for tells whether there are more.
         let mut found = subscription::list_of_user(conn, user_id.as_str(), limit.saturating_add(1), after).await?;
@@ -49,22 +49,11 @@ impl Billing {
     ///
     /// # Errors
     /// `NotFound` where neither we nor Stripe know it, `SubscriptionEnded` where it has ended.
-    pub async fn cancel_subscription(
-        &self,
-        cx: &Context,
-        cancellation: &Cancellation,
-        request: &[u8],
-    ) -> Result<Subscription, Error> {
-        let operation = cx.operation(cancellation.idempotency_key, request);
-        let object = loop {
-            match self.claims.begin(&operation, cx.remaining()).await? {
-                Begun::Finished(answer) => break Answer::<String>::into_result(answer)?,
-                Begun::Owned(claim) => match self.cancel_at_period_end(&claim, cancellation).await {
-                    Ok(object) => break object,
-                    Err(error) => self.give_up(claim, error).await?,
-                },
-            }
-        };
+    pub async fn cancel_subscription(&self, cx: &Context, cancellation: &Cancellation) -> Result<Subscription, Error> {
+        let operation = cx.operation()?;
+        let cancel = async |claim: &Claim| self.cancel_at_period_end(claim, cancellation).await;
+        let (Outcome::Stored(object) | Outcome::Fresh(object)) =
+            once::<String, _, _, _>(&self.claims, &self.db, &operation, cx.remaining(), cancel).await?;
         let mut canceled = stripe::subscription(object.as_bytes())?;
         let stored = subscription::find(&mut *self.db.conn().await?, canceled.id.as_str()).await?;
         canceled.user_id = stored.and_then(|stored| stored.user_id);

@@ -2,13 +2,10 @@
 
 use counterfoil_types::{PriceId, UserId};
 use url::Url;
-use uuid::Uuid;
 
 /// A request for a checkout session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewCheckoutSession {
-    /// Names the call.
-    pub idempotency_key: Uuid,
     /// Who pays.
     pub user_id: UserId,
     /// A recurring price.

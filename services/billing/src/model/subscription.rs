@@ -3,7 +3,6 @@
 use chrono::{DateTime, Utc};
 use counterfoil_types::{Money, SubscriptionId};
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 /// A subscription as Stripe last showed it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,8 +75,6 @@ pub enum Status {
 /// A request to cancel at the end of the period.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cancellation {
-    /// Names the call.
-    pub idempotency_key: Uuid,
     /// The subscription.
     pub subscription_id: SubscriptionId,
 }

@@ -38,7 +38,6 @@ impl World {
             stripe: stripe.config(),
             events: no_gateway(),
             customer_url: "http://127.0.0.1:9".to_owned(),
-            allowed_origins: vec!["https://shop.example".to_owned()].try_into().unwrap(),
             claims: Default::default(),
         };
         let channel = serve::<Billing>(&db, config, &shutdown).await;

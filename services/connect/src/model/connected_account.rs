@@ -2,7 +2,6 @@
 
 use chrono::{DateTime, Utc};
 use counterfoil_types::{AccountId, Stamp};
-use uuid::Uuid;
 
 /// A connected account as Stripe showed it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,8 +34,6 @@ pub struct Seen {
 /// A request for a new connected account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewConnectedAccount {
-    /// Names the call.
-    pub idempotency_key: Uuid,
     /// The seller's country, ISO 3166-1 alpha-2.
     pub country_code: String,
     /// The seller's email address, at most 512 characters.
@@ -45,8 +42,6 @@ pub struct NewConnectedAccount {
     pub refresh_url: String,
     /// Where Stripe sends the seller afterwards.
     pub return_url: String,
-    /// The request as it came, encoded. A repeat must be equal to it.
-    pub encoded: Vec<u8>,
 }
 
 /// A single-use page on which a seller gives what Stripe asks for.

@@ -14,7 +14,7 @@ use crate::world::{Client, World};
 
 const KEY: &str = "6e9a2b1c-4d5f-4a3b-8c7d-0e1f2a3b4c5d";
 
-fn request() -> pb::CreateConnectedAccountRequest {
+pub(crate) fn request() -> pb::CreateConnectedAccountRequest {
     pb::CreateConnectedAccountRequest {
         idempotency_key: KEY.to_owned(),
         country_code: "DE".to_owned(),
@@ -24,7 +24,7 @@ fn request() -> pb::CreateConnectedAccountRequest {
     }
 }
 
-async fn create(client: &mut Client) -> Result<(pb::ConnectedAccount, pb::OnboardingLink), Status> {
+pub(crate) async fn create(client: &mut Client) -> Result<(pb::ConnectedAccount, pb::OnboardingLink), Status> {
     let reply = client.create_connected_account(request()).await?.into_inner();
     Ok((reply.connected_account.unwrap(), reply.onboarding_link.unwrap()))
 }

@@ -11,5 +11,6 @@
 )]
 
 mod connected_account;
+mod crashes;
 mod projection;
 mod world;

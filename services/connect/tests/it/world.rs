@@ -46,11 +46,15 @@ impl World {
 
     /// Starts one more instance of the service.
     pub(crate) async fn serve(&self) -> Client {
+        self.serve_with(self.stripe.config()).await
+    }
+
+    /// Starts one more instance, which reaches Stripe in its own way.
+    pub(crate) async fn serve_with(&self, stripe: counterfoil_stripe::Config) -> Client {
         let config = Config {
-            stripe: self.stripe.config(),
+            stripe,
             events: no_gateway(),
             claims: Default::default(),
-            allowed_origins: vec!["https://sellers.example".to_owned()].try_into().unwrap(),
         };
         ConnectedAccountServiceClient::new(serve::<Connect>(&self.db, config, &self.shutdown).await)
     }

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 
 use counterfoil_chassis::{Violations, status};
+use counterfoil_proto::common::v1::FieldReason;
 use counterfoil_proto::event::v1 as pb;
+use counterfoil_proto::event::v1::ErrorReason;
 use counterfoil_store::Db;
 use tonic::Status;
 
 use super::unavailable;
-use crate::envelope::PARTITIONS;
 use crate::log::head::Head;
 use crate::log::read;
 
@@ -23,18 +24,9 @@ pub(super) async fn check(
     let mut violations = Violations::default();
     let mut after = BTreeMap::new();
     for (place, position) in positions.iter().enumerate() {
-        let path = |name: &str| format!("{field}[{place}].{name}");
-        if !(0..PARTITIONS).contains(&position.partition) {
-            violations.add(path("partition"), "must be from 0 to 63");
-        }
-        if position.after_offset < 0 {
-            violations.add(path("after_offset"), "must be at least 0");
-        }
-        if position.epoch < 0 {
-            violations.add(path("epoch"), "must be at least 0");
-        }
         if after.insert(position.partition, position.after_offset).is_some() {
-            violations.add(path("partition"), "must be given once");
+            let field = format!("{field}[{place}].partition");
+            violations.add_for(FieldReason::Duplicate, field, "must be given once");
         }
     }
     violations.check().map_err(status::invalid)?;
@@ -97,7 +89,13 @@ pub(super) fn rewound(partition: i32, after_offset: i64, why: &str) -> Status {
     let description = format!("partition {partition}, offset {after_offset}: {why}");
     let metadata = [("partition", i64::from(partition)), ("after_offset", after_offset)];
     let metadata = metadata.map(|(name, value)| (name.to_owned(), value.to_string()));
-    status::precondition("LOG_REWOUND", "LOG_POSITION", &subject, &description, metadata)
+    status::precondition(
+        &ErrorReason::LogRewound,
+        "LOG_POSITION",
+        &subject,
+        &description,
+        metadata,
+    )
 }
 
 /// FAILED_PRECONDITION, `LOG_EPOCH_CHANGED`: the log was restored since.
@@ -106,7 +104,7 @@ pub(super) fn epoch_changed(consumer: i64, log: i64) -> Status {
     let description = format!("the position is of epoch {consumer}, the log of epoch {log}");
     let metadata = [("epoch".to_owned(), log.to_string())];
     status::precondition(
-        "LOG_EPOCH_CHANGED",
+        &ErrorReason::LogEpochChanged,
         "LOG_EPOCH",
         &format!("epochs/{consumer}"),
         &description,

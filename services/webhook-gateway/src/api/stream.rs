@@ -4,8 +4,10 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use counterfoil_chassis::convert::timestamp;
-use counterfoil_chassis::{Clock, Violations, status};
+use counterfoil_chassis::{Clock, Streamed, Violations, status};
+use counterfoil_proto::common::v1 as common;
 use counterfoil_proto::event::v1 as pb;
+use counterfoil_proto::event::v1::ErrorReason;
 use counterfoil_proto::event::v1::subscribe_request::Message as Heard;
 use counterfoil_proto::event::v1::subscribe_response::Message as Say;
 use counterfoil_store::Db;
@@ -14,7 +16,6 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status, Streaming};
-use tonic_types::{ErrorDetails, StatusExt};
 
 use super::subscription::{Broken, LIMITS, Missing, READ_ROWS, Read, Subscription};
 use super::{Events, positions, unavailable};
@@ -37,6 +38,7 @@ type In = Streaming<pb::SubscribeRequest>;
 /// Opens a stream. Everything else happens in a task of its own, as a call's deadline must not end it.
 pub(super) fn open(
     events: &Events,
+    rules: Streamed,
     heard: In,
 ) -> Result<ReceiverStream<Result<pb::SubscribeResponse, Status>>, Status> {
     let permit = events.streams.clone().try_acquire_owned();
@@ -48,7 +50,7 @@ pub(super) fn open(
         let told = out.clone();
         let gone = out.clone();
         let ended = tokio::select! {
-            ended = run(db, heads, heard, out, shutdown) => ended,
+            ended = run(db, rules, heads, heard, out, shutdown) => ended,
             () = gone.closed() => Ok(()),
         };
         if let Err(status) = ended {
@@ -62,6 +64,7 @@ pub(super) fn open(
 
 async fn run(
     db: Db,
+    rules: Streamed,
     heads: watch::Receiver<Head>,
     mut heard: In,
     out: Out,
@@ -72,6 +75,7 @@ async fn run(
         first = timeout(START_TIME, heard.message()) => first.map_err(|_| broken(Broken("start", "must come first".into())))?,
     };
     let Some(first) = first? else { return Ok(()) };
+    rules.check(&first)?;
     let Some(Heard::Start(start)) = first.message else {
         return Err(broken(Broken("start", "must come first".into())));
     };
@@ -81,6 +85,7 @@ async fn run(
         subscription: Subscription::default(),
         say: VecDeque::new(),
         pings: Pings::default(),
+        rules,
         filter,
         db,
         head,
@@ -106,6 +111,7 @@ struct Stream {
     /// What the consumer is to be told, oldest first: at most what one read gives.
     say: VecDeque<Say>,
     pings: Pings,
+    rules: Streamed,
     filter: Filter,
     db: Db,
     head: Head,
@@ -206,13 +212,13 @@ impl Stream {
                     ("partition".to_owned(), partition.to_string()),
                     ("offset".to_owned(), offset.to_string()),
                 ];
-                let details = ErrorDetails::with_error_info("OFFSET_MISSING", status::DOMAIN, metadata);
                 let message = format!("partition {partition}: the log lacks offset {offset}");
-                Status::with_error_details(Code::DataLoss, message, details)
+                status::other(Code::DataLoss, &ErrorReason::OffsetMissing, &message, metadata)
             })
     }
 
     async fn hear(&mut self, said: pb::SubscribeRequest) -> Result<(), Status> {
+        self.rules.check(&said)?;
         match said.message {
             Some(Heard::Credit(credit)) => self.subscription.credit(credit).map_err(broken),
             Some(Heard::Ack(ack)) => self.subscription.ack(&ack).map_err(broken),
@@ -287,47 +293,21 @@ impl Stream {
     }
 }
 
-/// The filter and the positions of a Start.
+/// The filter and the positions of a Start that keeps the rules of its proto.
 fn accept(start: &pb::Start) -> Result<(Filter, &pb::OwnOffsets), Status> {
-    let mut violations = Violations::default();
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    if !(1..=64).contains(&start.consumer.len()) || !start.consumer.bytes().all(plain) {
-        violations.add("start.consumer", "must be 1 to 64 of a-z, 0-9 and -");
-    }
-    violations.length("start.instance", &start.instance, 1..=255);
-    violations.range("start.event_types", start.event_types.len(), ..=1_000);
-    for (place, entry) in start.event_types.iter().enumerate() {
-        if !is_type(entry.strip_suffix(".*").unwrap_or(entry)) {
-            violations.add(
-                format!("start.event_types[{place}]"),
-                "must be a type of event, such as `invoice.paid`, or the beginning of some, such as `invoice.*`",
-            );
-        }
-    }
     match &start.offsets {
-        Some(pb::start::Offsets::OwnOffsets(own)) => {
-            if own.partitions.is_empty() {
-                violations.add("start.own_offsets.partitions", "must name at least one partition");
-            }
-            violations.check().map_err(status::invalid)?;
-            Ok((Filter::new(&start.event_types), own))
-        }
+        Some(pb::start::Offsets::OwnOffsets(own)) => Ok((Filter::new(&start.event_types), own)),
         Some(pb::start::Offsets::KeptOffsets(_)) => {
-            violations.check().map_err(status::invalid)?;
-            let details = ErrorDetails::with_error_info("KEPT_OFFSETS_NOT_SERVED", status::DOMAIN, []);
             let message = "this release keeps no offsets for consumers: keep them yourself and send own_offsets";
-            Err(Status::with_error_details(Code::Unimplemented, message, details))
+            Err(status::other(
+                Code::Unimplemented,
+                &ErrorReason::KeptOffsetsNotServed,
+                message,
+                [],
+            ))
         }
-        None => {
-            violations.add("start.offsets", "is required");
-            Err(status::invalid(violations))
-        }
+        None => Err(broken(Broken("start.offsets", "is required".into()))),
     }
-}
-
-fn is_type(text: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.:[]-".contains(&byte);
-    (1..=255).contains(&text.len()) && text.bytes().all(plain)
 }
 
 fn partition_of(say: &Say) -> Option<i32> {
@@ -346,10 +326,10 @@ fn response(message: Say) -> pb::SubscribeResponse {
 fn broken(Broken(field, description): Broken) -> Status {
     let mut violations = Violations::default();
     violations.add(field, description);
-    status::invalid(violations)
+    status::invalid_for(&ErrorReason::StreamProtocol, violations)
 }
 
 /// UNAVAILABLE, `SHUTTING_DOWN`: another gateway, or this one started again, goes on.
 fn leaving() -> Status {
-    status::unavailable(Duration::from_secs(1), "SHUTTING_DOWN")
+    status::unavailable(status::RETRY, &common::ErrorReason::ShuttingDown)
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use counterfoil_chassis::client::channel;
 use counterfoil_events::{Event, Projection, Stats, consume};
 use counterfoil_store::{AsyncPgConnection, Db};
 use counterfoil_test_support::{TestDb, eventually};
@@ -48,11 +49,16 @@ impl Projection for Effects {
 pub(crate) fn start(gateway: &Gateway, db: &TestDb) -> (Arc<Stats>, CancellationToken, JoinHandle<()>) {
     let stats = Arc::new(Stats::default());
     let shutdown = CancellationToken::new();
-    let config = counterfoil_events::Config {
-        gateway_url: gateway.grpc_url.clone(),
-        instance: "test".into(),
-    };
-    let consumer = consume(config, "test", db.db(), Effects, stats.clone(), shutdown.clone());
+    let (channel, instance) = (channel(&gateway.grpc_url).unwrap(), "test".to_owned());
+    let consumer = consume(
+        channel,
+        instance,
+        "test",
+        db.db(),
+        Effects,
+        stats.clone(),
+        shutdown.clone(),
+    );
     (stats, shutdown, tokio::spawn(consumer))
 }
 

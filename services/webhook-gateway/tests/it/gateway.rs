@@ -65,6 +65,7 @@ impl Gateway {
             },
             database,
             telemetry: telemetry::Config::default(),
+            client: Default::default(),
             service: counterfoil_webhook_gateway::Config {
                 http: counterfoil_webhook_gateway::HttpConfig::default(),
                 endpoints: BTreeMap::from([("platform".to_owned(), endpoint)]),

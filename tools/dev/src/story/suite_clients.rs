@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
+use counterfoil_chassis::client::{self, Channel};
 use counterfoil_proto::billing::v1::checkout_service_client::CheckoutServiceClient;
 use counterfoil_proto::billing::v1::entitlement_service_client::EntitlementServiceClient;
 use counterfoil_proto::billing::v1::subscription_service_client::SubscriptionServiceClient;
@@ -10,8 +10,8 @@ use counterfoil_proto::connect::v1::connected_account_service_client::ConnectedA
 use counterfoil_proto::customer::v1::customer_service_client::CustomerServiceClient;
 use counterfoil_proto::event::v1::event_service_client::EventServiceClient;
 use counterfoil_proto::tax::v1::calculation_service_client::CalculationServiceClient;
+use counterfoil_proto::{billing, connect, customer, event, tax};
 use tokio::time::Instant;
-use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Response, Status};
 
 use crate::addresses::Grpc;
@@ -41,22 +41,19 @@ impl Clients {
     /// # Errors
     /// When an address is none.
     pub fn new(grpc: &Grpc) -> anyhow::Result<Self> {
-        let channel = |address: &str| -> anyhow::Result<Channel> {
-            let endpoint = Endpoint::from_shared(format!("http://{address}")).context("a gRPC address")?;
-            Ok(endpoint
-                .timeout(Duration::from_secs(20))
-                .connect_timeout(Duration::from_secs(2))
-                .connect_lazy())
+        let channel = |address: &str, service_config: &str| -> anyhow::Result<Channel> {
+            let channel = client::channel(&format!("http://{address}"))?;
+            Ok(channel.with_service_config(service_config)?)
         };
-        let billing = channel(&grpc.billing)?;
+        let billing = channel(&grpc.billing, billing::v1::SERVICE_CONFIG)?;
         Ok(Self {
-            events: EventServiceClient::new(channel(&grpc.gateway)?),
-            customers: CustomerServiceClient::new(channel(&grpc.customer)?),
+            events: EventServiceClient::new(channel(&grpc.gateway, event::v1::SERVICE_CONFIG)?),
+            customers: CustomerServiceClient::new(channel(&grpc.customer, customer::v1::SERVICE_CONFIG)?),
             checkout: CheckoutServiceClient::new(billing.clone()),
             subscriptions: SubscriptionServiceClient::new(billing.clone()),
             entitlements: EntitlementServiceClient::new(billing),
-            tax: CalculationServiceClient::new(channel(&grpc.tax)?),
-            connect: ConnectedAccountServiceClient::new(channel(&grpc.connect)?),
+            tax: CalculationServiceClient::new(channel(&grpc.tax, tax::v1::SERVICE_CONFIG)?),
+            connect: ConnectedAccountServiceClient::new(channel(&grpc.connect, connect::v1::SERVICE_CONFIG)?),
         })
     }
 }
