@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 HOME_OF_TESTS := .counterfoil/test
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test bench check fmt clippy doc deny buf-lint breaking checks tools
+.PHONY: help demo up test bench bench-rpc check fmt clippy doc deny buf-lint breaking checks tools
 
 help: ## Prints this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,11 @@ bench: ## Weighs the house, in release: binary sizes, memory, restart times, the
 	cargo build --locked -p counterfoil-dev
 	target/debug/counterfoil-dev postgres --home $(HOME_OF_TESTS) -- \
 		cargo bench --locked -p counterfoil-journeys --bench house
+
+bench-rpc: ## Calls through the whole chassis beside bare tonic, in release: rates, CPU a call (see docs/benchmarks.md)
+	cargo build --locked -p counterfoil-dev
+	target/debug/counterfoil-dev postgres --home $(HOME_OF_TESTS) -- \
+		cargo bench --locked -p counterfoil-bench --bench rpc
 
 check: fmt clippy doc deny buf-lint breaking checks ## Runs every check that needs no database
 

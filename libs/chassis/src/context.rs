@@ -20,7 +20,7 @@ use crate::status;
 use crate::violations::Violations;
 
 /// Who calls what, and how long they wait.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Context {
     /// The authenticated identity.
     pub caller: Arc<str>,
@@ -57,6 +57,18 @@ pub(crate) struct Call {
 /// The deadline, put into a request by its layer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Deadline(pub(crate) Instant);
+
+/// Without the request, which may hold personal data.
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context")
+            .field("caller", &self.caller)
+            .field("method", &self.method)
+            .field("idempotency_key", &self.idempotency_key)
+            .field("validate_only", &self.validate_only)
+            .finish_non_exhaustive()
+    }
+}
 
 impl Context {
     /// The time that is left; zero when the deadline has passed.
