@@ -13,12 +13,16 @@
     )
 )]
 
+pub mod card;
 pub mod client;
 pub mod config;
 mod context;
 pub mod convert;
 mod deadline;
+pub mod etag;
+pub mod field_mask;
 mod health;
+pub mod metadata;
 mod policy;
 mod process;
 pub mod redirect;

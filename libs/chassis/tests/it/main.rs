@@ -12,7 +12,9 @@
 
 mod admission;
 mod bounds;
+mod card;
 mod configuration;
 mod end;
+mod redirect;
 mod service;
 mod tracing;
