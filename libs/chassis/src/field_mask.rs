@@ -1,4 +1,4 @@
-//! Field masks: which fields of a resource an update changes. Sources: https://aip.dev/134, https://aip.dev/161
+//! Field masks: which fields of a resource an update changes. Sources: <https://aip.dev/134>, <https://aip.dev/161>
 
 use std::collections::HashSet;
 
