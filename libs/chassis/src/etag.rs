@@ -1,4 +1,4 @@
-//! Etags: which state of a resource a caller has seen, so that it changes none it has not. Source: https://aip.dev/154
+//! Etags: which state of a resource a caller has seen, so that it changes none it has not. Source: <https://aip.dev/154>
 
 use prost::Message;
 use sha2::{Digest as _, Sha256};

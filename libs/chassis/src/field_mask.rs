@@ -1,4 +1,4 @@
-//! Field masks: which fields of a resource an update changes. Sources: https://aip.dev/134, https://aip.dev/161
+//! Field masks: which fields of a resource an update changes. Sources: <https://aip.dev/134>, <https://aip.dev/161>
 
 use std::collections::HashSet;
 
@@ -252,7 +252,7 @@ mod tests {
         }
 
         #[test]
-        fn no_path_is_a_panic(paths: Vec<String>) {
+        fn no_path_is_a_panic(paths in proptest::collection::vec(".{0,20}", 0..4)) {
             let paths: Vec<_> = paths.iter().map(String::as_str).collect();
             let _ = try_paths(&paths);
         }

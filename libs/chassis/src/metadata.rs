@@ -1,5 +1,5 @@
-//! What a caller may write into the metadata of a Stripe object. Source: https://docs.stripe.com/metadata (Data): 50 keys
-//! of 40 characters without square brackets, values of 500 characters.
+//! What a caller may write into the metadata of a Stripe object: 50 keys of 40 characters without square brackets, values
+//! of 500 characters. Source: <https://docs.stripe.com/metadata> (Data)
 
 use crate::card;
 

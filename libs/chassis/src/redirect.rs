@@ -17,11 +17,14 @@ pub struct InvalidOrigin(String);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidRedirect {
     /// Not a URL, too long, or with characters that programs read differently.
-    #[error("must be an absolute URL of at most 2048 characters, without spaces, backslashes or control characters")]
+    #[error("must be an absolute URL of at most 2048 characters, all of them ASCII and of those that RFC 3986 allows")]
     Malformed,
     /// It has a user name or password.
     #[error("must not have a user name or password")]
     Credentials,
+    /// Its host or port is not written as it would be printed: `0x7f.1`, `shop.example.`, `shop%2eexample`, `:0443`.
+    #[error("must have its host and port in their usual form")]
+    Host,
     /// Neither https, nor http on loopback.
     #[error("must be https (or http on loopback)")]
     Scheme,
@@ -64,27 +67,66 @@ impl From<AllowedOrigins> for Vec<String> {
     }
 }
 
-/// Reads a URL that is read the same way by everyone: URL parsers forgive much, and each forgives something else.
+/// Reads a URL that is read the same way by everyone: URL parsers forgive much, and each forgives something else. So its
+/// host and port have to be written as the parser would print them, but for capital letters and a default port.
 fn parse(text: &str) -> Result<Url, InvalidRedirect> {
-    let odd = |character: char| character.is_control() || character.is_whitespace() || character == '\\';
-    if text.len() > 2048 || text.chars().any(odd) || !(text.starts_with("https://") || text.starts_with("http://")) {
+    let after_scheme = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let after_scheme = after_scheme.ok_or(InvalidRedirect::Malformed)?;
+    if text.len() > 2048 || !text.chars().all(is_plain) || !escapes_are_plain(text) {
         return Err(InvalidRedirect::Malformed);
     }
-    let url = Url::parse(text).map_err(|_| InvalidRedirect::Malformed)?;
-    let authority = text.split("//").nth(1).unwrap_or_default();
-    let authority = authority.split(['/', '?', '#']).next().unwrap_or_default();
+    let authority = after_scheme.split(['/', '?', '#']).next().unwrap_or_default();
     if authority.is_empty() {
         return Err(InvalidRedirect::Malformed);
     }
     if authority.contains('@') {
         return Err(InvalidRedirect::Credentials);
     }
-    match url.host() {
-        None => Err(InvalidRedirect::Malformed),
-        Some(_) if url.scheme() == "https" => Ok(url),
-        Some(host) if is_loopback(&host) => Ok(url),
-        Some(_) => Err(InvalidRedirect::Scheme),
+    let url = Url::parse(text).map_err(|_| InvalidRedirect::Malformed)?;
+    let host = url.host().ok_or(InvalidRedirect::Malformed)?;
+    if !is_as_printed(authority, &url) {
+        return Err(InvalidRedirect::Host);
     }
+    if url.scheme() == "https" || is_loopback(&host) {
+        Ok(url)
+    } else {
+        Err(InvalidRedirect::Scheme)
+    }
+}
+
+/// Characters of RFC 3986, and the braces of `{CHECKOUT_SESSION_ID}`.
+fn is_plain(character: char) -> bool {
+    character.is_ascii_alphanumeric() || "-._~:/?#[]@!$&'()*+,;=%{}".contains(character)
+}
+
+/// Whether every `%` begins an escape of no control character, as a line break that somebody decodes into a header.
+fn escapes_are_plain(text: &str) -> bool {
+    text.split('%').skip(1).all(|escape| {
+        let digits = escape
+            .get(..2)
+            .filter(|digits| digits.chars().all(|digit| digit.is_ascii_hexdigit()));
+        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        byte.is_some_and(|byte| !byte.is_ascii_control())
+    })
+}
+
+/// Whether `authority` is the host and port that `url` was read to have. Numbers that become an address, escapes, names
+/// that end in a dot and names outside ASCII (an `xn--` name that is written as one is as good as any) differ, or are
+/// not made of a host's characters.
+fn is_as_printed(authority: &str, url: &Url) -> bool {
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, Some(port)),
+        _ => (authority, None),
+    };
+    let is_printed_host = |printed: &str| {
+        let of_name = |character: char| character.is_ascii_alphanumeric() || "-.[]:".contains(character);
+        host.eq_ignore_ascii_case(printed) && host.chars().all(of_name) && !host.ends_with('.')
+    };
+    let is_printed_port = |port: &str| {
+        url.port_or_known_default()
+            .is_some_and(|number| number != 0 && port == number.to_string())
+    };
+    url.host_str().is_some_and(is_printed_host) && port.is_none_or(is_printed_port)
 }
 
 fn is_loopback(host: &Host<&str>) -> bool {

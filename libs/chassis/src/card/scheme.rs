@@ -18,7 +18,7 @@ const fn range(first: u32, last: u32, lengths: &'static [usize]) -> Range {
 
 const TO_19: &[usize] = &[16, 17, 18, 19];
 
-/// Sources: https://en.wikipedia.org/wiki/Payment_card_number (Issuer identification number), and for Diners, Discover,
+/// Sources: <https://en.wikipedia.org/wiki/Payment_card_number> (Issuer identification number), and for Diners, Discover,
 /// JCB and UnionPay the ranges that Discover's network publishes. Left out: UATP (1, 15 digits), which no shop takes and
 /// which times and counters look like; schemes that ended; numbers without a Luhn digit. A card that carries two marks
 /// has a number of the international one (Cartes Bancaires, Mada, eftpos).

@@ -13,6 +13,7 @@
 mod admission;
 mod bounds;
 mod callers;
+mod card;
 mod certificates;
 mod client;
 mod configuration;
@@ -22,6 +23,7 @@ mod deadlines;
 mod details;
 mod end;
 mod raw;
+mod redirect;
 mod resume;
 mod seller;
 mod service;
