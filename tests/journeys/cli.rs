@@ -56,6 +56,7 @@ impl Desk {
             journal: None,
             ports: Ports::default(),
             lease_ms: 1_500,
+            environment: Vec::new(),
         };
         let suite = Suite::start(options, &database).await.unwrap();
         let folder = tempfile::tempdir().unwrap();

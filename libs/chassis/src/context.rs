@@ -7,14 +7,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use counterfoil_proto::common::v1::FieldReason;
+use counterfoil_store::audit;
 use counterfoil_store::claim::{self, Operation};
 use counterfoil_store::page::{self, Binding, Page};
 use prost::{Message, Name};
+use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use tonic::Status;
 use tracing::Span;
 use uuid::Uuid;
 
+use crate::redirect::AllowedOrigins;
 use crate::rules::{Found, Rules};
 use crate::status;
 use crate::violations::Violations;
@@ -94,6 +97,21 @@ impl Context {
             key: self.idempotency_key.ok_or(claim::Error::NoKey)?,
             request: self.request.clone(),
         })
+    }
+
+    /// This call of a method for operators, to be recorded in the transaction of its effects: which kind of thing it was
+    /// about, that thing's id, and what came of it in a word or two.
+    #[must_use]
+    pub fn audit(&self, subject_kind: &str, subject_id: &str, outcome: &str) -> audit::Entry {
+        audit::Entry {
+            caller: self.caller.to_string(),
+            method: self.method.to_string(),
+            idempotency_key: self.idempotency_key,
+            request_sha: Sha256::digest(&self.request).into(),
+            subject_kind: subject_kind.to_owned(),
+            subject_id: subject_id.to_owned(),
+            outcome: outcome.to_owned(),
+        }
     }
 
     /// What is asked of the list.
@@ -206,13 +224,30 @@ impl Streamed {
         Ok(Streamed(rules.ok_or_else(past)?))
     }
 
+    /// The rules in an encoded file descriptor set, for the messages that the methods of `services` take, as a server
+    /// reads them when it starts: for whoever wants to know of a message without calling.
+    ///
+    /// # Errors
+    /// When a service is not described, or a field has a rule that is not understood.
+    pub fn described(descriptors: &[u8], services: &[&str], origins: AllowedOrigins) -> anyhow::Result<Streamed> {
+        Ok(Streamed(Arc::new(Rules::compile(descriptors, services, origins)?)))
+    }
+
+    /// As [`Streamed::check`], for an encoded message by its full name.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT with all violations.
+    pub fn check_encoded(&self, name: &str, message: &Bytes) -> Result<(), Status> {
+        let checked = self.0.check_streamed(name, message);
+        let mut violations = checked.map_err(|error| status::internal(&error))?;
+        violations.check().map_err(status::invalid)
+    }
+
     /// Checks one message as [`accept`] checks a request.
     ///
     /// # Errors
     /// INVALID_ARGUMENT with all violations.
     pub fn check<P: Message + Name>(&self, message: &P) -> Result<(), Status> {
-        let checked = self.0.check_streamed(&P::full_name(), &message.encode_to_vec().into());
-        let mut violations = checked.map_err(|error| status::internal(&error))?;
-        violations.check().map_err(status::invalid)
+        self.check_encoded(&P::full_name(), &message.encode_to_vec().into())
     }
 }

@@ -134,13 +134,34 @@ impl Db {
                     Ok(value)
                 }
                 Err(error) => {
-                    // Where even this fails, dropping the connection rolls back, and the first error says more.
-                    if let Err(rollback) = Transactions::rollback_transaction(&mut *conn).await {
-                        tracing::warn!(error = %rollback, "a transaction could not be rolled back; its connection is closed");
-                    }
+                    roll_back(&mut conn).await;
                     Err(error)
                 }
             }
+        }
+    }
+
+    /// Does `work` in one transaction that is rolled back whatever it returns: what a call that only wants to know whether
+    /// it would succeed (`validate_only`) comes to. Sequences that `work` draws from do not go back.
+    ///
+    /// # Errors
+    /// What `work` returned, or ours.
+    #[expect(clippy::manual_async_fn, reason = "the signature says that the future is `Send`")]
+    pub fn rehearse<'a, T, E, F>(&'a self, work: F) -> impl Future<Output = Result<T, E>> + Send + 'a
+    where
+        for<'c> F: AsyncFnOnce(&'c mut AsyncPgConnection) -> Result<T, E>
+            + Work<&'c mut AsyncPgConnection, Result<T, E>, Fut: Send>
+            + Send
+            + 'a,
+        T: Send + 'a,
+        E: From<Error> + From<diesel::result::Error> + Send + 'a,
+    {
+        async move {
+            let mut conn = self.conn().await?;
+            Transactions::begin_transaction(&mut *conn).await?;
+            let done = work(&mut conn).await;
+            roll_back(&mut conn).await;
+            done
         }
     }
 
@@ -152,6 +173,13 @@ impl Db {
         use diesel_async::SimpleAsyncConnection;
         let mut conn = self.conn().await?;
         Ok(conn.batch_execute("select 1").await?)
+    }
+}
+
+/// Where even this fails, dropping the connection rolls back, and what the work returned says more.
+async fn roll_back(conn: &mut Conn) {
+    if let Err(error) = Transactions::rollback_transaction(&mut **conn).await {
+        tracing::warn!(%error, "a transaction could not be rolled back; its connection is closed");
     }
 }
 

@@ -62,6 +62,7 @@ async fn play(
         journal: spoiled.is_none().then(|| home.join("sandbox.journal")),
         ports: Ports::default(),
         lease_ms: 2_000,
+        environment: Vec::new(),
     };
     let mut suite = Suite::start(options, &database).await?;
     let (url, gateway) = (&suite.addresses.sandbox.url, &suite.addresses.gateway.webhook_url);

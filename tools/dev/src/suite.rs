@@ -39,6 +39,8 @@ pub struct Options {
     pub ports: Ports,
     /// How long a call whose process died may hold its key.
     pub lease_ms: u64,
+    /// What every service is told besides, as its environment.
+    pub environment: Vec<(String, String)>,
 }
 
 /// The ports on loopback. 0 takes a free one.
@@ -75,6 +77,7 @@ pub struct Suite {
     running: Vec<Part>,
     clock: Clock,
     lease_ms: u64,
+    environment: Vec<(String, String)>,
     shutdown: CancellationToken,
 }
 
@@ -140,6 +143,7 @@ impl Suite {
             running: Vec::new(),
             clock: Clock::system(),
             lease_ms: options.lease_ms,
+            environment: options.environment,
             shutdown: CancellationToken::new(),
         };
         let stop_on_failure = suite.shutdown.clone().drop_guard();
@@ -198,7 +202,8 @@ impl Suite {
         listeners: Listeners,
     ) -> anyhow::Result<()> {
         let (owner, app) = (database.owner(S::NAME)?, database.app(S::NAME)?);
-        let environment = settings::environment(S::NAME, &self.addresses, &owner, &app, self.lease_ms)?;
+        let mut environment = settings::environment(S::NAME, &self.addresses, &owner, &app, self.lease_ms)?;
+        environment.extend(self.environment.iter().cloned());
         let config = Source::read::<S>(None, environment)?.config::<S::Config>()?;
         counterfoil_store::migrate(&config.database, S::migrations()).await?;
         let shutdown = self.shutdown.child_token();

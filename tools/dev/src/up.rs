@@ -60,6 +60,7 @@ async fn keep(postgres: &Postgres, home: PathBuf, ports: Ports, signals: &mut Si
         journal: Some(home.join("up").join("sandbox.journal")),
         ports,
         lease_ms: 30_000,
+        environment: Vec::new(),
     };
     let suite = tokio::select! {
         started = Suite::start(options, &database) => started?,

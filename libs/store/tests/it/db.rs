@@ -61,6 +61,25 @@ async fn an_error_rolls_everything_back_and_the_connection_is_used_again() {
 }
 
 #[tokio::test]
+async fn a_rehearsal_tells_what_would_come_and_leaves_nothing() {
+    let test = TestDb::new(&MIGRATIONS).await;
+    let db = test.db();
+    let rehearsed = db.rehearse(async |conn| {
+        insert(conn, "a").await?;
+        Ok::<_, Error>(insert(conn, "b").await?)
+    });
+    assert_eq!(rehearsed.await.unwrap(), 1);
+    assert_eq!(rows(&db).await, 0);
+
+    let refused = db.rehearse(async |conn| {
+        insert(conn, "a").await?;
+        Ok::<_, Error>(insert(conn, "a").await?)
+    });
+    assert!(matches!(refused.await, Err(Error::Query(_))));
+    assert_eq!(rows(&db).await, 0);
+}
+
+#[tokio::test]
 async fn a_dropped_transaction_is_rolled_back_before_anyone_asks_for_a_connection() {
     let test = TestDb::new(&MIGRATIONS).await;
     let db = test.db();
