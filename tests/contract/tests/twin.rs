@@ -43,6 +43,8 @@ pub(crate) enum Fault {
     InventsFieldReason,
     /// Long messages are taken.
     TakesLongMessages,
+    /// Any number of headers is taken.
+    TakesManyHeaders,
     /// A deadline is told as gRPC libraries do by themselves.
     CancelsAtDeadline,
     /// The longest deadline passes without an answer.
@@ -57,12 +59,16 @@ pub(crate) enum Fault {
     RepeatsRow,
     /// The token of another filter is taken.
     TakesOtherToken,
+    /// The token of another caller is taken.
+    TakesOthersToken,
     /// Of all that is missing one field is not named.
     ForgetsField,
     /// A caller whom no row names is let in.
     LetsStrangersIn,
     /// A card number is taken in one of the texts.
     TakesCardNumber,
+    /// What may look like a card number is refused as one.
+    RefusesAccountNumber,
     /// A browser is sent wherever.
     TakesAnyRedirect,
     /// The suite's own key is taken in metadata.
@@ -141,6 +147,20 @@ impl Between {
         if self.fault == Fault::TakesLongMessages && is_cut(&sent) {
             return answered(&[]);
         }
+        if self.fault == Fault::RefusesAccountNumber
+            && path == method("CreateSpecimen")
+            && decoded(&sent).is_some_and(|new: pb::CreateSpecimenRequest| new.account_number.starts_with("4242"))
+        {
+            let details = ErrorDetails::with_error_info("CARD_NUMBER", "counterfoil.dev", []);
+            return refused(&Status::with_error_details(
+                Code::InvalidArgument,
+                "a card number",
+                details,
+            ));
+        }
+        if self.fault == Fault::TakesManyHeaders {
+            parts.headers.remove("x-much");
+        }
         let response = match self.behind.send(Request::from_parts(parts, body)).await {
             Ok(response) => response,
             Err(error) => return refused(&Status::unavailable(error)),
@@ -161,6 +181,11 @@ impl Between {
                         request.idempotency_key = Uuid::new_v4().to_string();
                     }
                     return envelope(&request.encode_to_vec());
+                }
+            }
+            Fault::TakesOthersToken if path == method("ListSpecimens") => {
+                if decoded(&sent).is_some_and(|list: pb::ListSpecimensRequest| !list.page_token.is_empty()) {
+                    headers.remove("authorization");
                 }
             }
             Fault::TakesOtherToken if path == method("ListSpecimens") => {

@@ -69,10 +69,8 @@ async fn of_place(target: &Target, method: MethodDescriptor, place: Place) -> Re
             )
         };
         ensure(refused != place.may_look_like_a_card(), complaint)?;
-        ensure(
-            !format!("{:?} {:?}", answer.status()?, answer.details()?).contains(number),
-            || format!("{}, which repeats it", complaint()),
-        )?;
+        let repeats = format!("{:?} {:?}", answer.status()?, answer.details()?).contains(number);
+        ensure(!refused || !repeats, || format!("{}, which repeats it", complaint()))?;
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
 //! A caller is answered at the deadline, and no call outlives the longest that there is. The callers here never send their
-//! message, so that no call is done before.
+//! message, so that no call is done before. Streams are not meant: they last as long as their service lets them.
 
 use futures::future::{join, try_join_all};
 use prost_reflect::MethodDescriptor;
@@ -10,7 +10,7 @@ use crate::target::{Target, path};
 use crate::wire::withheld;
 
 pub(super) async fn check(target: &Target) -> Result<(), String> {
-    let methods = target.methods();
+    let methods = target.unary();
     try_join_all(methods.iter().map(|method| of_method(target, method))).await?;
     Ok(())
 }
