@@ -5,12 +5,15 @@ mod cards;
 mod deadlines;
 mod denied;
 mod details;
+mod etags;
 mod health;
 mod limits;
+mod masks;
 mod metadata;
 mod paging;
 mod redirects;
 mod reflection;
+mod rehearsals;
 mod repeats;
 mod required;
 
@@ -25,13 +28,16 @@ pub type Check = (
 );
 
 /// All checks.
-pub const CHECKS: [Check; 12] = [
+pub const CHECKS: [Check; 15] = [
     ("health", |target| Box::pin(health::check(target))),
     ("reflection", |target| Box::pin(reflection::check(target))),
     ("details", |target| Box::pin(details::check(target))),
     ("limits", |target| Box::pin(limits::check(target))),
     ("deadlines", |target| Box::pin(deadlines::check(target))),
     ("repeats", |target| Box::pin(repeats::check(target))),
+    ("rehearsals", |target| Box::pin(rehearsals::check(target))),
+    ("etags", |target| Box::pin(etags::check(target))),
+    ("masks", |target| Box::pin(masks::check(target))),
     ("paging", |target| Box::pin(paging::check(target))),
     ("required", |target| Box::pin(required::check(target))),
     ("denied", |target| Box::pin(denied::check(target))),

@@ -18,12 +18,16 @@ pub struct Target {
     pub pool: DescriptorPool,
     /// A connection to each of them, by its full name.
     pub services: BTreeMap<String, Wire>,
+    /// Connections to the same, where the longest deadline is short enough to be waited for.
+    pub hasty: BTreeMap<String, Wire>,
     /// What may be asked of each method, by its path.
     pub examples: BTreeMap<String, Example>,
     /// What the names in braces in the examples stand for.
     pub names: BTreeMap<&'static str, String>,
     /// What happens to each list while it is read, by its method's path.
     pub lists: BTreeMap<String, List>,
+    /// How many audit rows have this idempotency key.
+    pub audited: Audited,
     /// The token of somebody whom no row of the policy names.
     pub stranger: String,
     /// The token of somebody, not `dev`, who may call everything.
@@ -57,6 +61,9 @@ pub struct List {
     /// What happens before the first page (0) and after each page, of which it is told the last id. Says what it deleted.
     pub writes: Writes,
 }
+
+/// How many audit rows have an idempotency key.
+pub type Audited = Arc<dyn Fn(String) -> BoxFuture<'static, Result<i64, String>> + Send + Sync>;
 
 /// What happens to a list.
 pub type Writes = Arc<dyn Fn(usize, String) -> BoxFuture<'static, Result<Vec<String>, String>> + Send + Sync>;

@@ -10,7 +10,8 @@ use chrono::DateTime;
 use counterfoil_chassis::{Clock, Row, Service, client, serve, server};
 use counterfoil_contract::examples::{SPECIMEN, by_method};
 use counterfoil_contract::specimen::{Config, FILE_DESCRIPTOR_SET, Specimens, pb};
-use counterfoil_contract::target::{List, Target};
+use counterfoil_contract::target::{Audited, List, Target};
+use counterfoil_store::{Db, audit};
 use counterfoil_test_support::{SANDBOX_TIME, TestDb};
 use pb::specimen_service_client::SpecimenServiceClient;
 use prost_reflect::DescriptorPool;
@@ -24,16 +25,16 @@ pub(crate) const SERVICE: &str = "counterfoil.specimen.v1.SpecimenService";
 pub(crate) const STRANGER: &str = "a token of somebody whom no row names";
 pub(crate) const COLLEAGUE: &str = "a token of somebody who may call everything";
 pub(crate) const MAX_MESSAGE: u32 = 64 * 1024;
-/// The longest deadline: as short as it can be without ending calls that are at work.
-pub(crate) const MAX_DEADLINE: Duration = Duration::from_secs(5);
 /// After this an answer is taken never to come.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) type Client = SpecimenServiceClient<client::Channel>;
 
 /// A schema of its own, and the service on it until it is dropped.
 pub(crate) struct Shelf {
     pub(crate) addr: SocketAddr,
+    /// Another one, whose longest deadline is a second.
+    pub(crate) hasty: SocketAddr,
     pub(crate) client: Client,
     pub(crate) db: TestDb,
     _tokens: NamedTempFile,
@@ -69,27 +70,21 @@ impl Shelf {
             }],
             allowed_origins: vec!["https://shop.example".to_owned()].try_into().unwrap(),
             max_message_bytes: MAX_MESSAGE,
-            default_deadline_ms: u64::try_from(MAX_DEADLINE.as_millis()).unwrap(),
-            max_deadline_ms: u64::try_from(MAX_DEADLINE.as_millis()).unwrap(),
+            default_deadline_ms: 60_000,
             ..server::Config::default()
         };
         change(&mut config);
-        let config = counterfoil_chassis::Config {
-            server: config,
-            database: db.config(),
-            telemetry: Default::default(),
-            client: Default::default(),
-            service: Config::default(),
+        let hasty = server::Config {
+            default_deadline_ms: 1_000,
+            max_deadline_ms: 1_000,
+            ..config.clone()
         };
         let shutdown = CancellationToken::new();
-        let clock = Clock::fixed(DateTime::from_timestamp(SANDBOX_TIME, 0).unwrap());
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let running = serve::<Specimens>(config, listener, clock, shutdown.clone())
-            .await
-            .unwrap();
+        let addr = served(&db, config, &shutdown).await;
         Shelf {
-            addr: running.addr,
-            client: SpecimenServiceClient::new(client::channel(&format!("http://{}", running.addr)).unwrap()),
+            addr,
+            hasty: served(&db, hasty, &shutdown).await,
+            client: SpecimenServiceClient::new(client::channel(&format!("http://{addr}")).unwrap()),
             db,
             _tokens: tokens,
             _end: shutdown.drop_guard(),
@@ -101,8 +96,8 @@ impl Shelf {
         create(&self.client, user_id, title).await
     }
 
-    /// The service as seen at `addr`: its own address, or that of somebody in between.
-    pub(crate) async fn target(&self, addr: SocketAddr) -> Target {
+    /// The two instances as seen at these addresses: their own, or those of somebody in between.
+    pub(crate) async fn target(&self, addr: SocketAddr, hasty: SocketAddr) -> Target {
         let user = Uuid::new_v4().to_string();
         let names = BTreeMap::from([
             ("specimen", self.create("user", "To be read").await.specimen_id),
@@ -118,14 +113,31 @@ impl Shelf {
         Target {
             pool: DescriptorPool::decode(FILE_DESCRIPTOR_SET).unwrap(),
             services: Target::connect(&[(SERVICE, addr)], PATIENCE).await.unwrap(),
+            hasty: Target::connect(&[(SERVICE, hasty)], PATIENCE).await.unwrap(),
             examples: by_method(SPECIMEN),
             names,
             lists: BTreeMap::from([(format!("/{SERVICE}/ListSpecimens"), list)]),
+            audited: audited(self.db.db()),
             stranger: STRANGER.to_owned(),
             colleague: COLLEAGUE.to_owned(),
             max_message_bytes: MAX_MESSAGE as usize,
         }
     }
+}
+
+/// Serves one instance; where.
+async fn served(db: &TestDb, server: server::Config, shutdown: &CancellationToken) -> SocketAddr {
+    let config = counterfoil_chassis::Config {
+        server,
+        database: db.config(),
+        telemetry: Default::default(),
+        client: Default::default(),
+        service: Config::default(),
+    };
+    let clock = Clock::fixed(DateTime::from_timestamp(SANDBOX_TIME, 0).unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let running = serve::<Specimens>(config, listener, clock, shutdown.clone());
+    running.await.unwrap().addr
 }
 
 /// Ten specimens at first; then, after each page, its last row goes and two come.
@@ -147,6 +159,21 @@ fn writes(client: Client, user_id: String) -> counterfoil_contract::target::Writ
             let deleted = client.delete_specimen(request).await;
             deleted.map_err(|error| error.to_string())?;
             Ok(vec![last])
+        })
+    })
+}
+
+fn audited(db: Db) -> Audited {
+    Arc::new(move |key| {
+        let db = db.clone();
+        Box::pin(async move {
+            let mut conn = db.conn().await.map_err(|error| error.to_string())?;
+            let recorded = audit::page(&mut conn, None, i64::MAX).await;
+            let recorded = recorded.map_err(|error| error.to_string())?;
+            let of_key = recorded
+                .iter()
+                .filter(|row| row.idempotency_key.is_some_and(|one| one.to_string() == key));
+            Ok(i64::try_from(of_key.count()).unwrap())
         })
     })
 }

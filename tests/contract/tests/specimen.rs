@@ -16,7 +16,7 @@ fn key() -> String {
 #[tokio::test]
 async fn the_specimen_keeps_the_contract() {
     let shelf = Shelf::open().await;
-    let target = shelf.target(shelf.addr).await;
+    let target = shelf.target(shelf.addr, shelf.hasty).await;
     assert_eq!(checks::all(&target).await, []);
 }
 

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use counterfoil_contract::checks;
 use counterfoil_contract::examples::{SUITE, by_method};
-use counterfoil_contract::target::{List, Target, Writes, path};
+use counterfoil_contract::target::{Audited, List, Target, Writes, path};
 use counterfoil_dev::database::Database;
+use counterfoil_dev::settings::{SERVICES, schema};
 use counterfoil_dev::story::{Hop, Options, Story};
 use counterfoil_dev::suite::{self, Ports, Suite};
 use counterfoil_test_support::TestDb;
 use prost_reflect::DescriptorPool;
-use serde_json::Value;
 use tokio_postgres::{Client, NoTls};
 use uuid::Uuid;
 
@@ -32,8 +32,8 @@ fn environment(token_file: &str) -> Vec<(String, String)> {
             r#"[{identity="colleague@company.example", methods=["/counterfoil.*"]}]"#,
         ),
         ("MAX_MESSAGE_BYTES", "65536"),
-        ("DEFAULT_DEADLINE_MS", "8000"),
-        ("MAX_DEADLINE_MS", "8000"),
+        ("DEFAULT_DEADLINE_MS", "12000"),
+        ("MAX_DEADLINE_MS", "12000"),
     ];
     told.map(|(key, value)| (format!("COUNTERFOIL_SERVER__{key}"), value.to_owned()))
         .into()
@@ -99,8 +99,7 @@ async fn target(suite: &Suite, sql: Arc<Client>) -> Target {
     ]);
     for kind in ["price", "subscription", "account"] {
         let objects = story.stripe().objects(kind).await.unwrap();
-        let id = objects[0]["id"].as_str().map(Value::from).unwrap();
-        names.insert(kind, id.as_str().unwrap().to_owned());
+        names.insert(kind, objects[0]["id"].as_str().unwrap().to_owned());
     }
     let event = sql.query_one(
         "select event_id from webhook_gateway.event_log where account = '' limit 1",
@@ -127,12 +126,15 @@ async fn target(suite: &Suite, sql: Arc<Client>) -> Target {
         .filter(|service| service.full_name().starts_with("counterfoil."));
     assert_eq!(services.len(), known.count(), "a service that nobody serves");
     let services: Vec<_> = services.iter().map(|(name, addr)| (name.as_str(), *addr)).collect();
+    let services = Target::connect(&services, PATIENCE).await.unwrap();
     Target {
-        services: Target::connect(&services, PATIENCE).await.unwrap(),
+        hasty: services.clone(),
+        services,
         pool,
         examples: by_method(SUITE),
         names,
         lists: lists(&sql),
+        audited: audited(sql.clone()),
         stranger: STRANGER.to_owned(),
         colleague: COLLEAGUE.to_owned(),
         max_message_bytes: MAX_MESSAGE,
@@ -159,6 +161,22 @@ fn lists(sql: &Arc<Client>) -> BTreeMap<String, List> {
         ),
         ("/counterfoil.event.v1.EventService/ListEvents".to_owned(), events),
     ])
+}
+
+/// In the schemas of all services: a key is only one's.
+fn audited(sql: Arc<Client>) -> Audited {
+    Arc::new(move |key| {
+        let sql = sql.clone();
+        Box::pin(async move {
+            let mut recorded = 0;
+            for schema in SERVICES.map(schema) {
+                let count = format!("select count(*) from {schema}.audit where idempotency_key::text = $1");
+                let row = sql.query_one(&count, &[&key]).await;
+                recorded += row.map_err(|error| error.to_string())?.get::<_, i64>(0);
+            }
+            Ok(recorded)
+        })
+    })
 }
 
 /// Ten subscriptions of which several began in the same second; then, after each page, its last one goes and a newer and

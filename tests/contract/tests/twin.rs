@@ -53,6 +53,14 @@ pub(crate) enum Fault {
     DoesRepeats,
     /// A key is good for any request.
     AllowsOtherRequest,
+    /// The audit row of an operator's call is another call's.
+    AuditsAnotherCall,
+    /// What is only to be validated is done.
+    DoesWhatIsRehearsed,
+    /// A change is made whatever state the caller has seen.
+    IgnoresEtags,
+    /// A mask may name what nobody may write.
+    TakesAnyMask,
     /// A page begins one row too late.
     SkipsRow,
     /// A page begins with the last row of the page before.
@@ -183,9 +191,32 @@ impl Between {
                     return envelope(&request.encode_to_vec());
                 }
             }
-            Fault::TakesOthersToken if path == method("ListSpecimens") => {
-                if decoded(&sent).is_some_and(|list: pb::ListSpecimensRequest| !list.page_token.is_empty()) {
-                    headers.remove("authorization");
+            Fault::TakesOthersToken
+                if path == method("ListSpecimens")
+                    && decoded(&sent).is_some_and(|list: pb::ListSpecimensRequest| !list.page_token.is_empty()) =>
+            {
+                headers.remove("authorization");
+            }
+            Fault::AuditsAnotherCall if path == method("DeleteSpecimen") => {
+                if let Some(mut request) = decoded::<pb::DeleteSpecimenRequest>(&sent)
+                    && let Ok(key) = Uuid::try_parse(&request.idempotency_key)
+                {
+                    request.idempotency_key = Uuid::new_v5(&key, b"another").to_string();
+                    return envelope(&request.encode_to_vec());
+                }
+            }
+            Fault::DoesWhatIsRehearsed if path == method("CreateSpecimen") => {
+                if let Some(mut request) = decoded::<pb::CreateSpecimenRequest>(&sent) {
+                    request.validate_only = false;
+                    return envelope(&request.encode_to_vec());
+                }
+            }
+            Fault::IgnoresEtags if path == method("UpdateSpecimen") => {
+                if let Some(mut request) = decoded::<pb::UpdateSpecimenRequest>(&sent)
+                    && request.etag == "\"stale\""
+                {
+                    request.etag = String::new();
+                    return envelope(&request.encode_to_vec());
                 }
             }
             Fault::TakesOtherToken if path == method("ListSpecimens") => {
@@ -274,6 +305,7 @@ impl Between {
                 Some(other(Code::Cancelled, details))
             }
             Fault::AllowsOtherRequest if reason == "IDEMPOTENCY_KEY_REUSED" => Some(answered(&[])),
+            Fault::TakesAnyMask if reason == "INVALID_FIELD_MASK" => Some(answered(&[])),
             Fault::ForgetsField if names(&details, "user_id", "REQUIRED") => {
                 let mut bad = details.bad_request().unwrap().clone();
                 bad.field_violations.retain(|one| one.field != "user_id");

@@ -9,7 +9,7 @@ use crate::twin::{Fault, Twin};
 /// Twins at a time: more would wait for each other.
 const AT_ONCE: usize = 5;
 
-const CAUGHT: [(Fault, &[&str]); 23] = [
+const CAUGHT: [(Fault, &[&str]); 27] = [
     // The one that takes long.
     (Fault::SleepsPastDeadline, &["deadlines"]),
     (Fault::None, &[]),
@@ -24,6 +24,10 @@ const CAUGHT: [(Fault, &[&str]); 23] = [
     (Fault::CancelsAtDeadline, &["deadlines"]),
     (Fault::DoesRepeats, &["repeats"]),
     (Fault::AllowsOtherRequest, &["repeats"]),
+    (Fault::AuditsAnotherCall, &["repeats"]),
+    (Fault::DoesWhatIsRehearsed, &["rehearsals"]),
+    (Fault::IgnoresEtags, &["etags"]),
+    (Fault::TakesAnyMask, &["masks"]),
     (Fault::SkipsRow, &["paging"]),
     (Fault::RepeatsRow, &["paging"]),
     (Fault::TakesOtherToken, &["paging"]),
@@ -51,7 +55,8 @@ async fn each_broken_promise_is_noticed_by_the_check_that_is_for_it() {
 /// What is wrong with who notices a fault.
 async fn wrong(shelf: &Shelf, fault: Fault, checks: &[&str]) -> Option<String> {
     let twin = Twin::of(shelf.addr, fault).await;
-    let target = shelf.target(twin.addr).await;
+    let hasty = Twin::of(shelf.hasty, fault).await;
+    let target = shelf.target(twin.addr, hasty.addr).await;
     let found = checks::all(&target).await;
     let names: Vec<_> = found.iter().map(|(name, _)| *name).collect();
     (names != checks).then(|| format!("{fault:?} is for {checks:?} to notice, and was: {found:#?}"))

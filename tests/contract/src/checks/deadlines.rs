@@ -16,7 +16,7 @@ pub(super) async fn check(target: &Target) -> Result<(), String> {
 }
 
 async fn of_method(target: &Target, method: &MethodDescriptor) -> Result<(), String> {
-    let (wire, path) = (target.wire(method), path(method));
+    let (wire, path) = (&target.hasty[method.parent_service().full_name()], path(method));
     let call = async |timeout: &str| {
         let (code, reason) = wire
             .call(&path, &[("grpc-timeout", timeout)], withheld())

@@ -1,4 +1,5 @@
-//! A repeat with the same key gets the same answer, and another request with that key none.
+//! A repeat with the same key gets the same answer, and another request with that key none. An operator's call leaves one
+//! audit row, and its repeat no other.
 
 use futures::future::try_join_all;
 use prost_reflect::{DynamicMessage, MethodDescriptor, ReflectMessage};
@@ -32,12 +33,26 @@ async fn of_method(target: &Target, method: &MethodDescriptor) -> Result<(), Str
         format!("{path}: the first call is answered with {first}, its repeat with {again}")
     })?;
 
+    let key = request.get_field_by_name(KEY).unwrap().into_owned();
+    let recorded = (target.audited)(key.as_str().unwrap().to_owned()).await?;
+    let expected = i64::from(is_admin(method));
+    ensure(recorded == expected, || {
+        format!("{path}: a call and its repeat leave {recorded} audit rows, not {expected}")
+    })?;
+
     let mut other = target.parse(&method.input(), example.other)?;
-    other.set_field_by_name(KEY, request.get_field_by_name(KEY).unwrap().into_owned());
+    other.set_field_by_name(KEY, key);
     ensure(other != request, || format!("{path}: the other example is the same"))?;
     let (code, reason) = target.call(method, &other).await?.told()?;
     ensure(
         (code, reason.as_str()) == (Code::InvalidArgument, "IDEMPOTENCY_KEY_REUSED"),
         || format!("{path}: another request with the key of the first is answered with {code:?} {reason}"),
     )
+}
+
+fn is_admin(method: &MethodDescriptor) -> bool {
+    let admin = method
+        .parent_pool()
+        .get_extension_by_name("counterfoil.common.v1.admin");
+    admin.is_some_and(|admin| method.options().get_extension(&admin).as_bool() == Some(true))
 }
