@@ -1,6 +1,6 @@
 //! How the numbers of each card scheme begin, and how long they are.
 
-/// Digits of the shortest number in [`SCHEMES`]. Maestro's of 12 are left out: 13 are what the rules of the trade tell.
+/// Digits of the shortest number in [`SCHEMES`]. Maestro's of 12 are left out.
 pub(super) const SHORTEST: usize = 13;
 /// Digits of the longest number that ISO/IEC 7812-1 allows.
 pub(super) const LONGEST: usize = 19;
@@ -18,10 +18,10 @@ const fn range(first: u32, last: u32, lengths: &'static [usize]) -> Range {
 
 const TO_19: &[usize] = &[16, 17, 18, 19];
 
-/// Sources: <https://en.wikipedia.org/wiki/Payment_card_number> (Issuer identification number), and for Diners, Discover,
-/// JCB and UnionPay the ranges that Discover's network publishes. Left out: UATP (1, 15 digits), which no shop takes and
-/// which times and counters look like; schemes that ended; numbers without a Luhn digit. A card that carries two marks
-/// has a number of the international one (Cartes Bancaires, Mada, eftpos).
+/// To be compared with <https://en.wikipedia.org/wiki/Payment_card_number> (Issuer identification number). The schemes
+/// known everywhere were compared with published tables; the national ones (BORICA, Elo, Hipercard, Humo, Mir, Napas,
+/// RuPay, Troy, Uzcard, Verve) not yet. Left out: UATP (1, 15 digits), which times and counters look like; schemes that
+/// ended. A card that carries two marks has a number of the international one (Cartes Bancaires, Mada, eftpos).
 #[rustfmt::skip]
 const SCHEMES: [(&str, &[Range]); 21] = [
     ("American Express", &[range(340_000, 349_999, &[15]), range(370_000, 379_999, &[15])]),
