@@ -3,6 +3,8 @@
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 HOME_OF_TESTS := .counterfoil/test
+# Where the chassis's tests leave random requests, for protovalidate's own implementation to judge in tests/peers.
+SPECIMENS := $(CURDIR)/.counterfoil/rules
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up test bench bench-rpc check fmt clippy doc deny buf-lint breaking checks tools
@@ -19,10 +21,10 @@ up: ## Keeps the suite running and prints its addresses
 # cargo-insta runs nextest for us, as it alone knows afterwards which snapshots nobody asked for.
 test: tools ## Runs every test beside a private PostgreSQL (or DATABASE_URL's)
 	cargo build --locked --workspace --bins
-	target/debug/counterfoil-dev postgres --home $(HOME_OF_TESTS) -- \
+	COUNTERFOIL_RULES_SPECIMENS=$(SPECIMENS) target/debug/counterfoil-dev postgres --home $(HOME_OF_TESTS) -- \
 		cargo insta test --workspace --test-runner nextest --disable-nextest-doctest --check --unreferenced=reject
 	cargo test --locked --workspace --doc --quiet
-	target/debug/counterfoil-dev postgres --home $(HOME_OF_TESTS) -- tests/peers/run.sh
+	COUNTERFOIL_RULES_SPECIMENS=$(SPECIMENS) target/debug/counterfoil-dev postgres --home $(HOME_OF_TESTS) -- tests/peers/run.sh
 
 bench: ## Weighs the house, in release: binary sizes, memory, restart times, the story (see docs/benchmarks.md)
 	cargo build --locked --release --workspace --bins

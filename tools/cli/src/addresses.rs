@@ -16,20 +16,20 @@ pub(crate) struct Given {
     /// A suite's addresses, used for each service that none is given for [default: .counterfoil/suite.json, where it is]
     #[arg(long, global = true, env = "COUNTERFOIL_SUITE", value_name = "FILE")]
     suite: Option<PathBuf>,
-    /// The webhook gateway's gRPC
-    #[arg(long, global = true, env = "COUNTERFOIL_GATEWAY_ADDRESS", value_name = "HOST:PORT")]
+    /// The webhook gateway's gRPC, host:port or https://host:port
+    #[arg(long, global = true, env = "COUNTERFOIL_GATEWAY_ADDRESS", value_name = "ADDRESS")]
     gateway: Option<String>,
     /// The customer service
-    #[arg(long, global = true, env = "COUNTERFOIL_CUSTOMER_ADDRESS", value_name = "HOST:PORT")]
+    #[arg(long, global = true, env = "COUNTERFOIL_CUSTOMER_ADDRESS", value_name = "ADDRESS")]
     customer: Option<String>,
     /// The billing service
-    #[arg(long, global = true, env = "COUNTERFOIL_BILLING_ADDRESS", value_name = "HOST:PORT")]
+    #[arg(long, global = true, env = "COUNTERFOIL_BILLING_ADDRESS", value_name = "ADDRESS")]
     billing: Option<String>,
     /// The tax service
-    #[arg(long, global = true, env = "COUNTERFOIL_TAX_ADDRESS", value_name = "HOST:PORT")]
+    #[arg(long, global = true, env = "COUNTERFOIL_TAX_ADDRESS", value_name = "ADDRESS")]
     tax: Option<String>,
     /// The connect service
-    #[arg(long, global = true, env = "COUNTERFOIL_CONNECT_ADDRESS", value_name = "HOST:PORT")]
+    #[arg(long, global = true, env = "COUNTERFOIL_CONNECT_ADDRESS", value_name = "ADDRESS")]
     connect: Option<String>,
 }
 
@@ -70,7 +70,7 @@ struct Suite {
     grpc: Addresses,
 }
 
-/// The addresses of the services, `host:port`; `None` where none is known.
+/// The addresses of the services, `host:port` or `https://host:port`; `None` where none is known.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 pub(crate) struct Addresses {
     gateway: Option<String>,
@@ -102,7 +102,7 @@ impl Addresses {
         })
     }
 
-    /// The address of `service`, without a scheme.
+    /// The address of `service`, with no scheme where it is in plain text.
     ///
     /// # Errors
     /// When none is known.
@@ -123,6 +123,18 @@ impl Addresses {
             );
         };
         Ok(address.trim_start_matches("http://"))
+    }
+
+    /// As [`Addresses::of`], with the scheme.
+    ///
+    /// # Errors
+    /// When none is known.
+    pub(crate) fn uri(&self, service: Service) -> anyhow::Result<String> {
+        let address = self.of(service)?;
+        Ok(match address.contains("://") {
+            true => address.to_owned(),
+            false => format!("http://{address}"),
+        })
     }
 }
 
@@ -151,12 +163,15 @@ mod tests {
         let given = Given {
             suite: Some(path),
             billing: Some("http://10.0.0.1:3".into()),
+            customer: Some("https://customer:4".into()),
             gateway: Some(String::new()),
             ..Given::default()
         };
         let addresses = Addresses::resolve(given).unwrap();
         assert_eq!(addresses.of(Service::Gateway).unwrap(), "127.0.0.1:1");
         assert_eq!(addresses.of(Service::Billing).unwrap(), "10.0.0.1:3");
+        assert_eq!(addresses.uri(Service::Billing).unwrap(), "http://10.0.0.1:3");
+        assert_eq!(addresses.uri(Service::Customer).unwrap(), "https://customer:4");
         let missing = addresses.of(Service::Tax).unwrap_err().to_string();
         assert!(
             missing.contains("--tax") && missing.contains("COUNTERFOIL_TAX_ADDRESS"),

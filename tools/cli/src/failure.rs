@@ -4,6 +4,8 @@ use std::error::Error as _;
 use std::fmt::Write;
 
 use counterfoil_chassis::status::code_name;
+use counterfoil_proto::Reason;
+use counterfoil_proto::common::v1::ErrorReason;
 use tonic::Status;
 use tonic_types::StatusExt;
 
@@ -79,6 +81,9 @@ fn describe(service: &str, status: &Status) -> String {
     if let Some(delay) = details.retry_info().and_then(|retry| retry.retry_delay) {
         line("may be tried again after", &format!("{delay:?}"));
     }
+    if let Some(hint) = details.error_info().and_then(|info| hint(&info.reason)) {
+        line("hint", hint);
+    }
     // Where nobody answered, the transport knows why: the last in its chain of causes.
     let mut cause = status.source();
     while let Some(deeper) = cause.and_then(|cause| cause.source()) {
@@ -90,13 +95,32 @@ fn describe(service: &str, status: &Status) -> String {
     text
 }
 
+/// What whoever is not let in can do about it.
+fn hint(reason: &str) -> Option<&'static str> {
+    let hints = [
+        (
+            ErrorReason::NoIdentity,
+            "--token-file FILE shows a token, --cert FILE --key FILE a certificate",
+        ),
+        (
+            ErrorReason::UnknownToken,
+            "no line of the service's server.token_file is for it: it was revoked, or never put there",
+        ),
+        (
+            ErrorReason::DeniedByPolicy,
+            "a row of the service's server.policy would allow it",
+        ),
+    ];
+    let found = hints.into_iter().find(|(known, _)| known.name() == reason);
+    found.map(|(_, hint)| hint)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
     use std::time::Duration;
 
     use counterfoil_chassis::{Violations, status};
-    use counterfoil_proto::common::v1::ErrorReason;
 
     use super::*;
 

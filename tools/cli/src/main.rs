@@ -15,6 +15,7 @@
 
 mod access;
 mod addresses;
+mod caller;
 mod customers;
 mod events;
 mod failure;
@@ -28,7 +29,8 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-use crate::addresses::Given;
+use crate::addresses::Addresses;
+use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::output::{Format, Output};
 use crate::services::Services;
@@ -41,7 +43,8 @@ const FAILED: u8 = 1;
     name = "counterfoil",
     version,
     about = "Looks into a running Counterfoil",
-    after_help = "Example: counterfoil status"
+    after_help = "Example: counterfoil status --billing https://billing.internal:7003 --ca ca.pem \
+                  --token-file ~/.counterfoil-token"
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -54,7 +57,9 @@ struct Arguments {
           value_parser = clap::value_parser!(u64).range(1..=60))]
     timeout: u64,
     #[command(flatten)]
-    addresses: Given,
+    addresses: addresses::Given,
+    #[command(flatten)]
+    caller: caller::Credentials,
 }
 
 #[derive(Subcommand)]
@@ -99,7 +104,11 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments, mut output: Output) -> Result<(), Failure> {
-    let services = Services::new(arguments.addresses, Duration::from_secs(arguments.timeout))?;
+    let services = Services {
+        addresses: Addresses::resolve(arguments.addresses)?,
+        caller: Caller::new(arguments.caller)?,
+        timeout: Duration::from_secs(arguments.timeout),
+    };
     let output = &mut output;
     match arguments.command {
         Command::Status => status::show(&services, output).await,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use counterfoil_chassis::client::{self, Channel};
+use counterfoil_chassis::client;
 use counterfoil_proto::billing::v1 as billing;
 use counterfoil_proto::billing::v1::entitlement_service_client::EntitlementServiceClient;
 use counterfoil_proto::billing::v1::subscription_service_client::SubscriptionServiceClient;
@@ -10,29 +10,28 @@ use counterfoil_proto::customer::v1 as customer;
 use counterfoil_proto::customer::v1::customer_service_client::CustomerServiceClient;
 use counterfoil_proto::event::v1 as event;
 use counterfoil_proto::event::v1::event_service_client::EventServiceClient;
+use tonic::service::interceptor::InterceptedService;
 use tonic::{Request, Response, Status};
 use tonic_health::pb::health_client::HealthClient;
 
-use crate::addresses::{Addresses, Given, Service};
+use crate::addresses::{Addresses, Service};
+use crate::caller::{Caller, Token};
 use crate::failure::Failure;
 
 /// The largest answer taken: a page of a thousand headers, or one event with the largest body.
 const MAX_ANSWER: usize = 16 * 1024 * 1024;
 
-/// Where the services are, and how long a call may take.
+/// A connection over which each call shows who asks.
+pub(crate) type Channel = InterceptedService<client::Channel, Token>;
+
+/// Where the services are, who asks, and how long a call may take.
 pub(crate) struct Services {
-    addresses: Addresses,
-    timeout: Duration,
+    pub(crate) addresses: Addresses,
+    pub(crate) caller: Caller,
+    pub(crate) timeout: Duration,
 }
 
 impl Services {
-    /// # Errors
-    /// When the suite's file was asked for and cannot be read.
-    pub(crate) fn new(given: Given, timeout: Duration) -> anyhow::Result<Services> {
-        let addresses = Addresses::resolve(given)?;
-        Ok(Services { addresses, timeout })
-    }
-
     /// The address of `service`, where one is known.
     pub(crate) fn address(&self, service: Service) -> Option<&str> {
         self.addresses.of(service).ok()
@@ -61,7 +60,8 @@ impl Services {
         ))
     }
 
-    pub(crate) fn health(&self, service: Service) -> anyhow::Result<HealthClient<Channel>> {
+    /// Health is open to everybody, so nobody's token is shown for it.
+    pub(crate) fn health(&self, service: Service) -> anyhow::Result<HealthClient<client::Channel>> {
         Ok(HealthClient::new(self.channel(service)?))
     }
 
@@ -85,10 +85,11 @@ impl Services {
     }
 
     fn calls(&self, service: Service, service_config: &str) -> anyhow::Result<Channel> {
-        Ok(self.channel(service)?.with_service_config(service_config)?)
+        let channel = self.channel(service)?.with_service_config(service_config)?;
+        Ok(InterceptedService::new(channel, self.caller.token()))
     }
 
-    fn channel(&self, service: Service) -> anyhow::Result<Channel> {
-        Ok(client::channel(&format!("http://{}", self.addresses.of(service)?))?)
+    fn channel(&self, service: Service) -> anyhow::Result<client::Channel> {
+        self.caller.channel(service, &self.addresses.uri(service)?)
     }
 }

@@ -79,7 +79,7 @@ async fn health(services: &Services, service: Service) -> Health {
         let request = services.request(HealthCheckRequest::default());
         let answer = client.check(request).await;
         let answer = answer.map_err(|status| match code_name(status.code()) {
-            "UNAVAILABLE" => "cannot be reached".to_owned(),
+            "UNAVAILABLE" => format!("cannot be reached: {}", status.message()),
             code => format!("{code}: {}", status.message()),
         })?;
         match answer.into_inner().status() {

@@ -1,5 +1,8 @@
 //! A message against its rules: everything that is wrong with it, by the path of the field.
 
+#[cfg(test)]
+mod specimens;
+
 use std::collections::HashSet;
 use std::fmt;
 

@@ -2,7 +2,6 @@
 //! all of them backwards, whichever has the newest event next.
 
 use clap::Args;
-use counterfoil_chassis::client::Channel;
 use counterfoil_proto::event::v1 as pb;
 use counterfoil_proto::event::v1::event_service_client::EventServiceClient;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -12,7 +11,7 @@ use super::{HEADER, as_json, of_type, row};
 use crate::addresses::Service;
 use crate::failure::Failure;
 use crate::output::{Format, Output};
-use crate::services::Services;
+use crate::services::{Channel, Services};
 
 /// Events that are asked for at a time: at least so many, since a type may be rare, and at most what a page holds.
 const LEAST: usize = 50;
