@@ -33,6 +33,14 @@ impl CalculationService for Calculations {
             calculation: Some(calculation.into()),
         }))
     }
+
+    async fn get_calculation(&self, request: Request<pb::GetCalculationRequest>) -> Reply<pb::GetCalculationResponse> {
+        let (_, request) = counterfoil_chassis::accept::<_, pb::GetCalculationRequest>(request)?;
+        let calculation = self.0.get_calculation(&request.calculation_id).await?;
+        Ok(Response::new(pb::GetCalculationResponse {
+            calculation: Some(calculation.into()),
+        }))
+    }
 }
 
 impl TryFrom<pb::CreateCalculationRequest> for NewCalculation {

@@ -16,4 +16,13 @@ impl crate::Tax {
         store::calculation::insert(&mut *self.db.conn().await?, &calculation, self.clock.now()).await?;
         Ok(calculation)
     }
+
+    /// A calculation from the service's own table.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn get_calculation(&self, id: &str) -> Result<Calculation, Error> {
+        let calculation = store::calculation::get(&mut *self.db.conn().await?, id).await?;
+        calculation.ok_or_else(|| Error::NotFound(id.to_owned()))
+    }
 }

@@ -19,6 +19,9 @@ const UNPLACED: [&str; 3] = [
 /// Why an operation did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// There is no such calculation.
+    #[error("no calculation `{0}`")]
+    NotFound(String),
     /// Stripe did not do it.
     #[error(transparent)]
     Stripe(#[from] StripeError),
@@ -39,6 +42,7 @@ impl From<diesel::result::Error> for Error {
 impl From<Error> for Status {
     fn from(error: Error) -> Status {
         match error {
+            Error::NotFound(id) => status::not_found("calculation", &id),
             Error::Stripe(StripeError::Refused(refusal)) if is_unplaced(&refusal) => {
                 let mut violations = Violations::default();
                 let description = "is not a place that tax can be calculated for";

@@ -9,5 +9,6 @@ diesel::table! {
         inclusive_tax -> BigInt,
         expires_at -> Nullable<Timestamptz>,
         created_at -> Timestamptz,
+        breakdown -> Nullable<Text>,
     }
 }

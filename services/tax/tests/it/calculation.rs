@@ -46,6 +46,13 @@ async fn calculate(client: &mut Client, request: pb::CreateCalculationRequest) -
         .unwrap())
 }
 
+async fn get(client: &mut Client, id: &str) -> Result<pb::Calculation, Status> {
+    let request = pb::GetCalculationRequest {
+        calculation_id: id.to_owned(),
+    };
+    Ok(client.get_calculation(request).await?.into_inner().calculation.unwrap())
+}
+
 #[tokio::test]
 async fn tax_comes_on_top_of_exclusive_amounts_and_is_contained_in_inclusive_ones() {
     let world = World::new().await;
@@ -60,6 +67,38 @@ async fn tax_comes_on_top_of_exclusive_amounts_and_is_contained_in_inclusive_one
         .await
         .unwrap();
     insta::assert_debug_snapshot!(calculation);
+    assert_eq!(
+        get(&mut client, &calculation.calculation_id).await.unwrap(),
+        calculation
+    );
+}
+
+#[tokio::test]
+async fn a_calculation_that_was_recorded_without_its_rates_is_still_told() {
+    let world = World::new().await;
+    let mut client = world.serve().await;
+    let made = calculate(&mut client, request(vec![line("a", 10_000)])).await.unwrap();
+    diesel::sql_query("update calculation set breakdown = null")
+        .execute(&mut *world.db().conn().await.unwrap())
+        .await
+        .unwrap();
+    let told = get(&mut client, &made.calculation_id).await.unwrap();
+    assert!(!made.breakdown.is_empty());
+    let without = pb::Calculation {
+        breakdown: vec![],
+        ..made
+    };
+    assert_eq!(told, without);
+}
+
+#[tokio::test]
+async fn a_calculation_that_is_not_there_is_not_found_and_another_kind_of_id_is_invalid() {
+    let world = World::new().await;
+    let mut client = world.serve().await;
+    let status = get(&mut client, "taxcalc_1").await.unwrap_err();
+    insta::assert_snapshot!("not_found", told(&status));
+    let status = get(&mut client, "cus_1").await.unwrap_err();
+    insta::assert_snapshot!("id_of_another_kind", told(&status));
 }
 
 #[tokio::test]
@@ -234,5 +273,7 @@ async fn a_place_stripe_cannot_find_names_our_address() {
 async fn migrations_run_up_down_and_up() {
     let world = World::new().await;
     let migrated = world.migrate_again().await;
-    assert!(migrated.iter().any(|name| name == "20261123150000"), "{migrated:?}");
+    for version in ["20261123150000", "20261126194500"] {
+        assert!(migrated.iter().any(|name| name == version), "{version}: {migrated:?}");
+    }
 }

@@ -1,0 +1,1 @@
+alter table calculation drop column breakdown;
