@@ -32,6 +32,8 @@ pub struct Target {
     pub stranger: String,
     /// The token of somebody, not `dev`, who may call everything.
     pub colleague: String,
+    /// How many of the texts that must be refused are tried in each place.
+    pub samples: usize,
     /// The longest message that is taken.
     pub max_message_bytes: usize,
 }

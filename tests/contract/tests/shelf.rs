@@ -113,11 +113,12 @@ impl Shelf {
         Target {
             pool: DescriptorPool::decode(FILE_DESCRIPTOR_SET).unwrap(),
             services: Target::connect(&[(SERVICE, addr)], PATIENCE).await.unwrap(),
-            hasty: Target::connect(&[(SERVICE, hasty)], PATIENCE).await.unwrap(),
+            hasty: Target::connect(&[(SERVICE, hasty)], PATIENCE / 2).await.unwrap(),
             examples: by_method(SPECIMEN),
             names,
             lists: BTreeMap::from([(format!("/{SERVICE}/ListSpecimens"), list)]),
             audited: audited(self.db.db()),
+            samples: usize::MAX,
             stranger: STRANGER.to_owned(),
             colleague: COLLEAGUE.to_owned(),
             max_message_bytes: MAX_MESSAGE as usize,

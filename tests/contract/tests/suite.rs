@@ -135,6 +135,7 @@ async fn target(suite: &Suite, sql: Arc<Client>) -> Target {
         names,
         lists: lists(&sql),
         audited: audited(sql.clone()),
+        samples: usize::MAX,
         stranger: STRANGER.to_owned(),
         colleague: COLLEAGUE.to_owned(),
         max_message_bytes: MAX_MESSAGE,

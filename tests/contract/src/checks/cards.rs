@@ -51,7 +51,7 @@ pub(super) async fn check(target: &Target) -> Result<(), String> {
 }
 
 async fn of_place(target: &Target, method: MethodDescriptor, place: Place) -> Result<(), String> {
-    for number in DISGUISES {
+    for number in DISGUISES.into_iter().take(target.samples) {
         let mut request = match target.request(&method) {
             Ok(request) => request,
             Err(_) if method.is_client_streaming() => DynamicMessage::new(method.input()),
