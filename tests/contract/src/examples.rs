@@ -1,6 +1,6 @@
 //! What may be asked of each method: one line of the table a method. A method that has none fails the suite.
 //!
-//! The names in braces stand for what the test has made before: a user with a customer, a price, a subscription.
+//! The names in braces stand for what the test has made before: a user with a customer, a price, a subscription, a calculation.
 
 use std::collections::BTreeMap;
 
@@ -56,6 +56,12 @@ pub const SUITE: &[Example] = &[
         method: "/counterfoil.tax.v1.CalculationService/CreateCalculation",
         request: r#"line_items { reference: "one" amount { minor_units: 2900 currency_code: "eur" } }
             address { country_code: "DE" }"#,
+        other: "",
+        fresh: &[],
+    },
+    Example {
+        method: "/counterfoil.tax.v1.CalculationService/GetCalculation",
+        request: r#"calculation_id: "{calculation}""#,
         other: "",
         fresh: &[],
     },

@@ -101,11 +101,15 @@ async fn target(suite: &Suite, sql: Arc<Client>) -> Target {
         let objects = story.stripe().objects(kind).await.unwrap();
         names.insert(kind, objects[0]["id"].as_str().unwrap().to_owned());
     }
-    let event = sql.query_one(
-        "select event_id from webhook_gateway.event_log where account = '' limit 1",
-        &[],
-    );
-    names.insert("event", event.await.unwrap().get(0));
+    for (kind, query) in [
+        (
+            "event",
+            "select event_id from webhook_gateway.event_log where account = '' limit 1",
+        ),
+        ("calculation", "select calculation_id from tax.calculation limit 1"),
+    ] {
+        names.insert(kind, sql.query_one(query, &[]).await.unwrap().get(0));
+    }
 
     let grpc = &suite.addresses.grpc;
     let pool = DescriptorPool::decode(counterfoil_proto::FILE_DESCRIPTOR_SET).unwrap();

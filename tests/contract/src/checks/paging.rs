@@ -28,7 +28,10 @@ pub(super) async fn check(target: &Target) -> Result<(), String> {
 async fn of_list(target: &Target, method: &MethodDescriptor, list: &List) -> Result<(), String> {
     (list.writes)(0, String::new()).await?;
     let request = target.parse(&method.input(), list.request)?;
-    let (at_first, _) = read(target, method, &request, list, false).await?;
+    // In one page, so that no fault between pages hides what was there.
+    let mut whole = request.clone();
+    whole.set_field_by_name("page_size", Value::I32(i32::MAX));
+    let (at_first, _) = read(target, method, &whole, list, false).await?;
     let (seen, deleted) = read(target, method, &request, list, true).await?;
     let twice = seen.iter().enumerate().find(|(place, id)| seen[..*place].contains(id));
     ensure(twice.is_none(), || format!("{twice:?} came twice"))?;
