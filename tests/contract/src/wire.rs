@@ -48,6 +48,7 @@ impl Wire {
     /// When nobody listens.
     pub async fn connect(addr: SocketAddr, patience: Duration) -> Result<Wire, String> {
         let stream = TcpStream::connect(addr).await.map_err(|error| error.to_string())?;
+        stream.set_nodelay(true).map_err(|error| error.to_string())?;
         let shaken = handshake(TokioExecutor::new(), TokioIo::new(stream)).await;
         let (sender, connection) = shaken.map_err(|error| error.to_string())?;
         tokio::spawn(connection);

@@ -113,6 +113,7 @@ impl Twin {
         tokio::spawn(end.clone().run_until_cancelled_owned(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
+                stream.set_nodelay(true).unwrap();
                 let between = between.clone();
                 let service = service_fn(move |request| {
                     let between = between.clone();
