@@ -11,10 +11,10 @@ use http_body_util::BodyExt;
 use tonic::Code;
 use tonic::body::Body;
 use tower::{Layer, Service};
-use tracing::field::Empty;
 use tracing::{Instrument, Span};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-use crate::propagation::{TRACEPARENT, set_parent, trace_id, traceparent_of};
+use crate::propagation::{TRACEPARENT, context, trace_id, trace_id_of, traceparent_of};
 
 type Request = http::Request<Body>;
 type Response = http::Response<Body>;
@@ -71,12 +71,20 @@ where
         if request.uri().path().starts_with(HEALTH) {
             return Box::pin(self.0.call(request));
         }
-        let span = span("server", request.uri().path());
-        if let Some(parent) = request.headers().get(TRACEPARENT).and_then(|value| value.to_str().ok()) {
-            set_parent(&span, parent);
-        }
-        if let Some(id) = trace_id(&span) {
-            span.record("trace_id", id);
+        let parent = request.headers().get(TRACEPARENT).and_then(|value| value.to_str().ok());
+        let parent = parent.and_then(context);
+        // The trace's id is the caller's, or known once the span is there. A field that is recorded later has every other
+        // field of the span formatted again, so the usual case does without.
+        let known = parent.as_ref().map(trace_id);
+        let span = span("server", request.uri().path(), known.as_deref());
+        match parent {
+            // The error only says that nothing traces.
+            Some(parent) => drop(span.set_parent(parent)),
+            None => {
+                if let Some(id) = trace_id_of(&span) {
+                    span.record("trace_id", id);
+                }
+            }
         }
         let begun = Instant::now();
         let answer = span.in_scope(|| self.0.call(request)).instrument(span.clone());
@@ -84,7 +92,7 @@ where
             Ok(observed(answer.await?, move |code| {
                 record(&span, code, failed_for_server(code));
                 let elapsed_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-                tracing::info!(parent: &span, elapsed_ms, "call answered");
+                tracing::info!(parent: &span, elapsed_ms, rpc.response.status_code = code_name(code), "call answered");
             }))
         })
     }
@@ -104,7 +112,7 @@ where
     }
 
     fn call(&mut self, mut request: Request) -> Self::Future {
-        let span = span("client", request.uri().path());
+        let span = span("client", request.uri().path(), None);
         if let Some(context) = traceparent_of(&span).and_then(|context| HeaderValue::try_from(context).ok()) {
             request.headers_mut().insert(TRACEPARENT, context);
         }
@@ -121,17 +129,15 @@ where
     }
 }
 
-fn span(kind: &'static str, path: &str) -> Span {
+fn span(kind: &'static str, path: &str, trace_id: Option<&str>) -> Span {
     let method = method(path);
     tracing::info_span!(
         "rpc",
         otel.name = method,
         otel.kind = kind,
-        otel.status_code = Empty,
         rpc.system.name = "grpc",
         rpc.method = method,
-        rpc.response.status_code = Empty,
-        trace_id = Empty,
+        trace_id,
     )
 }
 
@@ -173,10 +179,11 @@ fn code(headers: &HeaderMap) -> Option<Code> {
         .map(|value| Code::from_bytes(value.as_bytes()))
 }
 
+/// Past the log's formatter, which would format the span's fields again; the log line has the code itself.
 fn record(span: &Span, code: Code, failed: bool) {
-    span.record("rpc.response.status_code", code_name(code));
+    span.set_attribute("rpc.response.status_code", code_name(code));
     if failed {
-        span.record("otel.status_code", "ERROR");
+        span.set_status(opentelemetry::trace::Status::error(""));
     }
 }
 

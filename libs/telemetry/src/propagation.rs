@@ -42,14 +42,19 @@ pub fn link(span: &Span, traceparent: &str) {
     }
 }
 
-/// The trace's id as 32 hexadecimal digits.
-pub(crate) fn trace_id(span: &Span) -> Option<String> {
+/// The id of the span's trace as 32 hexadecimal digits.
+pub(crate) fn trace_id_of(span: &Span) -> Option<String> {
     let context = span.context();
-    let context = context.span().span_context().clone();
-    context.is_valid().then(|| context.trace_id().to_string())
+    context.span().span_context().is_valid().then(|| trace_id(&context))
 }
 
-fn context(traceparent: &str) -> Option<Context> {
+/// The id of the trace as 32 hexadecimal digits.
+pub(crate) fn trace_id(context: &Context) -> String {
+    context.span().span_context().trace_id().to_string()
+}
+
+/// What a valid `traceparent` names.
+pub(crate) fn context(traceparent: &str) -> Option<Context> {
     let carrier = HashMap::from([(TRACEPARENT.to_owned(), traceparent.to_owned())]);
     let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &carrier);
     context.span().span_context().is_valid().then_some(context)
@@ -82,7 +87,7 @@ mod tests {
         assert!(own.starts_with("00-0af7651916cd43dd8448eb211c80319c-"), "{own}");
         assert!(own.ends_with("-01"), "{own}");
         assert!(!own.contains("b7ad6b7169203331"), "{own}");
-        assert_eq!(trace_id(&span).unwrap(), "0af7651916cd43dd8448eb211c80319c");
+        assert_eq!(trace_id_of(&span).unwrap(), "0af7651916cd43dd8448eb211c80319c");
     }
 
     #[test]
