@@ -41,7 +41,7 @@ const ALPHABETS: [&str; 8] = [
     "a bé\u{1F600}\u{301}",
     "a\u{2028}\u{0}\n\t\u{85}\u{a0}",
 ];
-const PREFIXES: [&str; 8] = ["", "", "cus_", "sub_", "price_", "acct_", "txcd_", "evt_"];
+const PREFIXES: [&str; 9] = ["", "", "cus_", "sub_", "price_", "acct_", "txcd_", "taxcalc_", "evt_"];
 const SUFFIXES: [&str; 6] = ["", "", "", ".*", "\n", "ä"];
 const UUIDS: [&str; 8] = [
     "6e9a2b1c-4d5f-4a3b-8c7d-0e1f2a3b4c5d",
