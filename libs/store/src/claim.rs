@@ -59,6 +59,28 @@ pub struct Operation {
     pub request: Bytes,
 }
 
+/// The key of a claim's row, where it is read whole.
+#[derive(diesel::QueryableByName)]
+struct Scope {
+    #[diesel(sql_type = Text)]
+    caller: String,
+    #[diesel(sql_type = Text)]
+    method: String,
+    #[diesel(sql_type = SqlUuid)]
+    key: Uuid,
+}
+
+impl Scope {
+    fn operation(self, request: Bytes) -> Operation {
+        Operation {
+            caller: self.caller.into(),
+            method: self.method.into(),
+            key: self.key,
+            request,
+        }
+    }
+}
+
 /// A service's claims.
 #[derive(Clone)]
 pub struct Claims {

@@ -1,21 +1,11 @@
 //! The end of a claim: its answer has been kept long enough.
 
-use diesel::sql_types::{Array, BigInt, Text, Uuid as SqlUuid};
+use bytes::Bytes;
+use diesel::sql_types::{Array, BigInt, Text};
 use diesel_async::RunQueryDsl;
-use uuid::Uuid;
 
-use super::Operation;
+use super::Scope;
 use crate::{Db, Error};
-
-#[derive(diesel::QueryableByName)]
-struct Row {
-    #[diesel(sql_type = Text)]
-    caller: String,
-    #[diesel(sql_type = Text)]
-    method: String,
-    #[diesel(sql_type = SqlUuid)]
-    key: Uuid,
-}
 
 /// Deletes at most `limit` claims that were finished or released 35 days ago, with the ledger's rows of their steps, and
 /// says how many. Their keys are new again: a call under one is a new operation, with new keys at Stripe.
@@ -40,23 +30,12 @@ pub async fn expire(db: &Db, limit: u32) -> Result<u32, Error> {
     let steps = "delete from stripe_request where split_part(op_key, ':', 1) = any($1)";
     db.transaction(async |conn| {
         let query = diesel::sql_query(expired).bind::<BigInt, _>(i64::from(limit));
-        let rows: Vec<Row> = query.load(conn).await?;
-        let claims: Vec<String> = rows.into_iter().map(Row::claim_id).collect();
+        let rows: Vec<Scope> = query.load(conn).await?;
+        let claim_id = |scope: Scope| scope.operation(Bytes::new()).claim_id().to_string();
+        let claims: Vec<String> = rows.into_iter().map(claim_id).collect();
         let query = diesel::sql_query(steps).bind::<Array<Text>, _>(&claims);
         query.execute(conn).await?;
         Ok(u32::try_from(claims.len()).unwrap_or(limit))
     })
     .await
-}
-
-impl Row {
-    fn claim_id(self) -> String {
-        let operation = Operation {
-            caller: self.caller.into(),
-            method: self.method.into(),
-            key: self.key,
-            request: Default::default(),
-        };
-        operation.claim_id().to_string()
-    }
 }

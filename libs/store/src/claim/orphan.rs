@@ -1,10 +1,10 @@
 //! Claims that nobody owns any more, for the worker to complete.
 
-use diesel::sql_types::{BigInt, Binary, Integer, Text, Uuid as SqlUuid};
+use diesel::QueryableByName;
+use diesel::sql_types::{BigInt, Binary, Integer};
 use diesel_async::RunQueryDsl;
-use uuid::Uuid;
 
-use super::Operation;
+use super::{Operation, Scope};
 use crate::{Db, Error};
 
 /// An operation whose owner died, or gave up without knowing what happened at Stripe.
@@ -16,14 +16,10 @@ pub struct Orphan {
     pub tries: u32,
 }
 
-#[derive(diesel::QueryableByName)]
+#[derive(QueryableByName)]
 struct Row {
-    #[diesel(sql_type = Text)]
-    caller: String,
-    #[diesel(sql_type = Text)]
-    method: String,
-    #[diesel(sql_type = SqlUuid)]
-    key: Uuid,
+    #[diesel(embed)]
+    scope: Scope,
     #[diesel(sql_type = Binary)]
     request: Vec<u8>,
     #[diesel(sql_type = Integer)]
@@ -62,12 +58,7 @@ pub async fn orphans(db: &Db, tries: u32, limit: u32) -> Result<Vec<Orphan>, Err
 impl Row {
     fn orphan(self) -> Orphan {
         Orphan {
-            operation: Operation {
-                caller: self.caller.into(),
-                method: self.method.into(),
-                key: self.key,
-                request: self.request.into(),
-            },
+            operation: self.scope.operation(self.request.into()),
             tries: u32::try_from(self.tries).unwrap_or_default(),
         }
     }
