@@ -18,7 +18,10 @@ mod repeats;
 mod required;
 
 use futures::future::{BoxFuture, join_all};
+use futures::{StreamExt, TryStreamExt};
+use prost_reflect::MethodDescriptor;
 
+use crate::fields::{Place, texts};
 use crate::target::Target;
 
 /// A check by its name.
@@ -51,6 +54,24 @@ pub async fn all(target: &Target) -> Vec<(&'static str, String)> {
     let checked = CHECKS.map(|(name, check)| async move { (name, check(target).await) });
     let checked = join_all(checked).await.into_iter();
     checked.filter_map(|(name, found)| Some((name, found.err()?))).collect()
+}
+
+/// Has `of_place` look at every place for a text in the requests of `methods` that is `wanted`, some at a time.
+async fn every_text<F: Future<Output = Result<(), String>>>(
+    methods: Vec<MethodDescriptor>,
+    wanted: impl Fn(&Place) -> bool,
+    of_place: impl Fn(MethodDescriptor, Place) -> F,
+) -> Result<(), String> {
+    let mut places = Vec::new();
+    for method in methods {
+        let wanted = texts(&method.input()).into_iter().filter(&wanted);
+        places.extend(wanted.map(|place| (method.clone(), place)));
+    }
+    futures::stream::iter(places)
+        .map(|(method, place)| of_place(method, place))
+        .buffer_unordered(8)
+        .try_collect()
+        .await
 }
 
 /// An error that says so unless `holds`.

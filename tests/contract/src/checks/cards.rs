@@ -1,12 +1,11 @@
 //! A card number is refused in every text of every request, however it is written, but for the texts that are marked as
 //! something else.
 
-use futures::{StreamExt, TryStreamExt};
 use prost_reflect::{DynamicMessage, MethodDescriptor};
 use tonic::Code;
 
-use super::ensure;
-use crate::fields::{Place, texts};
+use super::{ensure, every_text};
+use crate::fields::Place;
 use crate::target::{Target, path};
 
 /// Numbers that Stripe's documentation gives for tests, in all that people and programs put between digits.
@@ -34,20 +33,12 @@ const DISGUISES: [&str; 20] = [
 ];
 
 pub(super) async fn check(target: &Target) -> Result<(), String> {
-    let places: Vec<(MethodDescriptor, Place)> = target
-        .methods()
-        .into_iter()
-        .flat_map(|method| {
-            texts(&method.input())
-                .into_iter()
-                .map(move |place| (method.clone(), place))
-        })
-        .collect();
-    futures::stream::iter(places)
-        .map(|(method, place)| of_place(target, method, place))
-        .buffer_unordered(8)
-        .try_collect()
-        .await
+    every_text(
+        target.methods(),
+        |_| true,
+        |method, place| of_place(target, method, place),
+    )
+    .await
 }
 
 async fn of_place(target: &Target, method: MethodDescriptor, place: Place) -> Result<(), String> {

@@ -1,12 +1,11 @@
 //! A browser is sent to no address but of an origin that was allowed, whatever the address looks like.
 
-use futures::{StreamExt, TryStreamExt};
 use prost_reflect::MethodDescriptor;
 use tonic::Code;
 use tonic_types::FieldViolation;
 
-use super::ensure;
-use crate::fields::{Place, texts};
+use super::{ensure, every_text};
+use crate::fields::Place;
 use crate::target::{Target, marked, path};
 
 /// Addresses that lead elsewhere, or that some program may read so.
@@ -58,21 +57,11 @@ const ELSEWHERE: [&str; 44] = [
 ];
 
 pub(super) async fn check(target: &Target) -> Result<(), String> {
-    let places: Vec<(MethodDescriptor, Place)> = target
-        .unary()
-        .into_iter()
-        .flat_map(|method| {
-            texts(&method.input())
-                .into_iter()
-                .map(move |place| (method.clone(), place))
-        })
-        .filter(|(_, place)| marked(place.field(), "redirect_url"))
-        .collect();
-    futures::stream::iter(places)
-        .map(|(method, place)| of_place(target, method, place))
-        .buffer_unordered(8)
-        .try_collect()
-        .await
+    let is_redirect = |place: &Place| marked(place.field(), "redirect_url");
+    every_text(target.unary(), is_redirect, |method, place| {
+        of_place(target, method, place)
+    })
+    .await
 }
 
 async fn of_place(target: &Target, method: MethodDescriptor, place: Place) -> Result<(), String> {
