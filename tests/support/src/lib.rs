@@ -10,6 +10,7 @@
 )]
 
 mod database;
+mod log;
 #[cfg(feature = "service")]
 mod merchant;
 #[cfg(feature = "service")]
@@ -19,6 +20,7 @@ mod stripe;
 use std::time::Duration;
 
 pub use database::TestDb;
+pub use log::Log;
 #[cfg(feature = "service")]
 pub use merchant::Stripe;
 #[cfg(feature = "service")]

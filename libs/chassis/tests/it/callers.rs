@@ -1,9 +1,7 @@
 //! People with tokens, and who may call which of all methods there are.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
-
 use counterfoil_chassis::{Clock, EmbeddedMigrations, Host, Row, Rule, Service, Started, client, run, serve};
+use counterfoil_test_support::{Log, eventually};
 use prost::Message;
 use prost_types::FileDescriptorSet;
 use tokio::net::TcpListener;
@@ -13,7 +11,7 @@ use tonic::{Code, Request};
 use tower::ServiceExt;
 
 use crate::certificates::{Authority, Side};
-use crate::service::{Accounts, GET, Served, Settings, config, eventually, get, reason};
+use crate::service::{Accounts, GET, Served, Settings, config, get, reason};
 
 /// A token and the line that lets its holder be `identity`, made by the binary's own command.
 fn token(identity: &str) -> (String, String) {
@@ -81,24 +79,10 @@ async fn a_token_is_its_holder_until_its_line_is_gone() {
     side.write("tokens", "nonsense\n");
     assert!(call(&adas).await.is_ok());
     side.write("tokens", &bo);
-    eventually(async || call(&adas).await.is_err()).await;
+    eventually("the token to be revoked", async || call(&adas).await.err()).await;
     assert_eq!(reason(&call(&adas).await.unwrap_err()), "UNKNOWN_TOKEN");
     assert_eq!(reason(&call(&bos).await.unwrap_err()), "DENIED_BY_POLICY");
     served.end().await;
-}
-
-/// All that is logged in this process from here on.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }
 
 #[tokio::test]
@@ -132,15 +116,17 @@ async fn no_token_and_nothing_of_a_file_is_ever_logged_or_answered() {
             .is_err()
     );
 
-    let logged = || String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     std::fs::write(&file, format!("{token} canary_in_a_file\n")).unwrap();
-    eventually(async || logged().contains("a changed file cannot be used")).await;
+    eventually("the refusal of the file", async || {
+        log.text().contains("a changed file cannot be used").then_some(())
+    })
+    .await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let started = serve::<Accounts<true>>(config, listener, Clock::system(), CancellationToken::new());
     let refusal = started.await.unwrap_err().to_string();
     served.end().await;
 
-    let told = logged() + &refusal;
+    let told = log.text() + &refusal;
     assert!(told.contains("line 1 is not"), "{told}");
     for secret in [&token, &line[..64], "canary"] {
         assert!(!told.contains(secret), "{secret} is told");

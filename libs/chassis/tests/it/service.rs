@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use counterfoil_chassis::redirect::AllowedOrigins;
 use counterfoil_chassis::{
@@ -269,16 +268,6 @@ impl Served {
         self.shutdown.cancel();
         self.running.stopped().await.unwrap();
     }
-}
-
-/// Waits until `holds` does.
-pub(crate) async fn eventually(holds: impl AsyncFn() -> bool) {
-    let waiting = async {
-        while !holds().await {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(30), waiting).await.unwrap();
 }
 
 pub(crate) fn reason(status: &Status) -> String {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use counterfoil_chassis::{Clock, Config, Row, client, config, serve};
 use counterfoil_proto::connect::v1 as pb;
 use counterfoil_proto::connect::v1::connected_account_service_client::ConnectedAccountServiceClient;
+use counterfoil_test_support::eventually;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::version::{TLS12, TLS13};
@@ -21,7 +22,7 @@ use tonic_health::pb::health_client::HealthClient;
 use tonic_types::StatusExt;
 
 use crate::certificates::{Authority, Pair, Side, expired, not_yet_valid};
-use crate::service::{Accounts, GET, Served, Settings, eventually, get, reason, take};
+use crate::service::{Accounts, GET, Served, Settings, get, reason, take};
 
 const ORDERS: &str = "spiffe://company/orders";
 
@@ -177,19 +178,28 @@ async fn certificates_and_authorities_are_replaced_twenty_times_and_no_call_is_l
         client.trust(&[&old, &new]);
         assert!(calls_anew(&client.client()).await);
         let ahead = Side::new(&next, &[&old, &new]);
-        eventually(async || calls_anew(&ahead.client()).await).await;
+        eventually("the new authority to be believed", async || {
+            calls_anew(&ahead.client()).await.then_some(())
+        })
+        .await;
 
         server.present(&new.signs(&[], is_ours));
         client.present(&next);
         assert!(calls_anew(&client.client()).await);
         let strict = Side::new(&next, &[&new]);
-        eventually(async || calls_anew(&strict.client()).await).await;
+        eventually("the new certificate to be shown", async || {
+            calls_anew(&strict.client()).await.then_some(())
+        })
+        .await;
 
         server.trust(&[&new]);
         client.trust(&[&new]);
         assert!(calls_anew(&client.client()).await);
         let behind = Side::new(&last, &[&old, &new]);
-        eventually(async || !calls_anew(&behind.client()).await).await;
+        eventually("the old authority to be forgotten", async || {
+            (!calls_anew(&behind.client()).await).then_some(())
+        })
+        .await;
         assert!(calls_anew(&client.client()).await);
 
         served.probe.release.add_permits(1);
@@ -235,7 +245,10 @@ async fn a_broken_file_keeps_what_was_in_force_and_stops_only_a_start() {
     let other = Authority::new("other");
     side.present(&other.signs(&[], is_ours));
     client.trust(&[&other]);
-    eventually(async || call(&served, &client.client()).await.is_ok()).await;
+    eventually("a call to get through", async || {
+        call(&served, &client.client()).await.ok()
+    })
+    .await;
     served.end().await;
 }
 

@@ -1,27 +1,11 @@
 //! Neither the key nor anything personal comes out by logs, spans or errors, at the finest level.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
-
 use counterfoil_store::MIGRATIONS;
 use counterfoil_stripe::customer::{CreateCustomer, RetrieveCustomer};
-use counterfoil_test_support::TestDb;
+use counterfoil_test_support::{Log, TestDb};
 use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::fake::{Answer, Fake, error};
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
 
 #[tokio::test]
 async fn logs_and_errors_hold_neither_the_key_nor_anything_personal() {
@@ -53,7 +37,7 @@ async fn logs_and_errors_hold_neither_the_key_nor_anything_personal() {
     let error = reply.object().unwrap_err();
     said.push_str(&format!("{reply:?} {error} {error:?}\n"));
     drop(guard);
-    let said = format!("{said}{}", String::from_utf8(log.0.lock().unwrap().clone()).unwrap());
+    let said = format!("{said}{}", log.text());
     for canary in ["sk_test_canary", "ada@example", "ada%40example", "Lovelace"] {
         assert!(!said.contains(canary), "{canary} in {said}");
     }
