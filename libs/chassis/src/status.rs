@@ -36,9 +36,8 @@ pub fn invalid(violations: Violations) -> Status {
 /// As [`invalid`], for a reason of the service's own.
 #[must_use]
 pub fn invalid_for(reason: &impl Reason, violations: Violations) -> Status {
-    let mut details = ErrorDetails::with_bad_request(violations);
-    details.set_error_info(reason.name(), DOMAIN, HashMap::new());
-    Status::with_error_details(Code::InvalidArgument, "the request is invalid", details)
+    let details = ErrorDetails::with_bad_request(violations);
+    detailed(Code::InvalidArgument, reason, "the request is invalid", [], details)
 }
 
 /// The idempotency key was used before, with another request: INVALID_ARGUMENT, `IDEMPOTENCY_KEY_REUSED`.
@@ -47,29 +46,28 @@ pub fn key_reused() -> Status {
     let description = "was used before with another request";
     let mut violations = Violations::default();
     violations.add("idempotency_key", description);
-    let mut details = ErrorDetails::with_bad_request(violations);
-    details.set_error_info(ErrorReason::IdempotencyKeyReused.name(), DOMAIN, HashMap::new());
+    let details = ErrorDetails::with_bad_request(violations);
     let message = "the idempotency key was used before with another request";
-    Status::with_error_details(Code::InvalidArgument, message, details)
+    let reason = &ErrorReason::IdempotencyKeyReused;
+    detailed(Code::InvalidArgument, reason, message, [], details)
 }
 
 /// There is no such object: NOT_FOUND, `NOT_FOUND`. `name` is the id that was asked for.
 #[must_use]
 pub fn not_found(resource_type: &str, name: &str) -> Status {
     let name = clipped(name);
-    let mut details = ErrorDetails::with_resource_info(resource_type, name, "", "does not exist");
-    details.set_error_info(ErrorReason::NotFound.name(), DOMAIN, HashMap::new());
-    Status::with_error_details(Code::NotFound, format!("no {resource_type} `{name}`"), details)
+    let details = ErrorDetails::with_resource_info(resource_type, name, "", "does not exist");
+    let message = format!("no {resource_type} `{name}`");
+    detailed(Code::NotFound, &ErrorReason::NotFound, &message, [], details)
 }
 
 /// The object is there already: ALREADY_EXISTS, `ALREADY_EXISTS`. `name` is its id.
 #[must_use]
 pub fn already_exists(resource_type: &str, name: &str) -> Status {
     let name = clipped(name);
-    let mut details = ErrorDetails::with_resource_info(resource_type, name, "", "exists already");
-    details.set_error_info(ErrorReason::AlreadyExists.name(), DOMAIN, HashMap::new());
+    let details = ErrorDetails::with_resource_info(resource_type, name, "", "exists already");
     let message = format!("{resource_type} `{name}` exists already");
-    Status::with_error_details(Code::AlreadyExists, message, details)
+    detailed(Code::AlreadyExists, &ErrorReason::AlreadyExists, &message, [], details)
 }
 
 /// A good request in the wrong state: FAILED_PRECONDITION with one violation. `subject` is the id of what is in the wrong
@@ -82,9 +80,8 @@ pub fn precondition(
     description: &str,
     metadata: impl IntoIterator<Item = (String, String)>,
 ) -> Status {
-    let mut details = ErrorDetails::with_precondition_failure_violation(kind, subject, description);
-    details.set_error_info(reason.name(), DOMAIN, metadata.into_iter().collect::<HashMap<_, _>>());
-    Status::with_error_details(Code::FailedPrecondition, description, details)
+    let details = ErrorDetails::with_precondition_failure_violation(kind, subject, description);
+    detailed(Code::FailedPrecondition, reason, description, metadata, details)
 }
 
 /// A good request that somebody else refuses: as [`precondition`], with a sentence (in English) that a customer may read.
@@ -98,9 +95,8 @@ pub fn refused(
     metadata: impl IntoIterator<Item = (String, String)>,
 ) -> Status {
     let mut details = ErrorDetails::with_precondition_failure_violation(kind, subject, description);
-    details.set_error_info(reason.name(), DOMAIN, metadata.into_iter().collect::<HashMap<_, _>>());
     details.set_localized_message("en", sentence);
-    Status::with_error_details(Code::FailedPrecondition, description, details)
+    detailed(Code::FailedPrecondition, reason, description, metadata, details)
 }
 
 /// The object was changed since the caller read it: ABORTED, `ETAG_MISMATCH`. `name` is its id.
@@ -108,10 +104,9 @@ pub fn refused(
 pub fn etag_mismatch(resource_type: &str, name: &str) -> Status {
     let name = clipped(name);
     let description = "was changed since its etag was read";
-    let mut details = ErrorDetails::with_resource_info(resource_type, name, "", description);
-    details.set_error_info(ErrorReason::EtagMismatch.name(), DOMAIN, HashMap::new());
-    let message = format!("{resource_type} `{name}` was changed since its etag was read");
-    Status::with_error_details(Code::Aborted, message, details)
+    let details = ErrorDetails::with_resource_info(resource_type, name, "", description);
+    let message = format!("{resource_type} `{name}` {description}");
+    detailed(Code::Aborted, &ErrorReason::EtagMismatch, &message, [], details)
 }
 
 /// Something else, for a reason of the service's own; `metadata` goes with the reason.
@@ -122,45 +117,34 @@ pub fn other(
     message: &str,
     metadata: impl IntoIterator<Item = (String, String)>,
 ) -> Status {
-    let metadata: HashMap<_, _> = metadata.into_iter().collect();
-    Status::with_error_details(
-        code,
-        message,
-        ErrorDetails::with_error_info(reason.name(), DOMAIN, metadata),
-    )
+    detailed(code, reason, message, metadata, ErrorDetails::new())
 }
 
 /// The same call of the service's own making is running, or a race was lost: ABORTED, for a reason of its own.
 #[must_use]
 pub fn aborted(retry: Duration, reason: &impl Reason, message: &str) -> Status {
-    retriable(Code::Aborted, reason, message, retry, HashMap::new())
+    retriable(Code::Aborted, reason, message, retry, [])
 }
 
 /// The same call is running, or a race was lost: ABORTED, `BUSY`. The caller may repeat after `retry`.
 #[must_use]
 pub fn busy(retry: Duration) -> Status {
     let message = "the same operation is in progress";
-    retriable(Code::Aborted, &ErrorReason::Busy, message, retry, HashMap::new())
+    retriable(Code::Aborted, &ErrorReason::Busy, message, retry, [])
 }
 
 /// Stripe or we are limiting: RESOURCE_EXHAUSTED, `RATE_LIMITED`. Nothing happened; the caller may repeat after `retry`.
 #[must_use]
 pub fn rate_limited(retry: Duration) -> Status {
     let message = "too many calls at the moment";
-    retriable(
-        Code::ResourceExhausted,
-        &ErrorReason::RateLimited,
-        message,
-        retry,
-        HashMap::new(),
-    )
+    retriable(Code::ResourceExhausted, &ErrorReason::RateLimited, message, retry, [])
 }
 
 /// Something we need is out of reach: UNAVAILABLE. Nothing happened; the caller may repeat after `retry`.
 #[must_use]
 pub fn unavailable(retry: Duration, reason: &impl Reason) -> Status {
     let message = "temporarily unavailable, nothing was done";
-    retriable(Code::Unavailable, reason, message, retry, HashMap::new())
+    retriable(Code::Unavailable, reason, message, retry, [])
 }
 
 /// Stripe's answer was lost: UNAVAILABLE, `OUTCOME_UNKNOWN`, with the operation's id as `operation` in the metadata. The
@@ -168,7 +152,7 @@ pub fn unavailable(retry: Duration, reason: &impl Reason) -> Status {
 #[must_use]
 pub fn outcome_unknown(op_key: &str) -> Status {
     let message = "the outcome is unknown, repeat with the same idempotency key";
-    let metadata = HashMap::from([("operation".to_owned(), op_key.to_owned())]);
+    let metadata = [("operation".to_owned(), op_key.to_owned())];
     retriable(
         Code::Unavailable,
         &ErrorReason::OutcomeUnknown,
@@ -205,42 +189,44 @@ pub fn of_claim(error: &claim::Error) -> Status {
 pub fn internal(error: &dyn Display) -> Status {
     let id = format!("err_{:016x}", rand::random::<u64>());
     tracing::error!(error_id = id, error = %error, "internal error");
-    let metadata = HashMap::from([("error_id".to_owned(), id.clone())]);
-    let details = ErrorDetails::with_error_info(ErrorReason::Internal.name(), DOMAIN, metadata);
-    Status::with_error_details(Code::Internal, format!("internal error {id}"), details)
+    let message = format!("internal error {id}");
+    other(
+        Code::Internal,
+        &ErrorReason::Internal,
+        &message,
+        [("error_id".to_owned(), id)],
+    )
 }
 
 /// Nobody known calls: UNAUTHENTICATED, `NO_IDENTITY`.
 pub(crate) fn unauthenticated() -> Status {
-    let details = ErrorDetails::with_error_info(ErrorReason::NoIdentity.name(), DOMAIN, HashMap::new());
-    Status::with_error_details(Code::Unauthenticated, "the caller has no identity", details)
+    let message = "the caller has no identity";
+    other(Code::Unauthenticated, &ErrorReason::NoIdentity, message, [])
 }
 
 /// The caller shows a token that nobody holds, or that cannot be believed as it came: UNAUTHENTICATED, `UNKNOWN_TOKEN`.
 pub(crate) fn unknown_token() -> Status {
-    let details = ErrorDetails::with_error_info(ErrorReason::UnknownToken.name(), DOMAIN, HashMap::new());
-    Status::with_error_details(Code::Unauthenticated, "the token is not known", details)
+    let message = "the token is not known";
+    other(Code::Unauthenticated, &ErrorReason::UnknownToken, message, [])
 }
 
 /// The caller's certificate names nobody, or several: UNAUTHENTICATED, `UNUSABLE_CERTIFICATE`.
 pub(crate) fn unusable_certificate() -> Status {
-    let details = ErrorDetails::with_error_info(ErrorReason::UnusableCertificate.name(), DOMAIN, HashMap::new());
     let message = "the certificate must have exactly one URI among its alternative names";
-    Status::with_error_details(Code::Unauthenticated, message, details)
+    other(Code::Unauthenticated, &ErrorReason::UnusableCertificate, message, [])
 }
 
 /// The policy does not let the caller: PERMISSION_DENIED, `DENIED_BY_POLICY`.
 pub(crate) fn denied(identity: &str) -> Status {
-    let metadata = HashMap::from([("identity".to_owned(), identity.to_owned())]);
-    let details = ErrorDetails::with_error_info(ErrorReason::DeniedByPolicy.name(), DOMAIN, metadata);
-    Status::with_error_details(Code::PermissionDenied, "the policy does not allow this call", details)
+    let metadata = [("identity".to_owned(), identity.to_owned())];
+    let message = "the policy does not allow this call";
+    other(Code::PermissionDenied, &ErrorReason::DeniedByPolicy, message, metadata)
 }
 
 /// The deadline has passed: DEADLINE_EXCEEDED, `DEADLINE_EXCEEDED`. The work goes on.
 pub(crate) fn deadline_exceeded() -> Status {
-    let details = ErrorDetails::with_error_info(ErrorReason::DeadlineExceeded.name(), DOMAIN, HashMap::new());
     let message = "the deadline has passed, the operation may still complete";
-    Status::with_error_details(Code::DeadlineExceeded, message, details)
+    other(Code::DeadlineExceeded, &ErrorReason::DeadlineExceeded, message, [])
 }
 
 /// The beginning of a name: a status travels in headers, and the name may be as long as the caller made it.
@@ -256,9 +242,21 @@ fn retriable(
     reason: &impl Reason,
     message: &str,
     retry: Duration,
-    metadata: HashMap<String, String>,
+    metadata: impl IntoIterator<Item = (String, String)>,
 ) -> Status {
-    let mut details = ErrorDetails::with_retry_info(Some(retry));
+    let details = ErrorDetails::with_retry_info(Some(retry));
+    detailed(code, reason, message, metadata, details)
+}
+
+/// The one place where a status gets its reason, beside the `details` that say more.
+fn detailed(
+    code: Code,
+    reason: &impl Reason,
+    message: &str,
+    metadata: impl IntoIterator<Item = (String, String)>,
+    mut details: ErrorDetails,
+) -> Status {
+    let metadata: HashMap<_, _> = metadata.into_iter().collect();
     details.set_error_info(reason.name(), DOMAIN, metadata);
     Status::with_error_details(code, message, details)
 }
