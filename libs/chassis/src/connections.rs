@@ -65,9 +65,6 @@ impl Default for Config {
 /// How many bytes a client of HTTP/2 begins with, before all else.
 const PREFACE: usize = 24;
 
-/// How long nothing is accepted after an error, such as having no file descriptor left.
-const PAUSE: Duration = Duration::from_millis(50);
-
 impl Config {
     /// # Errors
     /// When a value, or two together, make no sense.
@@ -127,7 +124,7 @@ impl Config {
 /// waits until the connections there are have ended. Dropped, it closes them.
 pub(crate) async fn serve<IO, S>(
     config: Config,
-    incoming: impl Stream<Item = io::Result<IO>>,
+    incoming: impl Stream<Item = IO>,
     service: S,
     draining: CancellationToken,
 ) where
@@ -144,14 +141,10 @@ pub(crate) async fn serve<IO, S>(
                 () = draining.cancelled() => break,
                 Some(_) = open.join_next() => {}
                 accepted = incoming.next() => match accepted {
-                    Some(Ok(io)) if open.len() < config.max => {
+                    Some(io) if open.len() < config.max => {
                         open.spawn(connection(config.clone(), io, service.clone(), draining.clone()));
                     }
-                    Some(Ok(_)) => tracing::warn!(max = config.max, "a connection was closed at once, there are too many"),
-                    Some(Err(error)) => {
-                        tracing::warn!(%error, "a connection could not be accepted");
-                        tokio::time::sleep(PAUSE).await;
-                    }
+                    Some(_) => tracing::warn!(max = config.max, "a connection was closed at once, there are too many"),
                     None => break,
                 },
             }

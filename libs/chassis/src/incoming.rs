@@ -43,7 +43,7 @@ struct Incoming {
 pub(crate) fn of(
     listener: TcpListener,
     tls: Option<watch::Receiver<Arc<ServerConfig>>>,
-) -> impl Stream<Item = io::Result<Connection>> {
+) -> impl Stream<Item = Connection> {
     let incoming = Incoming {
         listener,
         tls,
@@ -51,7 +51,7 @@ pub(crate) fn of(
     };
     futures::stream::unfold(incoming, async |mut incoming| {
         let connection = incoming.next().await;
-        Some((Ok(connection), incoming))
+        Some((connection, incoming))
     })
 }
 
