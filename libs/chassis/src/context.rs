@@ -11,6 +11,7 @@ use counterfoil_store::audit;
 use counterfoil_store::claim::{self, Operation};
 use counterfoil_store::page::{self, Binding, Page};
 use prost::{Message, Name};
+use prost_reflect::DescriptorPool;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use tonic::Status;
@@ -230,7 +231,11 @@ impl Streamed {
     /// # Errors
     /// When a service is not described, or a field has a rule that is not understood.
     pub fn described(descriptors: &[u8], services: &[&str], origins: AllowedOrigins) -> anyhow::Result<Streamed> {
-        Ok(Streamed(Arc::new(Rules::compile(descriptors, services, origins)?)))
+        Ok(Streamed(Arc::new(Rules::compile(
+            &DescriptorPool::decode(descriptors)?,
+            services,
+            origins,
+        )?)))
     }
 
     /// As [`Streamed::check`], for an encoded message by its full name.

@@ -1,69 +1,30 @@
 //! The limit on the length of one message.
 
-use std::task::{Context, Poll};
-
 use futures::StreamExt;
 use http_body_util::{BodyStream, StreamBody};
 use tonic::Status;
 use tonic::body::Body;
-use tower::{Layer, Service};
 
 use crate::details::too_large;
 
-/// Refuses messages that are longer, before a byte of them is kept. Tonic has such a limit too, 4 MiB, but one that each
-/// generated server would have to be told, and that answers OUT_OF_RANGE.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct MessageLimitLayer {
-    pub(crate) max_bytes: u32,
-}
-
-/// What [`MessageLimitLayer`] makes of a service.
-#[derive(Debug, Clone)]
-pub(crate) struct Limited<S> {
-    max_bytes: u32,
-    inner: S,
-}
-
-impl<S> Layer<S> for MessageLimitLayer {
-    type Service = Limited<S>;
-
-    fn layer(&self, inner: S) -> Limited<S> {
-        Limited {
-            max_bytes: self.max_bytes,
-            inner,
-        }
-    }
-}
-
-impl<S> Service<http::Request<Body>> for Limited<S>
-where
-    S: Service<http::Request<Body>>,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = S::Future;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let mut lengths = Lengths {
-            max: self.max_bytes,
-            head: Vec::new(),
-            left: 0,
-        };
-        self.inner.call(request.map(|body| {
-            let frames = BodyStream::new(body).map(move |frame| {
-                let frame = frame?;
-                if let Some(bytes) = frame.data_ref() {
-                    lengths.pass(bytes)?;
-                }
-                Ok::<_, Status>(frame)
-            });
-            Body::new(StreamBody::new(frames))
-        }))
-    }
+/// Refuses messages of `request` that are longer, before a byte of them is kept. Tonic has such a limit too, 4 MiB, but one
+/// that each generated server would have to be told, and that answers OUT_OF_RANGE.
+pub(crate) fn limited(request: http::Request<Body>, max_bytes: u32) -> http::Request<Body> {
+    let mut lengths = Lengths {
+        max: max_bytes,
+        head: Vec::new(),
+        left: 0,
+    };
+    request.map(|body| {
+        let frames = BodyStream::new(body).map(move |frame| {
+            let frame = frame?;
+            if let Some(bytes) = frame.data_ref() {
+                lengths.pass(bytes)?;
+            }
+            Ok::<_, Status>(frame)
+        });
+        Body::new(StreamBody::new(frames))
+    })
 }
 
 /// Where in its messages a body is. Each is preceded by five bytes: whether it is compressed, and its length.

@@ -7,11 +7,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use futures::future::Either;
 use http::header::AUTHORIZATION;
-use prost::Message;
-use prost_types::FileDescriptorSet;
+use prost_reflect::DescriptorPool;
 use serde::{Deserialize, Serialize};
 use tokio_util::task::TaskTracker;
 use tonic::Status;
@@ -90,10 +89,20 @@ impl Policy {
     /// # Errors
     /// When no rule names one of the methods: it would be denied to all, so somebody forgot it. When a row names no method,
     /// as a mistyped one does, or [`check`] refuses it. When one of `services` is none that we have a contract for.
-    pub(crate) fn new(descriptors: &[u8], rules: &[Rule], rows: &[Row], services: &[&str]) -> anyhow::Result<Policy> {
+    pub(crate) fn new(
+        descriptors: &DescriptorPool,
+        rules: &[Rule],
+        rows: &[Row],
+        services: &[&str],
+    ) -> anyhow::Result<Policy> {
         let mut policy = Policy::default();
-        for method in methods_of(descriptors, services)? {
-            policy.methods.insert(method, Callers::default());
+        for name in services {
+            let service = descriptors.get_service_by_name(name);
+            let service = service.with_context(|| format!("there is no contract for {name}"))?;
+            for method in service.methods() {
+                let path = format!("/{name}/{}", method.name());
+                policy.methods.insert(path, Callers::default());
+            }
         }
         for rule in rules {
             policy.allow(rule.identity, rule.methods);
@@ -160,24 +169,6 @@ impl Callers {
                 .beginnings
                 .iter()
                 .any(|beginning| identity.starts_with(beginning.as_str()))
-    }
-}
-
-/// The methods of `services`, from their contracts.
-fn methods_of(descriptors: &[u8], services: &[&str]) -> anyhow::Result<Vec<String>> {
-    let mut methods = Vec::new();
-    let mut unknown: HashSet<_> = services.iter().copied().collect();
-    for file in FileDescriptorSet::decode(descriptors)?.file {
-        for service in &file.service {
-            let name = format!("{}.{}", file.package(), service.name());
-            if unknown.remove(name.as_str()) {
-                methods.extend(service.method.iter().map(|method| format!("/{name}/{}", method.name())));
-            }
-        }
-    }
-    match unknown.iter().min() {
-        Some(name) => bail!("there is no contract for {name}"),
-        None => Ok(methods),
     }
 }
 
@@ -271,13 +262,16 @@ mod tests {
     use super::*;
 
     const SERVICE: &str = "counterfoil.connect.v1.ConnectedAccountService";
-    const DESCRIPTORS: &[u8] = counterfoil_proto::FILE_DESCRIPTOR_SET;
     const GET: &str = "/counterfoil.connect.v1.ConnectedAccountService/GetConnectedAccount";
     const CREATE: &str = "/counterfoil.connect.v1.ConnectedAccountService/CreateConnectedAccount";
     const RULES: &[Rule] = &[Rule {
         identity: "dev",
         methods: "/counterfoil.connect.v1.ConnectedAccountService/*",
     }];
+
+    fn descriptors() -> DescriptorPool {
+        DescriptorPool::decode(counterfoil_proto::FILE_DESCRIPTOR_SET).unwrap()
+    }
 
     fn row(identity: &str, methods: &[&str]) -> Row {
         Row {
@@ -287,7 +281,7 @@ mod tests {
     }
 
     fn refusal(rules: &[Rule], row: Row) -> String {
-        Policy::new(DESCRIPTORS, rules, &[row], &[SERVICE])
+        Policy::new(&descriptors(), rules, &[row], &[SERVICE])
             .unwrap_err()
             .to_string()
     }
@@ -298,7 +292,7 @@ mod tests {
             row("spiffe://company/orders", &[GET]),
             row("spiffe://company/admin/*", &["/counterfoil.connect.v1.Conn*"]),
         ];
-        let policy = Policy::new(DESCRIPTORS, RULES, &rows, &[SERVICE]).unwrap();
+        let policy = Policy::new(&descriptors(), RULES, &rows, &[SERVICE]).unwrap();
         for (identity, method, allowed) in [
             ("dev", GET, true),
             ("dev", CREATE, true),
@@ -364,8 +358,8 @@ mod tests {
         // A row does not stand in for a rule.
         let forgotten = refusal(&one, row("spiffe://company/orders", &[CREATE]));
         assert_eq!(forgotten, format!("no rule of the policy lets anybody call {CREATE}"));
-        assert!(Policy::new(DESCRIPTORS, &one, &[], &[]).is_ok());
-        let unknown = Policy::new(DESCRIPTORS, RULES, &[], &[SERVICE, "other.v1.Service"]).unwrap_err();
+        assert!(Policy::new(&descriptors(), &one, &[], &[]).is_ok());
+        let unknown = Policy::new(&descriptors(), RULES, &[], &[SERVICE, "other.v1.Service"]).unwrap_err();
         assert_eq!(unknown.to_string(), "there is no contract for other.v1.Service");
     }
 
@@ -374,7 +368,7 @@ mod tests {
         let calls = TaskTracker::new();
         let gate = GateLayer {
             identities: Identities::new(true, None),
-            policy: Arc::new(Policy::new(DESCRIPTORS, RULES, &[], &[SERVICE]).unwrap()),
+            policy: Arc::new(Policy::new(&descriptors(), RULES, &[], &[SERVICE]).unwrap()),
             calls: calls.clone(),
             max_calls: 1,
         };

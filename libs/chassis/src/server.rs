@@ -9,6 +9,7 @@ use anyhow::{Context as _, bail};
 use counterfoil_store::{Db, Error as StoreError, Pulse};
 use counterfoil_telemetry::ServerLayer;
 use counterfoil_types::Clock;
+use prost_reflect::DescriptorPool;
 use rustls::ServerConfig;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
@@ -25,7 +26,7 @@ use crate::deadline::DeadlineLayer;
 use crate::details::DetailsLayer;
 use crate::health::{self, HealthOf, Verdict};
 use crate::identity::{Identities, Tokens};
-use crate::messages::MessageLimitLayer;
+use crate::messages::limited;
 use crate::policy::{self, GateLayer, Policy, Row};
 use crate::redirect::AllowedOrigins;
 use crate::reload::Live;
@@ -245,13 +246,10 @@ pub async fn serve_with<S: Service>(
     };
     let callers = config.server.callers(&host)?;
     let started = S::start(config.service, host).await?;
-    let rules = Rules::compile(
-        S::descriptors(),
-        started.services,
-        config.server.allowed_origins.clone(),
-    );
+    let descriptors = DescriptorPool::decode(S::descriptors())?;
+    let rules = Rules::compile(&descriptors, started.services, config.server.allowed_origins.clone());
     let rules = Arc::new(rules.context("the rules in the protos")?);
-    let policy = Policy::new(S::descriptors(), S::policy(), &config.server.policy, started.services)?;
+    let policy = Policy::new(&descriptors, S::policy(), &config.server.policy, started.services)?;
     let parts = Parts {
         config: config.server,
         db,
@@ -337,9 +335,7 @@ impl Parts {
                 max_calls: config.max_calls,
             })
             .layer(deadlines)
-            .layer(MessageLimitLayer {
-                max_bytes: config.max_message_bytes,
-            })
+            .map_request(move |request| limited(request, config.max_message_bytes))
             .layer(rules)
             .service(routes.prepare());
         let incoming = incoming::of(listener, callers.tls);

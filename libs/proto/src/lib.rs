@@ -9,24 +9,36 @@ pub use reason::Reason;
 /// from descriptors.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/file_descriptor_set.bin"));
 
+/// A module of generated code.
+macro_rules! generated {
+    ($(#[$doc:meta])* $module:ident, $name:literal $(, $more:item)?) => {
+        $(#[$doc])*
+        #[allow(
+            missing_docs,
+            clippy::all,
+            clippy::allow_attributes_without_reason,
+            clippy::as_conversions,
+            clippy::arithmetic_side_effects,
+            unreachable_pub,
+            rustdoc::all,
+            reason = "generated"
+        )]
+        pub mod $module {
+            tonic::include_proto!($name);
+            $($more)?
+        }
+    };
+}
+
+/// A package of ours, and how its clients wait and repeat, where it has services.
 macro_rules! package {
     ($package:ident, $name:literal $(, $service_config:ident)?) => {
         #[doc = concat!("Package `", $name, "`.")]
         pub mod $package {
-            /// Version 1.
-            #[allow(
-                missing_docs,
-                clippy::all,
-                clippy::allow_attributes_without_reason,
-                clippy::as_conversions,
-                clippy::arithmetic_side_effects,
-                unreachable_pub,
-                rustdoc::all,
-                reason = "generated"
-            )]
-            pub mod v1 {
-                tonic::include_proto!($name);
-                $(
+            generated!(
+                /// Version 1.
+                v1, $name
+                $(,
                     /// How clients of this package wait and repeat: the gRPC service config beside its protos, JSON.
                     /// Source: <https://github.com/grpc/grpc/blob/master/doc/service_config.md>.
                     pub const $service_config: &str = include_str!(concat!(
@@ -37,7 +49,7 @@ macro_rules! package {
                         "_grpc_service_config.json",
                     ));
                 )?
-            }
+            );
         }
     };
 }
@@ -51,18 +63,16 @@ package!(tax, "counterfoil.tax.v1", SERVICE_CONFIG);
 
 /// The rules on fields, as [protovalidate](https://protovalidate.com) publishes them.
 pub mod buf {
-    /// Package `buf.validate`.
-    #[allow(
-        missing_docs,
-        clippy::all,
-        clippy::allow_attributes_without_reason,
-        clippy::as_conversions,
-        clippy::arithmetic_side_effects,
-        unreachable_pub,
-        rustdoc::all,
-        reason = "generated"
-    )]
-    pub mod validate {
-        tonic::include_proto!("buf.validate");
-    }
+    generated!(
+        /// Package `buf.validate`.
+        validate, "buf.validate"
+    );
+}
+
+/// What others have published of themselves, as [googleapis](https://github.com/googleapis/googleapis) has it.
+pub mod google {
+    generated!(
+        /// Package `google.api`.
+        api, "google.api"
+    );
 }

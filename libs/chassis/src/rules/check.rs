@@ -8,19 +8,18 @@ use std::fmt;
 
 use bytes::Bytes;
 use counterfoil_proto::common::v1::FieldReason;
+use counterfoil_proto::google::api::FieldBehavior;
 use counterfoil_store::page::{self, Binding};
 use prost::Message as _;
-use prost_reflect::{DynamicMessage, MapKey, Value as Reflected};
+use prost_reflect::{DynamicMessage, FieldDescriptor, MapKey, Value as Reflected};
 use prost_types::FieldMask;
 use uuid::Uuid;
 
+use super::compile::behaves;
 use super::{Enum, Field, Message, Rules, Text, Value, Whole};
 use crate::context::{Call, Paging};
 use crate::violations::Violations;
 use crate::{card, field_mask, metadata};
-
-const OUTPUT_ONLY: i32 = 3;
-const IMMUTABLE: i32 = 5;
 
 /// What a request turned out to be.
 pub(crate) struct Found {
@@ -39,20 +38,19 @@ impl Rules {
     /// When this service takes no such message.
     pub(crate) fn check(&self, name: &str, encoded: &Bytes, call: &Call) -> Result<Found, UnknownMessage> {
         let (rules, mut message) = self.read(name, encoded)?;
-        let mut walk = Walk {
-            rules: self,
-            violations: Violations::default(),
-        };
         let had_output = self.clear_output(rules, &mut message);
-        walk.message(rules, &message, &Path::Request);
-        let mut violations = walk.violations;
+        let mut violations = self.violations(rules, &message);
         let key = rules.shape.idempotency_key.as_ref();
         let idempotency_key = key.and_then(|field| message.get_field(field).as_str().and_then(uuid));
         if let Some(update) = &rules.shape.update
             && let Some(mask) = message.get_field(&update.mask).as_message()
             && let Ok(mask) = mask.transcode_to::<FieldMask>()
         {
-            let may_update = |field: &prost_reflect::FieldDescriptor| !behaves(field, &[OUTPUT_ONLY, IMMUTABLE]);
+            let may_update = |field: &FieldDescriptor| {
+                ![FieldBehavior::OutputOnly, FieldBehavior::Immutable]
+                    .iter()
+                    .any(|behavior| behaves(field, *behavior))
+            };
             for path in field_mask::check(&mask, &update.resource, may_update)
                 .err()
                 .unwrap_or_default()
@@ -79,12 +77,16 @@ impl Rules {
     /// When this service takes no such message.
     pub(crate) fn check_streamed(&self, name: &str, encoded: &Bytes) -> Result<Violations, UnknownMessage> {
         let (rules, message) = self.read(name, encoded)?;
+        Ok(self.violations(rules, &message))
+    }
+
+    fn violations(&self, rules: &Message, message: &DynamicMessage) -> Violations {
         let mut walk = Walk {
             rules: self,
             violations: Violations::default(),
         };
-        walk.message(rules, &message, &Path::Request);
-        Ok(walk.violations)
+        walk.message(rules, message, &Path::Request);
+        walk.violations
     }
 
     fn read(&self, name: &str, encoded: &Bytes) -> Result<(&Message, DynamicMessage), UnknownMessage> {
@@ -327,26 +329,12 @@ fn paging(rules: &Message, message: &DynamicMessage, call: &Call, violations: &m
     Some(Paging::new(size, after, binding))
 }
 
-pub(crate) const UUID: &str = "must be a UUID, as in 6e9a2b1c-4d5f-4a3b-8c7d-0e1f2a3b4c5d";
+const UUID: &str = "must be a UUID, as in 6e9a2b1c-4d5f-4a3b-8c7d-0e1f2a3b4c5d";
 
 /// A UUID in its usual form, and not the one that is all zeros.
-pub(crate) fn uuid(text: &str) -> Option<Uuid> {
+fn uuid(text: &str) -> Option<Uuid> {
     let uuid = Uuid::try_parse(text).ok()?;
     (text.len() == 36 && !uuid.is_nil()).then_some(uuid)
-}
-
-fn behaves(field: &prost_reflect::FieldDescriptor, as_: &[i32]) -> bool {
-    let Some(extension) = field.parent_pool().get_extension_by_name("google.api.field_behavior") else {
-        return false;
-    };
-    let options = field.options();
-    let listed = options.get_extension(&extension);
-    let mut listed = listed
-        .as_list()
-        .unwrap_or_default()
-        .iter()
-        .filter_map(Reflected::as_enum_number);
-    listed.any(|behavior| as_.contains(&behavior))
 }
 
 fn exceeds(most: std::ops::Bound<usize>, count: usize) -> bool {

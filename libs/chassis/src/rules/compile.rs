@@ -5,6 +5,7 @@ use std::ops::Bound;
 
 use anyhow::{Context as _, bail, ensure};
 use counterfoil_proto::buf::validate as buf;
+use counterfoil_proto::google::api::FieldBehavior;
 use prost_reflect::{
     DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, OneofDescriptor, Value as Reflected,
 };
@@ -13,24 +14,25 @@ use regex::Regex;
 use super::{Enum, Field, Message, PageFields, Rules, Shape, Text, UpdateFields, Value, Whole};
 use crate::redirect::AllowedOrigins;
 
-const REQUIRED: i32 = 2;
-const OUTPUT_ONLY: i32 = 3;
 const FIELD_MASK: &str = "google.protobuf.FieldMask";
 
 impl Rules {
-    /// Reads the rules of all messages that the methods of `services` take, out of an encoded file descriptor set.
+    /// Reads the rules of all messages that the methods of `services` take.
     ///
     /// # Errors
     /// When a service is not described, or a field has a rule that is not understood.
-    pub(crate) fn compile(descriptors: &[u8], services: &[&str], origins: AllowedOrigins) -> anyhow::Result<Rules> {
-        let pool = DescriptorPool::decode(descriptors)?;
+    pub(crate) fn compile(
+        descriptors: &DescriptorPool,
+        services: &[&str],
+        origins: AllowedOrigins,
+    ) -> anyhow::Result<Rules> {
         let mut rules = Rules {
             messages: Vec::new(),
             places: HashMap::new(),
             origins,
         };
         for name in services {
-            let service = pool.get_service_by_name(name);
+            let service = descriptors.get_service_by_name(name);
             let service = service.with_context(|| format!("{name} is not described"))?;
             for method in service.methods() {
                 rules.place(&method.input())?;
@@ -80,18 +82,12 @@ impl Rules {
     fn field(&mut self, field: &FieldDescriptor) -> anyhow::Result<Field> {
         let options = field.options();
         let ours = |name: &str| flag(&options, field.parent_pool(), name);
-        let behavior = option(&options, field.parent_pool(), "google.api.field_behavior");
-        let behavior = behavior.and_then(|value| value.as_list().map(<[Reflected]>::to_vec));
-        let behaves = |as_: i32| {
-            let listed = behavior.iter().flatten();
-            listed.into_iter().any(|value| value.as_enum_number() == Some(as_))
-        };
         let given = option(&options, field.parent_pool(), "buf.validate.field");
         let mut given: buf::FieldRules = match given.as_ref().and_then(Reflected::as_message) {
             Some(given) => given.transcode_to()?,
             None => buf::FieldRules::default(),
         };
-        let required = behaves(REQUIRED) || given.required.take().unwrap_or_default();
+        let required = behaves(field, FieldBehavior::Required) || given.required.take().unwrap_or_default();
         ensure!(
             !required || field.is_list() || field.is_map() || field.supports_presence() || has_empty_value(field),
             "a number or truth value without presence cannot be told to be missing"
@@ -134,7 +130,7 @@ impl Rules {
         Ok(Field {
             descriptor: field.clone(),
             required,
-            output_only: behaves(OUTPUT_ONLY),
+            output_only: behaves(field, FieldBehavior::OutputOnly),
             metadata,
             ignore_empty,
             items,
@@ -324,6 +320,13 @@ fn update(message: &MessageDescriptor) -> anyhow::Result<Option<UpdateFields>> {
         (Some(resource), None) => Ok(Some(UpdateFields { mask, resource })),
         _ => bail!("{} does not say what its mask is about", message.full_name()),
     }
+}
+
+/// Whether a field says so of itself. Source: <https://google.aip.dev/203>.
+pub(super) fn behaves(field: &FieldDescriptor, as_: FieldBehavior) -> bool {
+    let said = option(&field.options(), field.parent_pool(), "google.api.field_behavior");
+    let mut said = said.iter().filter_map(Reflected::as_list).flatten();
+    said.any(|behavior| behavior.as_enum_number() == Some(as_.into()))
 }
 
 fn option(options: &DynamicMessage, pool: &DescriptorPool, name: &str) -> Option<Reflected> {

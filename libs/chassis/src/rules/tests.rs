@@ -26,7 +26,7 @@ fn call() -> Call {
     }
 }
 
-fn descriptors(body: &str) -> Vec<u8> {
+fn descriptors(body: &str) -> DescriptorPool {
     let folder = tempfile::tempdir().unwrap();
     let text = format!(
         r#"
@@ -54,7 +54,7 @@ fn descriptors(body: &str) -> Vec<u8> {
     ])
     .unwrap();
     compiler.include_imports(true).open_file("t.proto").unwrap();
-    compiler.encode_file_descriptor_set()
+    DescriptorPool::decode(compiler.encode_file_descriptor_set().as_slice()).unwrap()
 }
 
 impl Specimen {
@@ -63,7 +63,7 @@ impl Specimen {
         let origins = AllowedOrigins::try_from(vec!["https://shop.example".to_owned()]).unwrap();
         Specimen {
             rules: Rules::compile(&descriptors, &["t.v1.T"], origins).unwrap(),
-            pool: DescriptorPool::decode(descriptors.as_slice()).unwrap(),
+            pool: descriptors,
         }
     }
 
@@ -407,6 +407,6 @@ fn every_message_of_the_suite_has_rules_that_are_understood() {
     let services: Vec<_> = pool.services().map(|service| service.full_name().to_owned()).collect();
     let services: Vec<_> = services.iter().map(String::as_str).collect();
     let origins = AllowedOrigins::default();
-    let rules = Rules::compile(counterfoil_proto::FILE_DESCRIPTOR_SET, &services, origins).unwrap();
+    let rules = Rules::compile(&pool, &services, origins).unwrap();
     assert!(rules.places.len() > 10);
 }

@@ -83,7 +83,7 @@ const NUMBERS: [i64; 24] = [
 const ENUM_NUMBERS: [i32; 8] = [-1, 0, 1, 2, 3, 9, 1_000, i32::MAX];
 
 /// The descriptors of the suite with no rules but protovalidate's.
-fn descriptors() -> (DescriptorPool, Vec<u8>) {
+fn descriptors() -> (DescriptorPool, DescriptorPool) {
     let bytes = counterfoil_proto::FILE_DESCRIPTOR_SET;
     let pool = DescriptorPool::decode(bytes).unwrap();
     let set = pool.get_message_by_name("google.protobuf.FileDescriptorSet").unwrap();
@@ -93,7 +93,8 @@ fn descriptors() -> (DescriptorPool, Vec<u8>) {
             strip(&pool, message);
         }
     }
-    (pool, set.encode_to_vec())
+    let stripped = DescriptorPool::decode(set.encode_to_vec().as_slice()).unwrap();
+    (pool, stripped)
 }
 
 fn messages<'m>(of: &'m mut DynamicMessage, field: &str) -> impl Iterator<Item = &'m mut DynamicMessage> {
