@@ -1,5 +1,5 @@
-//! The deadline of a call, and the task it runs in: a caller who leaves, or who has waited long enough, changes nothing about
-//! the work.
+//! The deadline of a call, and how long its work lasts: a caller who leaves, or who has waited long enough, changes nothing
+//! about the work.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -8,15 +8,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use counterfoil_proto::common::v1::ErrorReason;
 use counterfoil_store::budget;
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use http_body::Frame;
 use http_body_util::{BodyStream, StreamBody};
-use tokio::task::JoinError;
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
-use tonic::Status;
 use tonic::body::Body;
 use tower::{Layer, Service};
 use tracing::{Instrument, Span};
@@ -26,7 +24,7 @@ use crate::status;
 
 type Response = http::Response<Body>;
 
-/// Answers DEADLINE_EXCEEDED in time and INTERNAL after a panic; runs the calls on `calls`.
+/// Answers DEADLINE_EXCEEDED in time and INTERNAL after a panic; the calls that run are counted in `calls`.
 #[derive(Debug, Clone)]
 pub(crate) struct DeadlineLayer {
     /// For a caller who names no deadline.
@@ -86,17 +84,59 @@ where
         let timer = tokio::time::sleep_until(deadline);
         let span = Span::current();
         let work = budget::scope(deadline, self.layer.work, self.inner.call(request));
-        let work = self.layer.calls.spawn(work.instrument(span.clone()));
+        let work = AssertUnwindSafe(work).catch_unwind();
+        let mut work = Lasting::new(self.layer.calls.track_future(work), span.clone());
         Box::pin(async move {
             tokio::select! {
                 biased;
-                done = work => match done {
+                done = &mut work => match done {
                     Ok(answer) => answer.map(|response| guarded(response, span)),
-                    Err(failure) => Ok(after_failure(&failure).into_http()),
+                    // The panic's message may repeat the value it choked on; where it was stands in the log already.
+                    Err(_) => Ok(status::internal(&"a handler panicked").into_http()),
                 },
                 () = timer => Ok(status::deadline_exceeded().into_http()),
             }
         })
+    }
+}
+
+/// Work that is dropped before its end goes on in a task of its own. To begin it in one would wake another thread for every
+/// call, though few are left before they end.
+struct Lasting<T: Send + 'static> {
+    /// `None` once it has ended.
+    work: Option<Pin<Box<dyn Future<Output = T> + Send>>>,
+    /// Where it belongs, also when it is alone.
+    span: Span,
+}
+
+impl<T: Send + 'static> Lasting<T> {
+    fn new(work: impl Future<Output = T> + Send + 'static, span: Span) -> Self {
+        let work: Pin<Box<dyn Future<Output = T> + Send>> = Box::pin(work);
+        Self { work: Some(work), span }
+    }
+}
+
+impl<T: Send + 'static> Future for Lasting<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        let Some(work) = &mut self.work else {
+            return Poll::Pending;
+        };
+        let done = std::task::ready!(work.as_mut().poll(cx));
+        self.work = None;
+        Poll::Ready(done)
+    }
+}
+
+impl<T: Send + 'static> Drop for Lasting<T> {
+    fn drop(&mut self) {
+        // Without a runtime the process is at its end.
+        if let Some(work) = self.work.take()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            runtime.spawn(work.instrument(self.span.clone()));
+        }
     }
 }
 
@@ -118,15 +158,6 @@ fn guarded(response: Response, span: Span) -> Response {
         });
         Body::new(StreamBody::new(frames))
     })
-}
-
-fn after_failure(failure: &JoinError) -> Status {
-    if failure.is_panic() {
-        // The panic's message may repeat the value it choked on; where it was stands in the log already.
-        status::internal(&"a handler panicked")
-    } else {
-        status::unavailable(status::RETRY, &ErrorReason::ShuttingDown)
-    }
 }
 
 /// Reads `grpc-timeout`: at most eight digits and a unit.
@@ -151,6 +182,7 @@ pub(crate) fn timeout(text: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use http_body_util::BodyExt;
+    use tonic::Status;
 
     use super::*;
 

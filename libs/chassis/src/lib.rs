@@ -50,3 +50,8 @@ pub use process::{main, run};
 pub use server::{Running, serve, serve_with};
 pub use service::{Host, Listeners, Service, Started};
 pub use violations::{Given, Violations};
+
+/// Every process that has the chassis. What one thread of a service takes another gives back, since calls move between
+/// threads, and glibc's allocator has those two wait for each other.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -195,7 +195,7 @@ pub(crate) struct GateLayer {
 /// What [`GateLayer`] makes of a service.
 #[derive(Debug, Clone)]
 pub(crate) struct Gate<S> {
-    layer: GateLayer,
+    layer: Arc<GateLayer>,
     inner: S,
 }
 
@@ -204,7 +204,7 @@ impl<S> Layer<S> for GateLayer {
 
     fn layer(&self, inner: S) -> Gate<S> {
         Gate {
-            layer: self.clone(),
+            layer: Arc::new(self.clone()),
             inner,
         }
     }

@@ -32,7 +32,7 @@ const CLAIMS: u32 = 200;
 /// What the worker needs.
 pub(crate) struct Worker {
     pub(crate) db: Db,
-    /// The service's own methods, each call bounded and in a task of its own, as those that come from outside.
+    /// The service's own methods, each call bounded as those that come from outside.
     pub(crate) service: Bounded<AddExtension<Routes, Arc<Rules>>>,
     pub(crate) every: Duration,
     /// How often a call is made again before it is left to an operator.

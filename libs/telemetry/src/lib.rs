@@ -13,6 +13,7 @@
     )
 )]
 
+mod json;
 mod layers;
 mod propagation;
 mod subscriber;

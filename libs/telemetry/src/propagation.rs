@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use opentelemetry::Context;
-use opentelemetry::propagation::TextMapPropagator;
+use opentelemetry::propagation::{Extractor, TextMapPropagator};
 use opentelemetry::trace::TraceContextExt;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::Span;
@@ -53,10 +53,22 @@ pub(crate) fn trace_id(context: &Context) -> String {
     context.span().span_context().trace_id().to_string()
 }
 
+/// Headers of which only `traceparent` is there.
+struct Only<'a>(&'a str);
+
+impl Extractor for Only<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        (key == TRACEPARENT).then_some(self.0)
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        vec![TRACEPARENT]
+    }
+}
+
 /// What a valid `traceparent` names.
 pub(crate) fn context(traceparent: &str) -> Option<Context> {
-    let carrier = HashMap::from([(TRACEPARENT.to_owned(), traceparent.to_owned())]);
-    let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &carrier);
+    let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &Only(traceparent));
     context.span().span_context().is_valid().then_some(context)
 }
 

@@ -1,6 +1,9 @@
 //! The process's subscriber: log lines on standard error, spans to OTLP.
 
+use std::fs::File;
 use std::io::IsTerminal;
+use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry::trace::TracerProvider;
@@ -8,10 +11,13 @@ use opentelemetry_otlp::{SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use serde::{Deserialize, Serialize};
+use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{FilterExt, LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer};
+
+use crate::json::JsonLines;
+use crate::layers::CALLS;
 
 /// How long the last spans may take to leave when the process ends.
 const FLUSH: Duration = Duration::from_secs(3);
@@ -23,7 +29,8 @@ const TRANSPORT: [&str; 6] = ["h2", "hyper", "hyper_util", "opentelemetry", "ton
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(default)]
 pub struct Config {
-    /// Which log lines are written, in the syntax of `tracing_subscriber::EnvFilter`. Default `info`.
+    /// Which log lines are written: a level (`off`, `error`, `warn`, `info`, `debug` or `trace`), and levels for modules that
+    /// differ, as `info,counterfoil_store=debug`. Default `info`.
     pub log: String,
     /// The form of a log line. Default `json`.
     pub format: Format,
@@ -50,6 +57,9 @@ pub enum Error {
     /// `otlp_endpoint` is not a URL, or the exporter cannot be built.
     #[error("telemetry.otlp_endpoint cannot be used: {0}")]
     Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
+    /// Standard error is closed, or the process has too many files open.
+    #[error("standard error cannot be written to: {0}")]
+    StandardError(#[source] std::io::Error),
     /// The process has a subscriber already.
     #[error("telemetry was set up before in this process")]
     Installed(#[from] tracing_subscriber::util::TryInitError),
@@ -84,11 +94,11 @@ impl Drop for Guard {
 /// # Errors
 /// When the configuration is not usable, or it was called before.
 pub fn init(service_name: &'static str, config: &Config) -> Result<Guard, Error> {
-    let filter = EnvFilter::try_new(&config.log)?;
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let filter: Targets = config.log.parse()?;
+    let lines = tracing_subscriber::fmt::layer().with_writer(Arc::new(standard_error()?));
     let lines = match config.format {
         Format::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
-        Format::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
+        Format::Json => lines.fmt_fields(JsonLines).event_format(JsonLines).boxed(),
     };
     let provider = provider(service_name, config)?;
     // A span tells what was called and how it ended. Where in our code it was made, on which thread, and each pause of it
@@ -105,7 +115,9 @@ pub fn init(service_name: &'static str, config: &Config) -> Result<Guard, Error>
         .with_target("tokio_postgres", LevelFilter::INFO);
     let own = Targets::new()
         .with_default(LevelFilter::INFO)
-        .with_targets(TRANSPORT.map(|target| (target, LevelFilter::OFF)));
+        .with_targets(TRANSPORT.map(|target| (target, LevelFilter::OFF)))
+        // That a call was answered is what its span says.
+        .with_target(CALLS, LevelFilter::OFF);
     tracing_subscriber::registry()
         .with(lines.with_filter(filter.and(discreet)))
         .with(spans.with_filter(own))
@@ -116,6 +128,13 @@ pub fn init(service_name: &'static str, config: &Config) -> Result<Guard, Error>
         tracing::error!(location, "a thread panicked");
     }));
     Ok(Guard(provider))
+}
+
+/// Standard error without the lock of `std::io::stderr`, for which all threads would wait in turn. A line is one write, which
+/// the system keeps whole.
+fn standard_error() -> Result<File, Error> {
+    let descriptor = std::io::stderr().as_fd().try_clone_to_owned();
+    Ok(File::from(descriptor.map_err(Error::StandardError)?))
 }
 
 /// Without an endpoint the provider has no exporter, but its spans have contexts all the same.
