@@ -60,9 +60,10 @@ buf-lint: tools ## Lints and formats the protos
 breaking: tools ## Fails when proto/ breaks against the last release, or until then the first parent
 	tools/checks/breaking
 
-checks: ## Stripe's mode in one module; no overlong file
+checks: ## Stripe's mode in one module; no overlong file; the sandbox's operations as Stripe describes them
 	tools/checks/one-mode-module
 	tools/checks/file-length
+	tools/checks/sandbox-operations
 
 tools: ## Installs the prebuilt tools into .tools/
 	@tools/checks/install-tools
