@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use crate::{
     billing,
-    http::error::ApiError,
+    http::{error::ApiError, route::Routes},
     webhooks::Delivery,
     world::{Cause, World},
 };
@@ -18,16 +18,18 @@ use crate::{
 pub(crate) struct App {
     world: Mutex<World>,
     pub(crate) secret_key: String,
+    pub(crate) routes: Routes,
     pub(crate) outbox_grew: Notify,
     /// (account, idempotency key) of calls at work.
     in_flight: Mutex<HashSet<(String, String)>>,
 }
 
 impl App {
-    pub(crate) fn new(world: World, secret_key: String) -> Self {
+    pub(crate) fn new(world: World, secret_key: String, routes: Routes) -> Self {
         Self {
             world: Mutex::new(world),
             secret_key,
+            routes,
             outbox_grew: Notify::new(),
             in_flight: Mutex::default(),
         }

@@ -31,7 +31,7 @@ use axum::{
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 pub use crate::config::Config;
-use crate::{app::App, world::World};
+use crate::{app::App, http::route::Routes, world::World};
 
 /// A running sandbox. Dropped without [`Sandbox::stop`] it goes on until its runtime ends.
 #[derive(Debug)]
@@ -63,7 +63,8 @@ impl Sandbox {
             .to_owned();
         let world = World::open(&config, public_url)?;
         let ticks = world.clock.ticks();
-        let app = Arc::new(App::new(world, config.secret_key.clone()));
+        let routes = Routes::new().map_err(anyhow::Error::msg)?;
+        let app = Arc::new(App::new(world, config.secret_key.clone(), routes));
         app.tick();
         let (stop, stopped) = watch::channel(false);
         let server = tokio::spawn(http::server::serve(listener, router(app.clone()), stopped));

@@ -76,8 +76,17 @@ impl ApiError {
             .before_execution()
     }
 
-    pub(crate) fn parameter_invalid(code: &str, param: &str, message: impl Into<String>) -> Self {
-        Self::invalid(message).code(code).param(param).before_execution()
+    /// Stripe knows the parameter, or its value, and the sandbox does not act on it. The code is ours, not Stripe's.
+    pub(crate) fn unserved_parameter(param: &str) -> Self {
+        Self::unserved(param, format!("The sandbox does not serve the parameter {param}."))
+    }
+
+    /// As [`ApiError::unserved_parameter`], with a message that says which value is meant.
+    pub(crate) fn unserved(param: &str, message: impl Into<String>) -> Self {
+        Self::invalid(message)
+            .with("code", "sandbox_unsupported_parameter")
+            .param(param)
+            .before_execution()
     }
 
     /// The body as it goes out.

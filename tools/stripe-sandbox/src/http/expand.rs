@@ -19,7 +19,7 @@ pub(crate) fn paths(params: &Params) -> Result<Vec<String>, ApiError> {
     for path in &paths {
         if path.split('.').filter(|step| *step != "data").count() > DEEPEST {
             let message = format!("You cannot expand more than {DEEPEST} levels of a property ({path}).");
-            return Err(ApiError::invalid(message).param("expand"));
+            return Err(ApiError::invalid(message).param("expand").before_execution());
         }
     }
     Ok(paths)

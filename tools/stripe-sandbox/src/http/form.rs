@@ -12,7 +12,7 @@ const DEEPEST: usize = 8;
 /// Larger numbers are refused, so sums and products of a call stay far inside 64 bits.
 pub(crate) const LARGEST_INTEGER: i64 = 99_999_999_999;
 
-/// The parameters of one call.
+/// The parameters of one call. Those a handler is given have passed [`super::check`], so they have the types the table says.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Params(Value);
 
@@ -27,7 +27,7 @@ impl Params {
             let steps = steps(&name).ok_or_else(|| ApiError::parameter_unknown(&name).before_execution())?;
             insert(&mut root, &steps, value.into_owned());
         }
-        Ok(Self(listed(Value::Object(root), false)))
+        Ok(Self(listed(Value::Object(root), true)))
     }
 
     /// The hash sent under `name`, as parameters of its own.
@@ -73,39 +73,24 @@ impl Params {
         self.at(name).as_str() == Some("")
     }
 
+    /// The text of a parameter that the table requires; empty where there was none to require it.
+    pub(crate) fn given(&self, name: &str) -> &str {
+        self.text(name).unwrap_or_default()
+    }
+
+    /// The text of a parameter that the table does not require but the rest of the call does.
     pub(crate) fn required(&self, name: &str) -> Result<&str, ApiError> {
         self.text(name).ok_or_else(|| ApiError::parameter_missing(name))
     }
 
-    pub(crate) fn integer(&self, name: &str) -> Result<Option<i64>, ApiError> {
-        let Some(text) = self.text(name) else { return Ok(None) };
-        match text.parse::<i64>() {
-            Ok(number) if number.abs() <= LARGEST_INTEGER => Ok(Some(number)),
-            _ => Err(ApiError::parameter_invalid(
-                "parameter_invalid_integer",
-                name,
-                format!("Invalid integer: {text}"),
-            )),
-        }
+    /// The number sent, if any.
+    pub(crate) fn integer(&self, name: &str) -> Option<i64> {
+        self.text(name)?.parse().ok()
     }
 
-    pub(crate) fn boolean(&self, name: &str) -> Result<Option<bool>, ApiError> {
-        match self.text(name) {
-            None => Ok(None),
-            Some("true") => Ok(Some(true)),
-            Some("false") => Ok(Some(false)),
-            Some(other) => Err(ApiError::invalid(format!("Invalid boolean: {other}")).param(name)),
-        }
-    }
-
-    /// The text sent, if it is one of `allowed`.
-    pub(crate) fn one_of<'a>(&'a self, name: &str, allowed: &[&str]) -> Result<Option<&'a str>, ApiError> {
-        match self.text(name) {
-            Some(text) if !allowed.contains(&text) => {
-                Err(ApiError::invalid(format!("Invalid {name}: must be one of {}", allowed.join(", "))).param(name))
-            }
-            other => Ok(other),
-        }
+    /// The truth value sent, if any.
+    pub(crate) fn boolean(&self, name: &str) -> Option<bool> {
+        self.text(name)?.parse().ok()
     }
 
     /// The elements of the list sent under `name`, each as parameters of its own.
@@ -126,30 +111,6 @@ impl Params {
             .flatten()
             .filter_map(|one| one.as_str().map(str::to_owned))
             .collect()
-    }
-
-    /// The names of all leaves, list positions blank: `line_items[][price]`.
-    pub(crate) fn names(&self) -> Vec<String> {
-        let mut names = Vec::new();
-        collect_names(&self.0, "", &mut names);
-        names
-    }
-}
-
-fn collect_names(value: &Value, prefix: &str, names: &mut Vec<String>) {
-    let under = |step: &str| {
-        if prefix.is_empty() {
-            step.to_owned()
-        } else {
-            format!("{prefix}[{step}]")
-        }
-    };
-    match value {
-        Value::Object(map) => map
-            .iter()
-            .for_each(|(key, inner)| collect_names(inner, &under(key), names)),
-        Value::Array(list) => list.iter().for_each(|inner| collect_names(inner, &under(""), names)),
-        _ => names.push(prefix.to_owned()),
     }
 }
 
@@ -207,9 +168,10 @@ fn next_index(map: &Map<String, Value>, deeper: &[String]) -> String {
     map.len().to_string()
 }
 
-fn listed(value: Value, verbatim: bool) -> Value {
+/// Makes lists of the hashes with numbers for keys; this one itself not where it `stays` a hash.
+fn listed(value: Value, stays: bool) -> Value {
     let Value::Object(map) = value else { return value };
-    let numbered = !verbatim && !map.is_empty() && map.keys().all(|key| key.parse::<u32>().is_ok());
+    let numbered = !stays && !map.is_empty() && map.keys().all(|key| key.parse::<u32>().is_ok());
     let inner: Map<_, _> = map
         .into_iter()
         .map(|(key, inner)| {

@@ -8,12 +8,9 @@ use super::{
 };
 use crate::field;
 
-/// The parameters every list accepts.
-pub(crate) const PARAMETERS: &[&str] = &["limit", "starting_after", "ending_before"];
-
 /// A page of `newest_first` as the parameters ask.
 pub(crate) fn page(url: &str, params: &Params, newest_first: Vec<Value>) -> Answer {
-    let limit = limit(params)?;
+    let limit = limit(params);
     let position = |param: &str| -> Result<Option<usize>, ApiError> {
         let Some(id) = params.text(param) else { return Ok(None) };
         match newest_first.iter().position(|object| field::text(object, "id") == id) {
@@ -42,27 +39,17 @@ pub(crate) fn page(url: &str, params: &Params, newest_first: Vec<Value>) -> Answ
     Ok(json!({ "object": "list", "url": url, "has_more": has_more, "data": data }))
 }
 
-/// `limit`, 1 to 100, 10 when absent.
-pub(crate) fn limit(params: &Params) -> Result<usize, ApiError> {
-    match params.integer("limit")?.unwrap_or(10) {
-        limit @ 1..=100 => Ok(usize::try_from(limit).unwrap_or(10)),
-        limit => Err(ApiError::parameter_invalid(
-            "parameter_invalid_integer",
-            "limit",
-            format!("This value must be between 1 and 100: {limit}"),
-        )),
-    }
+/// `limit`, 10 when absent.
+pub(crate) fn limit(params: &Params) -> usize {
+    let limit = params.integer("limit").and_then(|limit| usize::try_from(limit).ok());
+    limit.unwrap_or(10)
 }
 
 /// Whether `created` lies where `created=`, `created[gte]=` and their like ask.
-pub(crate) fn created_within(params: &Params, created: i64) -> Result<bool, ApiError> {
-    let exactly = match params.at("created") {
-        Value::String(_) => params.integer("created")?,
-        _ => None,
-    };
-    Ok(exactly.is_none_or(|at| created == at)
-        && params.integer("created[gte]")?.is_none_or(|at| created >= at)
-        && params.integer("created[gt]")?.is_none_or(|at| created > at)
-        && params.integer("created[lte]")?.is_none_or(|at| created <= at)
-        && params.integer("created[lt]")?.is_none_or(|at| created < at))
+pub(crate) fn created_within(params: &Params, created: i64) -> bool {
+    params.integer("created").is_none_or(|at| created == at)
+        && params.integer("created[gte]").is_none_or(|at| created >= at)
+        && params.integer("created[gt]").is_none_or(|at| created > at)
+        && params.integer("created[lte]").is_none_or(|at| created <= at)
+        && params.integer("created[lt]").is_none_or(|at| created < at)
 }

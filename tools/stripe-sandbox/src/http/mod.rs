@@ -1,12 +1,14 @@
 //! The API as Stripe speaks it: authentication, forms, idempotency keys, errors, headers.
 
-pub(crate) mod accepts;
 pub(crate) mod auth;
+pub(crate) mod check;
 pub(crate) mod error;
 pub(crate) mod expand;
 pub(crate) mod form;
 pub(crate) mod list;
+pub(crate) mod route;
 pub(crate) mod server;
+pub(crate) mod table;
 
 use std::sync::Arc;
 
@@ -24,9 +26,12 @@ use crate::{
     app::{self, App},
     control::faults::AnswerFaultKind,
     field,
-    resources::{self, Call, Operation},
+    resources::{Call, Operation},
     world::{API_VERSION, Cause, KeptAnswer, World},
 };
+
+#[cfg(test)]
+mod tests;
 
 const LARGEST_BODY: usize = 1 << 20;
 
@@ -101,10 +106,11 @@ fn run(
 ) -> Result<Reply, ApiError> {
     auth::check(&parts.headers, &app.secret_key)?;
     let path = parts.uri.path();
-    let (operation, ids) = resources::route(parts.method.as_str(), path).ok_or_else(|| {
+    let (route, ids) = app.routes.find(parts.method.as_str(), path).ok_or_else(|| {
         let message = format!("Unrecognized request URL ({}: {path}).", parts.method);
         ApiError::new(404, "invalid_request_error", message)
     })?;
+    let operation = route.operation;
     let query = Params::parse(parts.uri.query().unwrap_or_default().as_bytes())?;
     let params = if parts.method == http::Method::GET {
         query
@@ -134,12 +140,13 @@ fn run(
             replayed: true,
         });
     }
-    accepts::check(&params, operation.accepts, operation.requires)?;
+    check::check(&route.parameters, &params)?;
+    let expansions = expand::paths(&params)?;
     let answer = if failing {
         Err(ApiError::injected(500))
     } else {
         let call = Call { params, ids };
-        app::attempt(&mut world, |world| operate(world, operation, &call))
+        app::attempt(&mut world, |world| operate(world, operation, &call, &expansions))
     };
     let (status, body) = match &answer {
         Ok(body) => (200, body.clone()),
@@ -176,12 +183,10 @@ fn run(
     Ok(reply)
 }
 
-fn operate(world: &mut World, operation: &Operation, call: &Call) -> Result<Value, ApiError> {
-    // A wrong expansion is refused before its call has effects where that can be told from the path alone.
-    let expansions = expand::paths(&call.params)?;
+fn operate(world: &mut World, operation: &Operation, call: &Call, expansions: &[String]) -> Result<Value, ApiError> {
     let mut answer = (operation.run)(world, call)?;
     for path in expansions {
-        expand::expand(world, &mut answer, &path)?;
+        expand::expand(world, &mut answer, path)?;
     }
     Ok(answer)
 }

@@ -14,16 +14,6 @@ use crate::{
 pub(crate) const OPERATIONS: &[Operation] = &[Operation {
     method: "POST",
     path: "/v1/account_links",
-    accepts: &[
-        "account",
-        "type",
-        "refresh_url",
-        "return_url",
-        "collect",
-        "collection_options[fields]",
-        "collection_options[future_requirements]",
-    ],
-    requires: &["account", "type"],
     run: create,
 }];
 
@@ -32,12 +22,9 @@ const LIFE: i64 = 300;
 
 fn create(world: &mut World, call: &Call) -> Answer {
     let params = &call.params;
-    let account = world.get("account", params.required("account")?, "account")?;
-    let kind = params
-        .one_of("type", &["account_onboarding", "account_update"])?
-        .unwrap_or_default();
+    let account = world.get("account", params.given("account"), "account")?;
     for name in ["refresh_url", "return_url"] {
-        let url = params.text(name).ok_or_else(|| ApiError::parameter_missing(name))?;
+        let url = params.required(name)?;
         if !url::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https")) {
             return Err(ApiError::invalid(format!("Not a valid URL: {url}"))
                 .code("url_invalid")
@@ -51,7 +38,7 @@ fn create(world: &mut World, call: &Call) -> Answer {
         "created": world.now,
         "expires_at": world.now + LIFE,
         "account": field::at(&account, "id"),
-        "type": kind,
+        "type": params.given("type"),
         "refresh_url": params.text("refresh_url"),
         "return_url": params.text("return_url"),
         "state": "new",

@@ -7,16 +7,6 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation {
         method: "GET",
         path: "/v1/charges",
-        accepts: &[
-            "customer",
-            "payment_intent",
-            "limit",
-            "starting_after",
-            "ending_before",
-            "created",
-            "created[*]",
-        ],
-        requires: &[],
         run: |world, call| {
             list_of(world, "charge", "/v1/charges", &call.params, |one| {
                 matches(one, &call.params, &["customer", "payment_intent"])
@@ -26,8 +16,6 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation {
         method: "GET",
         path: "/v1/charges/{id}",
-        accepts: &[],
-        requires: &[],
         run: |world, call| retrieve(world, "charge", call.id()),
     },
 ];

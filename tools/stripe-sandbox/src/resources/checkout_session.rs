@@ -21,70 +21,11 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation {
         method: "POST",
         path: "/v1/checkout/sessions",
-        accepts: &[
-            "mode",
-            "success_url",
-            "cancel_url",
-            "client_reference_id",
-            "customer",
-            "customer_email",
-            "customer_creation",
-            "customer_update[address]",
-            "customer_update[name]",
-            "customer_update[shipping]",
-            "expires_at",
-            "locale",
-            "line_items[][price]",
-            "line_items[][quantity]",
-            "line_items[][price_data][currency]",
-            "line_items[][price_data][product]",
-            "line_items[][price_data][product_data][name]",
-            "line_items[][price_data][product_data][description]",
-            "line_items[][price_data][product_data][metadata][*]",
-            "line_items[][price_data][product_data][tax_code]",
-            "line_items[][price_data][unit_amount]",
-            "line_items[][price_data][unit_amount_decimal]",
-            "line_items[][price_data][tax_behavior]",
-            "line_items[][price_data][recurring][interval]",
-            "line_items[][price_data][recurring][interval_count]",
-            "line_items[][metadata][*]",
-            "metadata[*]",
-            "ui_mode",
-            "submit_type",
-            "automatic_tax[enabled]",
-            "billing_address_collection",
-            "payment_method_collection",
-            "tax_id_collection[enabled]",
-            "phone_number_collection[enabled]",
-            "allow_promotion_codes",
-            "payment_intent_data[metadata][*]",
-            "payment_intent_data[description]",
-            "payment_intent_data[receipt_email]",
-            "payment_intent_data[setup_future_usage]",
-            "subscription_data[metadata][*]",
-            "subscription_data[description]",
-            "subscription_data[trial_period_days]",
-            "subscription_data[billing_mode][type]",
-        ],
-        requires: &["mode", "line_items"],
         run: create,
     },
     Operation {
         method: "GET",
         path: "/v1/checkout/sessions",
-        accepts: &[
-            "customer",
-            "payment_intent",
-            "subscription",
-            "status",
-            "customer_details[email]",
-            "limit",
-            "starting_after",
-            "ending_before",
-            "created",
-            "created[*]",
-        ],
-        requires: &[],
         run: |world, call| {
             list_of(
                 world,
@@ -105,15 +46,11 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation {
         method: "GET",
         path: "/v1/checkout/sessions/{id}",
-        accepts: &[],
-        requires: &[],
         run: |world, call| retrieve(world, "checkout.session", call.id()),
     },
     Operation {
         method: "GET",
         path: "/v1/checkout/sessions/{id}/line_items",
-        accepts: list::PARAMETERS,
-        requires: &[],
         run: |world, call| {
             let session = world.get("checkout.session", call.id(), "session")?;
             let lines = field::elements(&session, "_sandbox.line_items").to_vec();
@@ -127,8 +64,6 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation {
         method: "POST",
         path: "/v1/checkout/sessions/{id}/expire",
-        accepts: &[],
-        requires: &[],
         run: |world, call| {
             let session = world.get("checkout.session", call.id(), "session")?;
             if field::text(&session, "status") != "open" {
@@ -149,11 +84,20 @@ const LONGEST_LIFE: i64 = 24 * 3600;
 
 fn create(world: &mut World, call: &Call) -> Answer {
     let params = &call.params;
-    let mode = params
-        .one_of("mode", &["payment", "subscription"])?
-        .unwrap_or_default()
-        .to_owned();
-    params.one_of("ui_mode", &["hosted_page"])?;
+    let mode = params.required("mode")?.to_owned();
+    if mode == "setup" {
+        return Err(ApiError::unserved(
+            "mode",
+            "The sandbox has no sessions in `setup` mode.",
+        ));
+    }
+    if params.text("ui_mode").is_some_and(|ui_mode| ui_mode != "hosted_page") {
+        let message = "The sandbox has hosted pages only.";
+        return Err(ApiError::unserved("ui_mode", message));
+    }
+    if !params.has("line_items") {
+        return Err(ApiError::parameter_missing("line_items"));
+    }
     if params.text("success_url").is_none() {
         return Err(ApiError::parameter_missing("success_url"));
     }
@@ -181,13 +125,13 @@ fn create(world: &mut World, call: &Call) -> Answer {
     let mode_of_id = if world.livemode { "cs_live_" } else { "cs_test_" };
     let id = world.id("cs_", 58).replacen("cs_", mode_of_id, 1);
     let now = world.now;
-    let expires_at = params.integer("expires_at")?.unwrap_or(now + LONGEST_LIFE);
+    let expires_at = params.integer("expires_at").unwrap_or(now + LONGEST_LIFE);
     if !(now + SHORTEST_LIFE..=now + LONGEST_LIFE).contains(&expires_at) {
         let message =
             "The `expires_at` timestamp must be between 30 minutes and 24 hours from Checkout Session creation.";
         return Err(ApiError::invalid(message).param("expires_at"));
     }
-    let automatic_tax = params.boolean("automatic_tax[enabled]")?.unwrap_or(false);
+    let automatic_tax = params.boolean("automatic_tax[enabled]").unwrap_or(false);
     let due_now = if trial_days > 0 { once_total(&lines) } else { subtotal };
     let tax = match &customer {
         Some(customer) if automatic_tax => tax_rates::on(customer, due_now).amount,
@@ -234,22 +178,20 @@ fn create(world: &mut World, call: &Call) -> Answer {
     field::set(
         &mut session,
         "allow_promotion_codes",
-        json!(params.boolean("allow_promotion_codes")?),
+        json!(params.boolean("allow_promotion_codes")),
     );
-    if let Some(collection) = params.one_of("billing_address_collection", &["auto", "required"])? {
+    if let Some(collection) = params.text("billing_address_collection") {
         field::set(&mut session, "billing_address_collection", collection);
     }
     if mode == "subscription" {
-        let collection = params.one_of("payment_method_collection", &["always", "if_required"])?;
+        let collection = params.text("payment_method_collection");
         field::set(
             &mut session,
             "payment_method_collection",
             collection.unwrap_or("always"),
         );
     } else {
-        let creation = params
-            .one_of("customer_creation", &["always", "if_required"])?
-            .unwrap_or("if_required");
+        let creation = params.text("customer_creation").unwrap_or("if_required");
         field::set(
             &mut session,
             "customer_creation",
@@ -272,10 +214,10 @@ fn create(world: &mut World, call: &Call) -> Answer {
             json!({ "enabled": true, "liability": { "type": "self" }, "provider": "stripe", "status": status }),
         );
     }
-    if params.boolean("phone_number_collection[enabled]")? == Some(true) {
+    if params.boolean("phone_number_collection[enabled]") == Some(true) {
         field::set(&mut session, "phone_number_collection.enabled", true);
     }
-    if params.boolean("tax_id_collection[enabled]")? == Some(true) {
+    if params.boolean("tax_id_collection[enabled]") == Some(true) {
         field::set(
             &mut session,
             "tax_id_collection",
@@ -292,7 +234,7 @@ fn create(world: &mut World, call: &Call) -> Answer {
     field::set(&mut session, "customer_details", details);
     let intent_metadata = merge_metadata(&json!({}), params, "payment_intent_data[metadata]")?;
     let subscription_metadata = merge_metadata(&json!({}), params, "subscription_data[metadata]")?;
-    let billing_mode = params.one_of("subscription_data[billing_mode][type]", &["flexible", "classic"])?;
+    let billing_mode = params.text("subscription_data[billing_mode][type]");
     field::set(
         &mut session,
         "_sandbox",
@@ -330,7 +272,7 @@ fn check_combinations(params: &Params, has_customer: bool, mode: &str) -> Result
         let message = "`customer_update` can only be used with `customer`.";
         return Err(ApiError::invalid(message).param("customer_update"));
     }
-    let collects_tax_id = params.boolean("tax_id_collection[enabled]")? == Some(true);
+    let collects_tax_id = params.boolean("tax_id_collection[enabled]") == Some(true);
     if collects_tax_id && has_customer && params.text("customer_update[name]") != Some("auto") {
         let message = "Tax ID collection requires updating business name on the customer. To enable tax ID collection for an \
             existing customer, please set `customer_update[name]` to `auto`.";

@@ -11,24 +11,11 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation {
         method: "GET",
         path: "/v1/events",
-        accepts: &[
-            "type",
-            "types[]",
-            "delivery_success",
-            "limit",
-            "starting_after",
-            "ending_before",
-            "created",
-            "created[*]",
-        ],
-        requires: &[],
         run: list,
     },
     Operation {
         method: "GET",
         path: "/v1/events/{id}",
-        accepts: &[],
-        requires: &[],
         run: |world, call| retrieve(world, "event", call.id()),
     },
 ];
@@ -41,7 +28,7 @@ fn list(world: &mut World, call: &Call) -> Answer {
             "You may only specify one of these parameters: type, types.",
         ));
     }
-    let delivered = params.boolean("delivery_success")?;
+    let delivered = params.boolean("delivery_success");
     list_of(world, "event", "/v1/events", params, |one| {
         let kind = field::text(one, "type");
         let wanted = |pattern: &str| match pattern.strip_suffix(".*") {

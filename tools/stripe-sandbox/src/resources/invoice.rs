@@ -11,32 +11,16 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation {
         method: "GET",
         path: "/v1/invoices",
-        accepts: &[
-            "customer",
-            "subscription",
-            "status",
-            "collection_method",
-            "limit",
-            "starting_after",
-            "ending_before",
-            "created",
-            "created[*]",
-        ],
-        requires: &[],
         run: all,
     },
     Operation {
         method: "GET",
         path: "/v1/invoices/{id}",
-        accepts: &[],
-        requires: &[],
         run: |world, call| retrieve(world, "invoice", call.id()),
     },
     Operation {
         method: "GET",
         path: "/v1/invoices/{id}/lines",
-        accepts: list::PARAMETERS,
-        requires: &[],
         run: |world, call| {
             let invoice = world.get("invoice", call.id(), "invoice")?;
             let lines = field::elements(&invoice, "lines.data").to_vec();
@@ -46,18 +30,6 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation {
         method: "GET",
         path: "/v1/invoice_payments",
-        accepts: &[
-            "invoice",
-            "status",
-            "payment[type]",
-            "payment[payment_intent]",
-            "limit",
-            "starting_after",
-            "ending_before",
-            "created",
-            "created[*]",
-        ],
-        requires: &[],
         run: |world, call| {
             list_of(world, "invoice_payment", "/v1/invoice_payments", &call.params, |one| {
                 let intent = call.params.text("payment[payment_intent]");
@@ -69,8 +41,6 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation {
         method: "GET",
         path: "/v1/invoice_payments/{id}",
-        accepts: &[],
-        requires: &[],
         run: |world, call| retrieve(world, "invoice_payment", call.id()),
     },
 ];

@@ -29,14 +29,12 @@ use crate::{
     world::{World, rendered},
 };
 
-/// One operation of the API, declared as data.
+/// One operation of the API. What it takes is in `operations/table.txt`, and has been checked when it runs.
+#[derive(Debug)]
 pub(crate) struct Operation {
     pub(crate) method: &'static str,
     /// Ids stand in braces: `/v1/customers/{id}`.
     pub(crate) path: &'static str,
-    /// Patterns of [`crate::http::accepts`].
-    pub(crate) accepts: &'static [&'static str],
-    pub(crate) requires: &'static [&'static str],
     pub(crate) run: fn(&mut World, &Call) -> Answer,
 }
 
@@ -71,33 +69,9 @@ const ALL: &[&[Operation]] = &[
     webhook_endpoint::OPERATIONS,
 ];
 
-/// The operation for a request, and the ids in its path. Where two fit, the one declared first.
-pub(crate) fn route(method: &str, path: &str) -> Option<(&'static Operation, Vec<String>)> {
-    ALL.iter()
-        .flat_map(|operations| operations.iter())
-        .find_map(|operation| {
-            let ids = (operation.method == method).then(|| ids(operation.path, path))??;
-            Some((operation, ids))
-        })
-}
-
-fn ids(template: &str, path: &str) -> Option<Vec<String>> {
-    let mut ids = Vec::new();
-    let (mut wanted, mut given) = (template.split('/'), path.split('/'));
-    loop {
-        match (wanted.next(), given.next()) {
-            (None, None) => return Some(ids),
-            (Some(want), Some(have)) if want.starts_with('{') && !have.is_empty() => {
-                ids.push(
-                    percent_encoding::percent_decode_str(have)
-                        .decode_utf8_lossy()
-                        .into_owned(),
-                );
-            }
-            (Some(want), Some(have)) if want == have => {}
-            _ => return None,
-        }
-    }
+/// All operations that are answered.
+pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
+    ALL.iter().flat_map(|operations| operations.iter())
 }
 
 /// Answers with the object `id` of this kind.
@@ -115,7 +89,7 @@ pub(crate) fn list_of(
 ) -> Answer {
     let mut found = Vec::new();
     for value in world.all(object) {
-        if keep(&value) && list::created_within(params, field::integer(&value, "created"))? {
+        if keep(&value) && list::created_within(params, field::integer(&value, "created")) {
             found.push(rendered(&value));
         }
     }
@@ -191,14 +165,9 @@ pub(crate) fn address(params: &Params, name: &str) -> Value {
     address
 }
 
-/// A currency as Stripe takes it: three letters, lower case.
-pub(crate) fn currency(params: &Params, name: &str) -> Result<String, ApiError> {
-    let given = params.required(name)?;
-    let currency = given.to_ascii_lowercase();
-    if currency.len() == 3 && currency.bytes().all(|byte| byte.is_ascii_lowercase()) {
-        return Ok(currency);
-    }
-    Err(ApiError::invalid(format!("Invalid currency: {given}.")).param(name))
+/// A currency in lower case, in whichever it was sent.
+pub(crate) fn currency(params: &Params, name: &str) -> String {
+    params.given(name).to_ascii_lowercase()
 }
 
 /// Largest amount, in minor units. Source: <https://docs.stripe.com/currencies> (eight digits).
@@ -208,12 +177,10 @@ pub(crate) const LARGEST_QUANTITY: i64 = 999_999;
 
 /// A quantity, 1 where none was sent.
 pub(crate) fn quantity(params: &Params, name: &str) -> Result<i64, ApiError> {
-    match params.integer(name)?.unwrap_or(1) {
+    match params.integer(name).unwrap_or(1) {
         quantity @ 1..=LARGEST_QUANTITY => Ok(quantity),
-        quantity => Err(ApiError::parameter_invalid(
-            "parameter_invalid_integer",
-            name,
-            format!("Invalid quantity: {quantity}"),
-        )),
+        quantity => Err(ApiError::invalid(format!("Invalid quantity: {quantity}"))
+            .code("parameter_invalid_integer")
+            .param(name)),
     }
 }

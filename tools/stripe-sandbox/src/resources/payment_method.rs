@@ -18,8 +18,6 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation {
         method: "GET",
         path: "/v1/payment_methods",
-        accepts: &["customer", "type", "limit", "starting_after", "ending_before"],
-        requires: &[],
         run: |world, call| {
             let customer = call.params.text("customer").map(str::to_owned);
             list(world, call, "/v1/payment_methods", customer)
@@ -28,22 +26,16 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation {
         method: "GET",
         path: "/v1/payment_methods/{id}",
-        accepts: &[],
-        requires: &[],
         run: |world, call| retrieve(world, "payment_method", call.id()),
     },
     Operation {
         method: "POST",
         path: "/v1/payment_methods/{id}",
-        accepts: &["metadata[*]"],
-        requires: &[],
         run: update,
     },
     Operation {
         method: "POST",
         path: "/v1/payment_methods/{id}/attach",
-        accepts: &["customer"],
-        requires: &["customer"],
         run: |world, call| {
             let customer = call.params.required("customer")?.to_owned();
             Ok(rendered(&attach(world, call.id(), &customer, "payment_method")?))
@@ -52,8 +44,6 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation {
         method: "POST",
         path: "/v1/payment_methods/{id}/detach",
-        accepts: &[],
-        requires: &[],
         run: |world, call| {
             let method = world.get("payment_method", call.id(), "payment_method")?;
             if field::at(&method, "customer").is_null() {
@@ -68,8 +58,6 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation {
         method: "GET",
         path: "/v1/customers/{customer}/payment_methods",
-        accepts: &["type", "limit", "starting_after", "ending_before"],
-        requires: &[],
         run: |world, call| {
             world.get("customer", call.id(), "customer")?;
             list(
@@ -83,8 +71,6 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation {
         method: "GET",
         path: "/v1/customers/{customer}/payment_methods/{id}",
-        accepts: &[],
-        requires: &[],
         run: |world, call| {
             let id = call.ids.get(1).map(String::as_str).unwrap_or_default();
             let method = world.get("payment_method", id, "payment_method")?;

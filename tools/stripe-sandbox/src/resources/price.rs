@@ -18,68 +18,21 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation {
         method: "POST",
         path: "/v1/prices",
-        accepts: &[
-            "active",
-            "billing_scheme",
-            "currency",
-            "lookup_key",
-            "transfer_lookup_key",
-            "metadata[*]",
-            "nickname",
-            "product",
-            "product_data[name]",
-            "product_data[metadata][*]",
-            "product_data[tax_code]",
-            "product_data[unit_label]",
-            "product_data[statement_descriptor]",
-            "recurring[interval]",
-            "recurring[interval_count]",
-            "recurring[usage_type]",
-            "tax_behavior",
-            "unit_amount",
-            "unit_amount_decimal",
-        ],
-        requires: &["currency"],
         run: create,
     },
     Operation {
         method: "GET",
         path: "/v1/prices",
-        accepts: &[
-            "limit",
-            "starting_after",
-            "ending_before",
-            "active",
-            "currency",
-            "product",
-            "type",
-            "lookup_keys[]",
-            "recurring[interval]",
-            "created",
-            "created[*]",
-        ],
-        requires: &[],
         run: list,
     },
     Operation {
         method: "GET",
         path: "/v1/prices/{id}",
-        accepts: &[],
-        requires: &[],
         run: |world, call| retrieve(world, "price", call.id()),
     },
     Operation {
         method: "POST",
         path: "/v1/prices/{id}",
-        accepts: &[
-            "active",
-            "lookup_key",
-            "transfer_lookup_key",
-            "metadata[*]",
-            "nickname",
-            "tax_behavior",
-        ],
-        requires: &[],
         run: update,
     },
 ];
@@ -102,7 +55,11 @@ pub(crate) fn create_from(world: &mut World, params: &Params, product: &str, wit
             format!("{within}[{name}]")
         }
     };
-    let unit_amount = match (params.integer("unit_amount")?, params.text("unit_amount_decimal")) {
+    if params.text("billing_scheme") == Some("tiered") {
+        let message = "The sandbox has no prices in tiers.";
+        return Err(ApiError::unserved(&named("billing_scheme"), message));
+    }
+    let unit_amount = match (params.integer("unit_amount"), params.text("unit_amount_decimal")) {
         (Some(_), Some(_)) => {
             return Err(ApiError::invalid(
                 "You may only specify one of these parameters: unit_amount, unit_amount_decimal.",
@@ -110,8 +67,8 @@ pub(crate) fn create_from(world: &mut World, params: &Params, product: &str, wit
         }
         (Some(amount), None) => amount,
         (None, Some(decimal)) => decimal.parse::<i64>().map_err(|_| {
-            ApiError::invalid("The sandbox takes whole minor units only in unit_amount_decimal.")
-                .param(named("unit_amount_decimal"))
+            let message = "The sandbox takes whole minor units only in unit_amount_decimal.";
+            ApiError::unserved(&named("unit_amount_decimal"), message)
         })?,
         (None, None) => return Err(ApiError::parameter_missing(&named("unit_amount"))),
     };
@@ -121,24 +78,21 @@ pub(crate) fn create_from(world: &mut World, params: &Params, product: &str, wit
         } else {
             "amount_too_large"
         };
-        return Err(ApiError::parameter_invalid(
-            code,
-            &named("unit_amount"),
-            format!("Invalid amount: {unit_amount}"),
-        ));
+        return Err(ApiError::invalid(format!("Invalid amount: {unit_amount}"))
+            .code(code)
+            .param(named("unit_amount")));
     }
     let mut price = shapes::price();
     field::set(&mut price, "id", world.id("price_", 24));
     field::set(&mut price, "created", world.now);
     field::set(&mut price, "livemode", world.livemode);
-    field::set(&mut price, "currency", currency(params, "currency")?);
+    field::set(&mut price, "currency", currency(params, "currency"));
     field::set(&mut price, "product", product);
     field::set(&mut price, "unit_amount", unit_amount);
     field::set(&mut price, "unit_amount_decimal", unit_amount.to_string());
     if params.has("recurring") {
-        params.required("recurring[interval]")?;
-        let interval = params.one_of("recurring[interval]", &["day", "week", "month", "year"])?;
-        let count = params.integer("recurring[interval_count]")?.unwrap_or(1);
+        let interval = params.given("recurring[interval]");
+        let count = params.integer("recurring[interval_count]").unwrap_or(1);
         if !(1..=36).contains(&count) {
             return Err(
                 ApiError::invalid(format!("Invalid interval_count: {count}")).param(named("recurring[interval_count]"))
@@ -148,9 +102,8 @@ pub(crate) fn create_from(world: &mut World, params: &Params, product: &str, wit
             .text("recurring[usage_type]")
             .is_some_and(|usage| usage != "licensed")
         {
-            return Err(
-                ApiError::invalid("The sandbox bills licensed prices only.").param(named("recurring[usage_type]"))
-            );
+            let message = "The sandbox bills licensed prices only.";
+            return Err(ApiError::unserved(&named("recurring[usage_type]"), message));
         }
         field::set(&mut price, "type", "recurring");
         field::set(
@@ -166,17 +119,16 @@ pub(crate) fn create_from(world: &mut World, params: &Params, product: &str, wit
 
 fn write(world: &mut World, price: &mut Value, params: &Params) -> Result<(), ApiError> {
     copy_texts(price, params, &["nickname"]);
-    if let Some(active) = params.boolean("active")? {
+    if let Some(active) = params.boolean("active") {
         field::set(price, "active", active);
     }
-    if let Some(behavior) = params.one_of("tax_behavior", &["inclusive", "exclusive", "unspecified"])? {
+    if let Some(behavior) = params.text("tax_behavior") {
         field::set(price, "tax_behavior", behavior);
     }
     let metadata = merge_metadata(field::at(price, "metadata"), params, "metadata")?;
     field::set(price, "metadata", metadata);
-    params.one_of("billing_scheme", &["per_unit"])?;
     if let Some(key) = params.text("lookup_key") {
-        let transfers = params.boolean("transfer_lookup_key")?.unwrap_or(false);
+        let transfers = params.boolean("transfer_lookup_key").unwrap_or(false);
         let id = field::text(price, "id").to_owned();
         let holder = world
             .all("price")
@@ -209,7 +161,7 @@ fn update(world: &mut World, call: &Call) -> Answer {
 
 fn list(world: &mut World, call: &Call) -> Answer {
     let params = &call.params;
-    let active = params.boolean("active")?;
+    let active = params.boolean("active");
     let keys = params.texts("lookup_keys");
     list_of(world, "price", "/v1/prices", params, |one| {
         active.is_none_or(|active| field::flag(one, "active") == active)

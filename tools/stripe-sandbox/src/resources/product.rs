@@ -17,70 +17,21 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation {
         method: "POST",
         path: "/v1/products",
-        accepts: &[
-            "id",
-            "name",
-            "active",
-            "description",
-            "metadata[*]",
-            "images[]",
-            "shippable",
-            "statement_descriptor",
-            "tax_code",
-            "unit_label",
-            "url",
-            "marketing_features[][name]",
-            "default_price_data[currency]",
-            "default_price_data[unit_amount]",
-            "default_price_data[tax_behavior]",
-            "default_price_data[recurring][interval]",
-            "default_price_data[recurring][interval_count]",
-            "default_price_data[metadata][*]",
-        ],
-        requires: &["name"],
         run: create,
     },
     Operation {
         method: "GET",
         path: "/v1/products",
-        accepts: &[
-            "limit",
-            "starting_after",
-            "ending_before",
-            "active",
-            "ids[]",
-            "created",
-            "created[*]",
-            "url",
-        ],
-        requires: &[],
         run: list,
     },
     Operation {
         method: "GET",
         path: "/v1/products/{id}",
-        accepts: &[],
-        requires: &[],
         run: |world, call| retrieve(world, "product", call.id()),
     },
     Operation {
         method: "POST",
         path: "/v1/products/{id}",
-        accepts: &[
-            "name",
-            "active",
-            "description",
-            "metadata[*]",
-            "images[]",
-            "shippable",
-            "statement_descriptor",
-            "tax_code",
-            "unit_label",
-            "url",
-            "default_price",
-            "marketing_features[][name]",
-        ],
-        requires: &[],
         run: update,
     },
 ];
@@ -141,10 +92,10 @@ fn write(world: &World, product: &mut Value, params: &Params) -> Result<(), ApiE
             "url",
         ],
     );
-    if let Some(active) = params.boolean("active")? {
+    if let Some(active) = params.boolean("active") {
         field::set(product, "active", active);
     }
-    if let Some(shippable) = params.boolean("shippable")? {
+    if let Some(shippable) = params.boolean("shippable") {
         field::set(product, "shippable", shippable);
     }
     if params.has("images") {
@@ -172,7 +123,7 @@ fn update(world: &mut World, call: &Call) -> Answer {
 }
 
 fn list(world: &mut World, call: &Call) -> Answer {
-    let active = call.params.boolean("active")?;
+    let active = call.params.boolean("active");
     let ids = call.params.texts("ids");
     list_of(world, "product", "/v1/products", &call.params, |one| {
         active.is_none_or(|active| field::flag(one, "active") == active)

@@ -21,8 +21,8 @@ enum Clause {
 
 /// Answers a search over all objects of a kind.
 pub(crate) fn run(world: &World, object: &str, url: &str, params: &Params) -> Answer {
-    let clauses = parse(params.required("query")?)?;
-    let limit = list::limit(params)?;
+    let clauses = parse(params.given("query"))?;
+    let limit = list::limit(params);
     let from = match params.text("page") {
         Some(page) => page
             .parse::<usize>()

@@ -21,104 +21,28 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation {
         method: "POST",
         path: "/v1/subscriptions",
-        accepts: &[
-            "customer",
-            "items[][price]",
-            "items[][price_data][currency]",
-            "items[][price_data][product]",
-            "items[][price_data][unit_amount]",
-            "items[][price_data][recurring][interval]",
-            "items[][price_data][recurring][interval_count]",
-            "items[][price_data][tax_behavior]",
-            "items[][quantity]",
-            "items[][metadata][*]",
-            "metadata[*]",
-            "description",
-            "default_payment_method",
-            "payment_behavior",
-            "payment_settings[save_default_payment_method]",
-            "billing_mode[type]",
-            "automatic_tax[enabled]",
-            "cancel_at_period_end",
-            "cancel_at",
-            "collection_method",
-            "trial_period_days",
-            "off_session",
-            "currency",
-        ],
-        requires: &["customer"],
         run: create,
     },
     Operation {
         method: "GET",
         path: "/v1/subscriptions",
-        accepts: &[
-            "customer",
-            "price",
-            "status",
-            "collection_method",
-            "limit",
-            "starting_after",
-            "ending_before",
-            "created",
-            "created[*]",
-        ],
-        requires: &[],
         run: list,
     },
     Operation {
         method: "GET",
         path: "/v1/subscriptions/{id}",
-        accepts: &[],
-        requires: &[],
         run: |world, call| retrieve(world, "subscription", call.id()),
     },
     Operation {
         method: "POST",
         path: "/v1/subscriptions/{id}",
-        accepts: &[
-            "cancel_at_period_end",
-            "cancel_at",
-            "cancellation_details[comment]",
-            "cancellation_details[feedback]",
-            "metadata[*]",
-            "default_payment_method",
-            "description",
-            "items[][id]",
-            "items[][quantity]",
-            "items[][price]",
-            "items[][metadata][*]",
-            "proration_behavior",
-            "payment_behavior",
-            "off_session",
-            "payment_settings[save_default_payment_method]",
-        ],
-        requires: &[],
         run: update,
     },
     Operation {
         method: "DELETE",
         path: "/v1/subscriptions/{id}",
-        accepts: &[
-            "cancellation_details[comment]",
-            "cancellation_details[feedback]",
-            "invoice_now",
-            "prorate",
-        ],
-        requires: &[],
         run: cancel,
     },
-];
-
-const FEEDBACK: &[&str] = &[
-    "customer_service",
-    "low_quality",
-    "missing_features",
-    "other",
-    "switched_service",
-    "too_complex",
-    "too_expensive",
-    "unused",
 ];
 
 fn create(world: &mut World, call: &Call) -> Answer {
@@ -129,13 +53,14 @@ fn create(world: &mut World, call: &Call) -> Answer {
         .text("collection_method")
         .is_some_and(|how| how != "charge_automatically")
     {
-        return Err(ApiError::invalid("The sandbox collects automatically only.").param("collection_method"));
+        let message = "The sandbox collects automatically only.";
+        return Err(ApiError::unserved("collection_method", message));
     }
-    let behaviors = ["allow_incomplete", "default_incomplete", "error_if_incomplete"];
-    let behavior = params
-        .one_of("payment_behavior", &behaviors)?
-        .unwrap_or("allow_incomplete")
-        .to_owned();
+    let behavior = params.text("payment_behavior").unwrap_or("allow_incomplete").to_owned();
+    if behavior == "pending_if_incomplete" {
+        let message = "The sandbox makes no pending updates.";
+        return Err(ApiError::unserved("payment_behavior", message));
+    }
     let default_payment_method = match params.text("default_payment_method") {
         Some(id) => {
             let method = payment_method::of_customer(world, id, &customer_id, "default_payment_method")?;
@@ -153,16 +78,11 @@ fn create(world: &mut World, call: &Call) -> Answer {
         metadata: merge_metadata(&json!({}), params, "metadata")?,
         description: params.text("description").map(str::to_owned),
         default_payment_method,
-        billing_mode: params
-            .one_of("billing_mode[type]", &["flexible", "classic"])?
-            .unwrap_or("flexible")
-            .to_owned(),
-        automatic_tax: params.boolean("automatic_tax[enabled]")?.unwrap_or(false),
+        billing_mode: params.text("billing_mode[type]").unwrap_or("flexible").to_owned(),
+        automatic_tax: params.boolean("automatic_tax[enabled]").unwrap_or(false),
         trial_days: trial_days(params, "trial_period_days")?,
-        save_default_payment_method: params.one_of(
-            "payment_settings[save_default_payment_method]",
-            &["off", "on_subscription"],
-        )? == Some("on_subscription"),
+        save_default_payment_method: params.text("payment_settings[save_default_payment_method]")
+            == Some("on_subscription"),
         customer: customer_id,
         intent: None,
     };
@@ -226,7 +146,7 @@ pub(crate) fn checked(items: Items, param: &str) -> Result<Items, ApiError> {
 
 /// Days of trial, at most two years.
 pub(crate) fn trial_days(params: &Params, name: &str) -> Result<i64, ApiError> {
-    match params.integer(name)?.unwrap_or(0) {
+    match params.integer(name).unwrap_or(0) {
         days @ 0..=730 => Ok(days),
         days => Err(ApiError::invalid(format!("Invalid number of trial days: {days}")).param(name)),
     }
@@ -265,10 +185,7 @@ fn update(world: &mut World, call: &Call) -> Answer {
     copy_texts(&mut changed, params, &["description"]);
     let metadata = merge_metadata(field::at(&changed, "metadata"), params, "metadata")?;
     field::set(&mut changed, "metadata", metadata);
-    if let Some(save) = params.one_of(
-        "payment_settings[save_default_payment_method]",
-        &["off", "on_subscription"],
-    )? {
+    if let Some(save) = params.text("payment_settings[save_default_payment_method]") {
         field::set(&mut changed, "payment_settings.save_default_payment_method", save);
     }
     if params.clears("default_payment_method") {
@@ -298,7 +215,7 @@ fn update(world: &mut World, call: &Call) -> Answer {
 fn change_items(world: &mut World, changed: &mut Value, params: &Params) -> Result<(), ApiError> {
     if params.text("proration_behavior") != Some("none") {
         let message = "The sandbox does not prorate yet: send proration_behavior=none with items.";
-        return Err(ApiError::invalid(message).param("proration_behavior"));
+        return Err(ApiError::unserved("proration_behavior", message));
     }
     let id = field::text(changed, "id").to_owned();
     let anchor = field::integer(changed, "billing_cycle_anchor");
@@ -338,7 +255,7 @@ fn change_items(world: &mut World, changed: &mut Value, params: &Params) -> Resu
 }
 
 fn write_details(changed: &mut Value, params: &Params) -> Result<(), ApiError> {
-    if let Some(feedback) = params.one_of("cancellation_details[feedback]", FEEDBACK)? {
+    if let Some(feedback) = params.text("cancellation_details[feedback]") {
         field::set(changed, "cancellation_details.feedback", feedback);
     }
     if params.has("cancellation_details[comment]") {
@@ -353,7 +270,7 @@ fn write_details(changed: &mut Value, params: &Params) -> Result<(), ApiError> {
 
 /// Writes when the subscription is to end, as `cancel_at_period_end` or `cancel_at` ask.
 fn write_end(changed: &mut Value, params: &Params, now: i64) -> Result<(), ApiError> {
-    let at_period_end = params.boolean("cancel_at_period_end")?;
+    let at_period_end = params.boolean("cancel_at_period_end");
     if at_period_end == Some(true) && params.text("cancel_at").is_some() {
         return Err(ApiError::invalid(
             "You may only specify one of these parameters: cancel_at, cancel_at_period_end.",
@@ -362,7 +279,7 @@ fn write_end(changed: &mut Value, params: &Params, now: i64) -> Result<(), ApiEr
     let at = match params.text("cancel_at") {
         Some("min_period_end") => earliest_period_end(changed),
         Some("max_period_end") => latest_period_end(changed),
-        Some(_) => params.integer("cancel_at")?,
+        Some(_) => params.integer("cancel_at"),
         None => None,
     };
     if at.is_some_and(|at| at <= now) {
@@ -410,8 +327,9 @@ fn cancel(world: &mut World, call: &Call) -> Answer {
         return Err(ApiError::missing("subscription", call.id(), "id"));
     }
     for name in ["invoice_now", "prorate"] {
-        if params.boolean(name)? == Some(true) {
-            return Err(ApiError::invalid(format!("The sandbox does not prorate yet: send {name}=false.")).param(name));
+        if params.boolean(name) == Some(true) {
+            let message = format!("The sandbox does not prorate yet: send {name}=false.");
+            return Err(ApiError::unserved(name, message));
         }
     }
     let mut changed = subscription.clone();

@@ -1,0 +1,286 @@
+//! Any form to any operation is answered, and never with a 5xx: in process, without a network.
+
+use std::cell::RefCell;
+
+use proptest::{
+    prelude::*,
+    sample::Index,
+    test_runner::{Config as Cases, TestRunner},
+};
+
+use super::{
+    table::{Kind, Parameter, Takes},
+    *,
+};
+use crate::{Config, http::route::Routes};
+
+const CASES: u32 = 20_000;
+/// A world this old is replaced by a new one, as lists take ever longer.
+const CASES_PER_WORLD: usize = 500;
+
+/// Stands for the id of something there is.
+const ID: &str = "\u{1}";
+
+/// What a text may be: some of it fits somewhere.
+const TEXTS: &[&str] = &[
+    ID,
+    "DE",
+    "https://example.com/{CHECKOUT_SESSION_ID}",
+    "a@example.com",
+    "pm_card_visa",
+    "pm_card_chargeDeclined",
+    "metadata['a']:'b'",
+    "email~\"é",
+    "eu_vat",
+    "DE123456789",
+    "💶",
+];
+/// What fits nowhere, or not everywhere.
+const MISFITS: &[&str] = &["", "x", "-1", "9223372036854775807", "-99999999999", "1e3", "0.1"];
+
+/// A parameter's name in brackets, and values that fit it.
+struct Place {
+    name: String,
+    required: bool,
+    fitting: Vec<&'static str>,
+}
+
+/// One parameter of a form: where, and which value of that place's, unless it is to be another.
+#[derive(Clone, Debug)]
+struct Sent {
+    place: Index,
+    value: Index,
+    twist: u8,
+    other: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+enum Form {
+    Parameters(Vec<Sent>),
+    Bytes(Vec<u8>),
+}
+
+fn any_form() -> impl Strategy<Value = Form> {
+    let misfit = any::<Index>().prop_map(|index| Some((*index.get(MISFITS)).to_owned()));
+    let text = prop::collection::vec(any::<char>(), 0..8).prop_map(|letters| Some(String::from_iter(letters)));
+    let other = prop_oneof![12 => Just(None), 2 => misfit, 1 => text];
+    let sent = (any::<Index>(), any::<Index>(), any::<u8>(), other);
+    let sent = sent.prop_map(|(place, value, twist, other)| Sent {
+        place,
+        value,
+        twist,
+        other,
+    });
+    prop_oneof![
+        9 => prop::collection::vec(sent, 0..8).prop_map(Form::Parameters),
+        1 => prop::collection::vec(any::<u8>(), 0..60).prop_map(Form::Bytes),
+    ]
+}
+
+/// All places of a form: of a list the first element, of a map one key.
+fn places(parameters: &[Parameter], within: &str, all: &mut Vec<Place>) {
+    for parameter in parameters {
+        let name = if within.is_empty() {
+            parameter.name.to_owned()
+        } else {
+            format!("{within}[{}]", parameter.name)
+        };
+        if let Takes::Values(kinds) = &parameter.takes {
+            kinds
+                .iter()
+                .for_each(|kind| places_in(kind, name.clone(), parameter.required, all));
+        }
+    }
+}
+
+fn places_in(kind: &Kind, name: String, required: bool, all: &mut Vec<Place>) {
+    let fitting: Vec<&'static str> = match kind {
+        Kind::Hash(inner) => return places(inner, &name, all),
+        Kind::List(kind) => return places_in(kind, format!("{name}[0]"), required, all),
+        Kind::Map(kind) => return places_in(kind, format!("{name}[a]"), required, all),
+        Kind::Text(_) => TEXTS.to_vec(),
+        Kind::Enum(values) => values.to_vec(),
+        Kind::Integer(..) | Kind::Number => vec!["1", "2", "100", "2900", "99999999999"],
+        Kind::Timestamp => vec!["1", "1800003600", "99999999999"],
+        Kind::Currency => vec!["usd", "EUR", "xxx"],
+        Kind::Boolean => vec!["true", "false"],
+    };
+    all.push(Place {
+        name,
+        required,
+        fitting,
+    });
+}
+
+/// The form as it is sent: a form of parameters has those required at the top, too.
+fn encoded(places: &[Place], form: &Form, ids: &[String]) -> Vec<u8> {
+    let sent = match form {
+        Form::Bytes(bytes) => return bytes.clone(),
+        Form::Parameters(sent) => sent,
+    };
+    let mut form = url::form_urlencoded::Serializer::new(String::new());
+    let value = |place: &Place, index: &Index| match *index.get(&place.fitting) {
+        ID => index.get(ids).clone(),
+        text => text.to_owned(),
+    };
+    if let Some(first) = sent.first() {
+        for place in places
+            .iter()
+            .filter(|place| place.required && !place.name.contains('['))
+        {
+            form.append_pair(&place.name, &value(place, &first.value));
+        }
+    }
+    for one in sent.iter().filter(|_| !places.is_empty()) {
+        let place = one.place.get(places);
+        let name = match one.twist {
+            0 => format!("{}[]", place.name),
+            1 => format!("{}[x]", place.name),
+            2 => place.name.replace("[0]", "[7]"),
+            3 => place.name.split('[').next().unwrap_or_default().to_owned(),
+            4 => format!("[{}", place.name),
+            _ => place.name.clone(),
+        };
+        let value = one.other.clone().unwrap_or_else(|| value(place, &one.value));
+        form.append_pair(&name, &value);
+    }
+    form.finish().into_bytes()
+}
+
+/// A world with one of most things, and their ids.
+struct Furnished {
+    app: App,
+    /// Where each was made.
+    made_at: Vec<&'static str>,
+    ids: Vec<String>,
+    cases: usize,
+    taken: usize,
+}
+
+impl Furnished {
+    fn new() -> Self {
+        let config = Config {
+            frozen_time: Some(1_800_000_000),
+            ..Config::default()
+        };
+        let world = World::open(&config, "http://sandbox".to_owned()).unwrap();
+        let app = App::new(world, config.secret_key, Routes::new().unwrap());
+        let mut furnished = Self {
+            app,
+            made_at: Vec::new(),
+            ids: Vec::new(),
+            cases: 0,
+            taken: 0,
+        };
+        let customer = furnished.make("/v1/customers", "email=a@b.c&payment_method=pm_card_visa");
+        let product = furnished.make("/v1/products", "name=p");
+        let terms = format!("product={product}&currency=usd&unit_amount=900");
+        let price = furnished.make("/v1/prices", &format!("{terms}&recurring[interval]=month"));
+        furnished.make("/v1/prices", &terms);
+        let line = format!("customer={customer}&items[0][price]={price}&payment_behavior=default_incomplete");
+        furnished.make("/v1/subscriptions", &line);
+        let line = format!("line_items[0][price]={price}&line_items[0][quantity]=1&success_url=http://a.b");
+        furnished.make("/v1/checkout/sessions", &format!("mode=subscription&{line}"));
+        furnished.make(
+            "/v1/payment_intents",
+            "amount=100&currency=usd&payment_method=pm_card_visa",
+        );
+        furnished.make("/v1/accounts", "country=DE");
+        furnished.make(
+            "/v1/webhook_endpoints",
+            "url=https://example.com&enabled_events[]=charge.failed",
+        );
+        furnished
+    }
+
+    fn make(&mut self, path: &'static str, form: &str) -> String {
+        let (status, body) = self.call("POST", path, form.as_bytes());
+        assert_eq!(status, 200, "{path} {form}: {body}");
+        let made: Value = serde_json::from_str(&body).unwrap();
+        let id = field::text(&made, "id").to_owned();
+        self.ids.push(id.clone());
+        self.made_at.push(path);
+        id
+    }
+
+    /// The path with ids of what was made where the id stands, or else of anything.
+    fn path(&self, template: &str, index: &Index) -> String {
+        let mut path = String::new();
+        for step in template.split('/').skip(1) {
+            let made_here = self.made_at.iter().position(|made_at| *made_at == path);
+            let id = made_here.unwrap_or_else(|| index.index(self.ids.len()));
+            path.push('/');
+            path.push_str(if step.starts_with('{') { &self.ids[id] } else { step });
+        }
+        path
+    }
+
+    fn call(&self, method: &str, path: &str, form: &[u8]) -> (u16, String) {
+        let in_query = method != "POST";
+        let uri = if in_query {
+            format!(
+                "{path}?{}",
+                percent_encoding::percent_encode(form, percent_encoding::CONTROLS)
+            )
+        } else {
+            path.to_owned()
+        };
+        let uri = uri
+            .replace(|letter: char| " \"<>{}|\\^`#".contains(letter), "%20")
+            .parse::<http::Uri>();
+        let Ok(uri) = uri else { return (400, String::new()) };
+        let request = http::Request::builder()
+            .method(method)
+            .uri(uri)
+            .header("authorization", format!("Bearer {}", self.app.secret_key));
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let body = if in_query { b"" } else { form };
+        match run(&self.app, &parts, body, "", None, "req_test", false) {
+            Ok(reply) => (reply.status, reply.body),
+            Err(error) => (error.status, error.body().to_string()),
+        }
+    }
+}
+
+#[test]
+fn no_form_makes_an_operation_fail() {
+    let routes = Routes::new().unwrap();
+    let operations: Vec<(&Operation, Vec<Place>)> = crate::resources::operations()
+        .map(|operation| {
+            let (route, _) = routes.find(operation.method, operation.path).unwrap();
+            let mut all = Vec::new();
+            places(&route.parameters, "", &mut all);
+            (operation, all)
+        })
+        .collect();
+    let furnished = RefCell::new(Furnished::new());
+    let mut runner = TestRunner::new(Cases {
+        cases: CASES,
+        failure_persistence: None,
+        ..Cases::default()
+    });
+    let outcome = runner.run(
+        &(any::<Index>(), any::<Index>(), any_form()),
+        |(operation, id, form)| {
+            let mut world = furnished.borrow_mut();
+            if world.cases == CASES_PER_WORLD {
+                let taken = world.taken;
+                *world = Furnished::new();
+                // The handlers are tried with what gets past the check, so enough of it must.
+                prop_assert!(taken > CASES_PER_WORLD / 20, "only {taken} forms were taken");
+            }
+            let (operation, places) = operation.get(&operations);
+            let path = world.path(operation.path, &id);
+            let form = encoded(places, &form, &world.ids);
+            let (status, body) = world.call(operation.method, &path, &form);
+            world.cases += 1;
+            world.taken += usize::from(status == 200);
+            let shown = String::from_utf8_lossy(&form).into_owned();
+            prop_assert!(status < 500, "{} {path} {shown}: {body}", operation.method);
+            Ok(())
+        },
+    );
+    if let Err(failure) = outcome {
+        panic!("{failure}");
+    }
+}
