@@ -3,136 +3,20 @@
 Nothing here is ours but the story: requests, response types and the check of signatures are the SDK's.
 """
 
-import json
-import os
-import queue
-import re
-import select
-import subprocess
-import threading
-import time
 import unittest
-import urllib.error
-import urllib.parse
 import urllib.request
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import stripe
 
-SECRET_KEY = "sk_test_peers"
-WEBHOOK_SECRET = "whsec_peers_receiver"
-DAY = 86_400
-PATIENCE_SECONDS = 30
-
-
-class Receiver:
-    """Takes deliveries, verifying each with the SDK; the first try of every event is answered 500."""
-
-    def __init__(self):
-        self.raw = queue.Queue()
-        self.events = []
-        self.refused = []
-        seen = set()
-        receiver = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["content-length"]))
-                signature = self.headers["stripe-signature"]
-                try:
-                    event = stripe.Webhook.construct_event(body, signature, WEBHOOK_SECRET)
-                except Exception as error:  # whatever it is, the test shows it
-                    receiver.refused.append(repr(error))
-                    self.send_response(400)
-                    self.end_headers()
-                    return
-                first_try = event.id not in seen
-                seen.add(event.id)
-                if not first_try:
-                    receiver.events.append(event)
-                    receiver.raw.put((body, signature))
-                self.send_response(500 if first_try else 200)
-                self.end_headers()
-
-            def log_message(self, *_):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/hook"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def types(self):
-        return [event.type for event in self.events]
-
-    def close(self):
-        self.server.shutdown()
-        self.server.server_close()
-
-
-class Stay(urllib.request.HTTPRedirectHandler):
-    """Shows redirects instead of following them."""
-
-    def redirect_request(self, *_):
-        return None
-
-
-def post(url, data, headers=None):
-    """Status, headers and text of the answer to a POST, whatever the status."""
-    request = urllib.request.Request(url, data=data, headers=headers or {}, method="POST")
-    try:
-        with urllib.request.build_opener(Stay).open(request, timeout=PATIENCE_SECONDS) as answer:
-            return answer.status, answer.headers, answer.read().decode()
-    except urllib.error.HTTPError as answer:
-        return answer.code, answer.headers, answer.read().decode()
+from support import DAY, PATIENCE_SECONDS, WEBHOOK_SECRET, World, post
 
 
 class SandboxTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        binary = os.environ.get("STRIPE_SANDBOX_BIN")
-        if not binary or not os.access(binary, os.X_OK):
-            raise AssertionError(f"STRIPE_SANDBOX_BIN names no program: {binary!r}; build it: cargo build -p stripe-sandbox")
-        cls.process = subprocess.Popen(
-            [binary, "--listen", "127.0.0.1:0", "--secret-key", SECRET_KEY, "--seed", "7"],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        cls.addClassCleanup(cls.end)
-        ready, _, _ = select.select([cls.process.stdout], [], [], PATIENCE_SECONDS)
-        line = cls.process.stdout.readline() if ready else ""
-        match = re.search(r"http://\S+", line)
-        if not match:
-            raise AssertionError(f"the sandbox did not say where it listens: {line!r}")
-        cls.url = match.group()
-        cls.client = stripe.StripeClient(SECRET_KEY, base_addresses={"api": cls.url}, max_network_retries=0)
-        cls.receiver = Receiver()
-        cls.addClassCleanup(cls.receiver.close)
-        cls.control("webhook_endpoints", {"url": cls.receiver.url, "secret": WEBHOOK_SECRET})
-
-    @classmethod
-    def end(cls):
-        cls.process.terminate()
-        code = cls.process.wait(PATIENCE_SECONDS)
-        cls.process.stdout.close()
-        if code != 0:
-            raise AssertionError(f"the sandbox ended with {code} on SIGTERM")
-
-    @classmethod
-    def control(cls, path, body=None):
-        data = None if body is None else json.dumps(body).encode()
-        with urllib.request.urlopen(f"{cls.url}/_sandbox/{path}", data=data, timeout=PATIENCE_SECONDS) as answer:
-            return json.load(answer)
-
-    def settle(self):
-        """Waits until every delivery has been accepted."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while (left := self.control("deliveries"))["pending"]:
-            self.assertLess(time.monotonic(), deadline, f"deliveries stay pending: {left}")
-            time.sleep(0.02)
-
-    def pay(self, url, number):
-        form = {"card_number": number, "card_expiry": "12/40", "card_cvc": "123"}
-        return post(url, urllib.parse.urlencode(form).encode())
+        cls.world = World("python-sandbox", refuse_first=True)
+        cls.addClassCleanup(cls.world.end)
+        cls.client, cls.receiver = cls.world.client, cls.world.receiver
 
     def test_a_subscription_from_checkout_to_its_end(self):
         v1 = self.client.v1
@@ -168,12 +52,12 @@ class SandboxTest(unittest.TestCase):
             self.assertIn("text/html", page.headers["content-type"])
             self.assertIn("29.00 usd", page.read().decode())
 
-        status, _, page = self.pay(session.url, "4000000000000002")
+        status, _, page = self.world.pay(session.url, "4000000000000002")
         self.assertEqual(status, 402)
         self.assertIn("declined", page)
         self.assertEqual(v1.checkout.sessions.retrieve(session.id).status, "open")
 
-        status, headers, _ = self.pay(session.url, "4242 4242 4242 4242")
+        status, headers, _ = self.world.pay(session.url, "4242 4242 4242 4242")
         self.assertEqual(status, 303)
         self.assertEqual(headers["location"], f"https://example.com/done?session={session.id}")
 
@@ -188,7 +72,7 @@ class SandboxTest(unittest.TestCase):
         invoice = subscription.latest_invoice
         self.assertEqual((invoice.status, invoice.amount_paid, invoice.amount_remaining), ("paid", 2900, 0))
         self.assertEqual(invoice.payments.data[0].status, "paid")
-        self.settle()
+        self.world.settle()
         types = self.receiver.types()
         for kind in (
             "customer.created", "charge.failed", "payment_intent.payment_failed", "payment_method.attached",
@@ -201,12 +85,12 @@ class SandboxTest(unittest.TestCase):
         period_end = ending["items"].data[0].current_period_end
         self.assertEqual(ending.cancel_at, period_end)
 
-        self.control("clock", {"advance_seconds": 32 * DAY})
+        self.world.advance(32 * DAY)
         ended = v1.subscriptions.retrieve(subscription.id)
         self.assertEqual((ended.status, ended.ended_at), ("canceled", period_end))
         self.assertEqual(ended.cancellation_details.reason, "cancellation_requested")
         self.assertEqual(len(v1.invoices.list({"subscription": subscription.id}).data), 1)
-        self.settle()
+        self.world.settle()
         deleted = [event for event in self.receiver.events if event.type == "customer.subscription.deleted"]
         self.assertEqual([event.data.object.id for event in deleted], [subscription.id])
         self.assertEqual(deleted[0].api_version, stripe.api_version)
@@ -235,7 +119,7 @@ class SandboxTest(unittest.TestCase):
             v1.customers.retrieve("cus_none")
         self.assertEqual((missing.exception.http_status, missing.exception.code), (404, "resource_missing"))
         with self.assertRaises(stripe.AuthenticationError):
-            stripe.StripeClient("sk_test_wrong", base_addresses={"api": self.url}).v1.customers.list()
+            self.world.client_of("sk_test_wrong").v1.customers.list()
         v1.customers.create({"email": "a@example.com"}, {"idempotency_key": "reused"})
         with self.assertRaises(stripe.IdempotencyError):
             v1.customers.create({"email": "b@example.com"}, {"idempotency_key": "reused"})

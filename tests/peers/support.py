@@ -1,0 +1,232 @@
+"""What a scenario needs: a world of its own, which is a sandbox with a seed, a recorder before it and a receiver behind it.
+
+A scenario acts, then says which events followed:
+
+    class Customers(Scenario):
+        def test_a_customer_is_renamed(self):
+            customer = self.v1.customers.create({"name": "Jenny"})
+            self.followed("customer.created")
+            self.v1.customers.update(customer.id, {"name": "Jen"})
+            (updated,) = self.followed("customer.updated")
+            self.assertEqual(updated.data.previous_attributes, {"name": "Jenny"})
+"""
+
+import functools
+import json
+import os
+import pathlib
+import queue
+import re
+import select
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+import urllib.error
+import urllib.parse
+import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import stripe
+
+from recorder import Record, Recorder
+
+SECRET_KEY = "sk_test_peers"
+WEBHOOK_SECRET = "whsec_peers_receiver"
+DAY = 86_400
+PATIENCE_SECONDS = 30
+
+
+class Receiver:
+    """Takes deliveries and verifies each with the SDK; at wish the first try of every event is answered 500."""
+
+    def __init__(self, record, refuse_first=False):
+        self.raw = queue.Queue()
+        self.events = []
+        self.refused = []
+        self._record = record
+        self._refuse_first = refuse_first
+        self._seen = set()
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["content-length"]))
+                self.send_response(receiver.take(body, self.headers["stripe-signature"]))
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/hook"
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def take(self, body, signature):
+        """Keeps an event and gives the status to answer with."""
+        try:
+            event = stripe.Webhook.construct_event(body, signature, WEBHOOK_SECRET)
+        except Exception as error:  # whatever it is, the test shows it
+            self.refused.append(repr(error))
+            return 400
+        is_first_try = event.id not in self._seen
+        self._seen.add(event.id)
+        if is_first_try:
+            self._record.write("event", body=json.loads(body))
+        if is_first_try and self._refuse_first:
+            return 500
+        self.events.append(event)
+        self.raw.put((body, signature))
+        return 200
+
+    def types(self):
+        return [event.type for event in self.events]
+
+    def close(self):
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class World:
+    """A sandbox in memory, a client that reaches it through a recorder, and a receiver of all its events."""
+
+    def __init__(self, name, seed=7, refuse_first=False):
+        self._process, self.sandbox_url = start_sandbox(seed)
+        self._record = Record(record_path(name))
+        self._recorder = Recorder(self.sandbox_url, self._record)
+        self.receiver = Receiver(self._record, refuse_first)
+        self.url = self._recorder.url
+        self.client = self.client_of(SECRET_KEY)
+        self._register("platform", connect=False)
+
+    def _register(self, name, connect):
+        endpoint = {"name": name, "url": self.receiver.url, "secret": WEBHOOK_SECRET, "connect": connect}
+        self.control("webhook_endpoints", endpoint)
+
+    def receive_of_accounts(self):
+        """From now on the events of connected accounts are received too."""
+        self._register("accounts", connect=True)
+
+    def client_of(self, key, retries=0):
+        return stripe.StripeClient(key, base_addresses={"api": self.url}, max_network_retries=retries)
+
+    def control(self, path, body=None):
+        """Calls the sandbox's control API, which no record has."""
+        data = None if body is None else json.dumps(body).encode()
+        with urllib.request.urlopen(f"{self.sandbox_url}/_sandbox/{path}", data=data, timeout=PATIENCE_SECONDS) as answer:
+            return json.load(answer)
+
+    def advance(self, seconds):
+        """Moves the sandbox's time on; all that came due is done when this returns."""
+        return self.control("clock", {"advance_seconds": seconds})["now"]
+
+    def now(self):
+        return self.control("clock")["now"]
+
+    def settle(self):
+        """Waits until every delivery has been accepted."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while (left := self.control("deliveries"))["pending"]:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"deliveries stay pending: {left}; refused: {self.receiver.refused}")
+            time.sleep(0.005)
+
+    def mark(self):
+        """How many events there have been."""
+        self.settle()
+        return len(self.receiver.events)
+
+    def events_since(self, mark):
+        """The events that followed, in the order in which they came, which is not that in which they happened."""
+        self.settle()
+        return self.receiver.events[mark:]
+
+    def pay(self, url, number="4242424242424242", **fields):
+        """Fills in the form of a checkout page: status, headers and text of the answer."""
+        form = {"card_number": number, "card_expiry": "12/40", "card_cvc": "123", **fields}
+        return post(url, urllib.parse.urlencode(form).encode())
+
+    def end(self):
+        self.receiver.close()
+        self._recorder.close()
+        self._record.close()
+        self._process.terminate()
+        code = self._process.wait(PATIENCE_SECONDS)
+        self._process.stdout.close()
+        if code != 0:
+            raise AssertionError(f"the sandbox ended with {code} on SIGTERM")
+
+
+class Scenario(unittest.TestCase):
+    """A test in a world of its own, so that none sees another's events and ids are always the same."""
+
+    def setUp(self):
+        self.world = World(f"python-{self.id().rpartition('.')[2].removeprefix('test_')}")
+        self.addCleanup(self.world.end)
+        self.v1 = self.world.client.v1
+        self._mark = 0
+
+    def followed(self, *types):
+        """Asserts that exactly these events followed since the last time; gives them in the order of the types named."""
+        events = self.world.events_since(self._mark)
+        self._mark += len(events)
+        self.assertEqual(sorted(event.type for event in events), sorted(types))
+        self.assertEqual(self.world.receiver.refused, [])
+        # Of the same type one after the other, as they happened.
+        events.sort(key=lambda event: event.created)
+        return [events.pop(next(n for n, event in enumerate(events) if event.type == kind)) for kind in types]
+
+    def refused(self, error, status, code, act, *arguments):
+        """Asserts that a call is refused, and that nothing followed; gives the error."""
+        with self.assertRaises(error) as caught:
+            act(*arguments)
+        self.assertEqual((caught.exception.http_status, caught.exception.code), (status, code))
+        return caught.exception
+
+
+def start_sandbox(seed):
+    """Starts the binary on a free port: its process and its address."""
+    binary = os.environ.get("STRIPE_SANDBOX_BIN")
+    if not binary or not os.access(binary, os.X_OK):
+        raise AssertionError(f"STRIPE_SANDBOX_BIN names no program: {binary!r}; build it: cargo build -p stripe-sandbox")
+    process = subprocess.Popen(
+        [binary, "--listen", "127.0.0.1:0", "--secret-key", SECRET_KEY, "--seed", str(seed)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    ready, _, _ = select.select([process.stdout], [], [], PATIENCE_SECONDS)
+    line = process.stdout.readline() if ready else ""
+    match = re.search(r"http://\S+", line)
+    if not match:
+        process.kill()
+        raise AssertionError(f"the sandbox did not say where it listens: {line!r}")
+    return process, match.group()
+
+
+def record_path(name):
+    """The file of a record."""
+    return records_folder() / f"{name}.jsonl"
+
+
+@functools.cache
+def records_folder():
+    """Where records go to be judged at the end of the run; for a test started alone, anywhere."""
+    return pathlib.Path(os.environ.get("PEERS_RECORDS") or tempfile.mkdtemp(prefix="peers-records-"))
+
+
+class Stay(urllib.request.HTTPRedirectHandler):
+    """Shows redirects instead of following them."""
+
+    def redirect_request(self, *_):
+        return None
+
+
+def post(url, data, headers=None):
+    """Status, headers and text of the answer to a POST, whatever the status."""
+    request = urllib.request.Request(url, data=data, headers=headers or {}, method="POST")
+    try:
+        with urllib.request.build_opener(Stay).open(request, timeout=PATIENCE_SECONDS) as answer:
+            return answer.status, answer.headers, answer.read().decode()
+    except urllib.error.HTTPError as answer:
+        return answer.code, answer.headers, answer.read().decode()
