@@ -1,8 +1,11 @@
 #!/bin/sh
-# Runs the tests with code that is not ours, in a virtual environment under .tools/ that is made once and again when
-# requirements.txt changes: Stripe's own Python SDK as a client of the sandbox, then as the signer of an event for the gateway
-# of a suite started for it; and protovalidate's own implementation as a judge of the services' checks of requests.
-# Arguments choose test modules: `tests/peers/run.sh test_sandbox`; default: all.
+# Runs the tests with code that is not ours. Stripe's own SDKs for Python and Node act as clients of the sandbox in scenarios;
+# all that they and it say is recorded, and judged in the end against Stripe's description of its API. Then Python's signs an
+# event for the gateway of a suite started for it, and protovalidate's own implementation judges the services' checks of
+# requests. What they need is installed under .tools/ once, and again when requirements.txt or package-lock.json changes.
+#
+# Arguments choose what to run: `node` for all of node/, `node/customers` for one file of it, else a module of Python's, as
+# `test_sandbox`, `scenarios` for all of it, `scenarios.test_customers`. Default: all.
 #
 # STRIPE_SANDBOX_BIN        the sandbox binary (default: target/debug/stripe-sandbox)
 # COUNTERFOIL_DEV_BIN       the program that starts a suite (default: target/debug/counterfoil-dev)
@@ -14,30 +17,60 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 tools=${COUNTERFOIL_TOOLS_DIR:-$root/.tools}
 venv=$tools/peers-venv
-stamp=$venv/requirements.txt
 
-if ! cmp -s "$here/requirements.txt" "$stamp"; then
+# Installs into a folder beside .tools/$1 and moves it into place, so that two runs at once do not share a half-made one.
+install() {
+    name=$1 lock=$2 how=$3
+    cmp -s "$here/$lock" "$tools/$name/$(basename "$lock")" && return
+    mkdir -p "$tools"
+    fresh=$(mktemp -d "$tools/$name.XXXXXX")
+    trap 'rm -rf "$fresh"' EXIT
+    "$how" "$fresh"
+    cp "$here/$lock" "$fresh/"
+    rm -rf "${tools:?}/$name"
+    mv "$fresh" "$tools/$name" 2>/dev/null || cmp -s "$here/$lock" "$tools/$name/$(basename "$lock")"
+    trap - EXIT
+}
+
+install_python() {
     python=${PYTHON:-python3}
     command -v "$python" >/dev/null || { echo "tests/peers: no $python; install Python 3.11 or later" >&2; exit 1; }
-    mkdir -p "$tools"
-    # Made beside and moved into place, so that two runs at once do not share a half-made one.
-    fresh=$(mktemp -d "$tools/peers-venv.XXXXXX")
-    trap 'rm -rf "$fresh"' EXIT
-    "$python" -m venv "$fresh"
-    "$fresh/bin/python" -m pip install --quiet --disable-pip-version-check -r "$here/requirements.txt"
-    cp "$here/requirements.txt" "$fresh/requirements.txt"
-    rm -rf "$venv"
-    mv "$fresh" "$venv" 2>/dev/null || cmp -s "$here/requirements.txt" "$stamp"
+    "$python" -m venv "$1"
+    "$1/bin/python" -m pip install --quiet --disable-pip-version-check -r "$here/requirements.txt"
+}
+
+install_node() {
+    command -v npm >/dev/null || { echo "tests/peers: no npm; install Node 20 or later" >&2; exit 1; }
+    cp "$here/node/package.json" "$here/node/package-lock.json" "$1/"
+    npm ci --prefix "$1" --silent --ignore-scripts --no-audit --no-fund </dev/null
+}
+
+if [ $# -eq 0 ]; then
+    set -- test_sandbox test_judge test_recorder scenarios node test_gateway test_rules
+fi
+modules='' scripts=''
+for chosen in "$@"; do
+    case $chosen in
+        node) scripts="$scripts $here/node/*.test.mjs" ;;
+        node/*) scripts="$scripts $here/$chosen.test.mjs" ;;
+        *) modules="$modules $chosen" ;;
+    esac
+done
+
+install peers-venv requirements.txt install_python
+if [ -n "$scripts" ]; then
+    install peers-node node/package-lock.json install_node
 fi
 
 : "${STRIPE_SANDBOX_BIN:=$root/target/debug/stripe-sandbox}"
 export STRIPE_SANDBOX_BIN
-if [ $# -eq 0 ]; then
-    set -- test_sandbox test_gateway test_rules
-fi
+PEERS_PYTHON=$venv/bin/python PEERS_NODE=$tools/peers-node PEERS_RECORDS=$root/.counterfoil/peers-records
+export PEERS_PYTHON PEERS_NODE PEERS_RECORDS
+rm -rf "$PEERS_RECORDS"
+mkdir -p "$PEERS_RECORDS"
 
 # A suite of its own, whose addresses `up` writes once it is ready.
-case " $* " in *" test_gateway "*)
+case " $modules " in *" test_gateway "*)
     if [ -z "${GATEWAY_WEBHOOK_URL:-}" ]; then
         home=$root/.counterfoil/peers
         rm -f "$home/suite.json"
@@ -62,7 +95,7 @@ case " $* " in *" test_gateway "*)
     fi ;;
 esac
 
-case " $* " in *" test_rules "*)
+case " $modules " in *" test_rules "*)
     if [ -z "${COUNTERFOIL_RULES_SPECIMENS:-}" ]; then
         export COUNTERFOIL_RULES_SPECIMENS="$root/.counterfoil/rules"
         (cd "$root" && cargo nextest run --locked --cargo-quiet --package counterfoil-chassis --lib rules::check::specimens)
@@ -70,4 +103,18 @@ case " $* " in *" test_rules "*)
 esac
 
 cd "$here"
-PYTHONDONTWRITEBYTECODE=1 "$venv/bin/python" -m unittest -v "$@"
+export PYTHONDONTWRITEBYTECODE=1
+failed=0
+# Lists of words, hence without quotes.
+if [ -n "$modules" ]; then
+    # shellcheck disable=SC2086
+    "$PEERS_PYTHON" -m unittest -v $modules || failed=1
+fi
+if [ -n "$scripts" ]; then
+    # shellcheck disable=SC2086
+    node --test --test-reporter=spec $scripts || failed=1
+fi
+if [ -n "$(ls "$PEERS_RECORDS")" ]; then
+    "$PEERS_PYTHON" -m judge "$PEERS_RECORDS"/* || failed=1
+fi
+exit $failed

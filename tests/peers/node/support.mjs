@@ -1,0 +1,213 @@
+// What a scenario needs: a world of its own, which is a sandbox with a seed, a recorder before it and a receiver behind it.
+// The Python twin of this file is ../support.py; the recorder is the same program.
+//
+// scenario("a customer is renamed", async ({ stripe, followed }) => {
+//   const customer = await stripe.customers.create({ name: "Jenny" });
+//   await followed("customer.created");
+//   await stripe.customers.update(customer.id, { name: "Jen" });
+//   const [updated] = await followed("customer.updated");
+//   assert.deepEqual(updated.data.previous_attributes, { name: "Jenny" });
+// });
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { appendFileSync, mkdtempSync } from "node:fs";
+import { createServer } from "node:http";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { after, test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+
+// `run.sh` installs the SDK beside the other tools, not here.
+const Stripe = createRequire(join(process.env.PEERS_NODE, "package.json"))("stripe");
+
+export const DAY = 86_400;
+const SECRET_KEY = "sk_test_peers";
+const WEBHOOK_SECRET = "whsec_peers_receiver";
+const PATIENCE_MS = 30_000;
+const RECORDER = fileURLToPath(new URL("../recorder.py", import.meta.url));
+const records = process.env.PEERS_RECORDS ?? mkdtempSync(join(tmpdir(), "peers-records-"));
+
+/** A program that was started, and the lines that it prints. */
+class Program {
+  constructor(command, ...args) {
+    this.process = spawn(command, args, { stdio: ["pipe", "pipe", "inherit"] });
+    this.lines = createInterface({ input: this.process.stdout })[Symbol.asyncIterator]();
+  }
+
+  async address() {
+    const { value } = await this.lines.next();
+    const found = /http:\/\/\S+/.exec(value ?? "");
+    assert.ok(found, `${this.process.spawnfile} did not say where it listens: ${value}`);
+    return found[0];
+  }
+
+  async end() {
+    const exit = once(this.process, "exit");
+    this.process.stdin.end();
+    this.process.kill("SIGTERM");
+    return (await exit)[0];
+  }
+}
+
+/** One recorder for the scenarios of a file: for the address of each sandbox it opens another door. */
+let recorder;
+
+async function recorded(address) {
+  if (!recorder) {
+    const name = process.argv[1].split("/").pop().replace(".test.mjs", "");
+    recorder = new Program(process.env.PEERS_PYTHON ?? "python3", RECORDER, join(records, `node-${name}.jsonl`));
+    after(() => recorder.end());
+  }
+  recorder.process.stdin.write(`${address}\n`);
+  return recorder.address();
+}
+
+/** Takes deliveries and verifies each with the SDK. */
+class Receiver {
+  events = [];
+  refused = [];
+
+  constructor(stripe, record) {
+    this.server = createServer(async (request, response) => {
+      const pieces = [];
+      for await (const piece of request) pieces.push(piece);
+      response.statusCode = this.take(stripe, Buffer.concat(pieces), request.headers["stripe-signature"], record);
+      response.end();
+    });
+  }
+
+  take(stripe, body, signature, record) {
+    try {
+      this.events.push(stripe.webhooks.constructEvent(body, signature, WEBHOOK_SECRET));
+    } catch (error) {
+      this.refused.push(String(error)); // whatever it is, the test shows it
+      return 400;
+    }
+    appendFileSync(record, `${JSON.stringify({ kind: "event", body: JSON.parse(body) })}\n`);
+    return 200;
+  }
+
+  async listen() {
+    await once(this.server.listen(0, "127.0.0.1"), "listening");
+    return `http://127.0.0.1:${this.server.address().port}/hook`;
+  }
+
+  async end() {
+    this.server.close();
+    this.server.closeAllConnections();
+  }
+}
+
+/** A sandbox in memory, a client that reaches it through a recorder, and a receiver of all its events. */
+class World {
+  #seen = 0;
+
+  static async begin(name, seed = 7) {
+    const world = new World();
+    const options = ["--listen", "127.0.0.1:0", "--secret-key", SECRET_KEY, "--seed", String(seed)];
+    world.sandbox = new Program(process.env.STRIPE_SANDBOX_BIN, ...options);
+    world.sandboxUrl = await world.sandbox.address();
+    world.url = await recorded(world.sandboxUrl);
+    world.stripe = world.clientOf(SECRET_KEY);
+    world.receiver = new Receiver(world.stripe, join(records, `node-${name.replaceAll(/\W+/g, "_")}.events.jsonl`));
+    world.hook = await world.receiver.listen();
+    await world.#register("platform", false);
+    return world;
+  }
+
+  #register(name, connect) {
+    return this.control("webhook_endpoints", { name, url: this.hook, secret: WEBHOOK_SECRET, connect });
+  }
+
+  /** From now on the events of connected accounts are received too. */
+  receiveOfAccounts = () => this.#register("accounts", true);
+
+  clientOf(key, maxNetworkRetries = 0) {
+    const { hostname, port } = new URL(this.url);
+    return new Stripe(key, { host: hostname, port, protocol: "http", maxNetworkRetries, telemetry: false });
+  }
+
+  /** Calls the sandbox's control API, which no record has. */
+  control = async (path, body) => {
+    const request = body ? { method: "POST", body: JSON.stringify(body) } : {};
+    const answer = await fetch(`${this.sandboxUrl}/_sandbox/${path}`, request);
+    assert.equal(answer.status, 200, path);
+    return answer.json();
+  };
+
+  /** Moves the sandbox's time on; all that came due is done when this resolves. */
+  advance = async (seconds) => (await this.control("clock", { advance_seconds: seconds })).now;
+
+  now = async () => (await this.control("clock")).now;
+
+  /** Waits until every delivery has been accepted. */
+  settle = async () => {
+    const deadline = Date.now() + PATIENCE_MS;
+    for (;;) {
+      const left = await this.control("deliveries");
+      if (!left.pending) return;
+      assert.ok(Date.now() < deadline, `deliveries stay pending: ${JSON.stringify(left)}; ${this.receiver.refused}`);
+      await pause(5);
+    }
+  };
+
+  /** How many events there have been. */
+  mark = async () => {
+    await this.settle();
+    return this.receiver.events.length;
+  };
+
+  /** The events that followed, in the order in which they came, which is not that in which they happened. */
+  eventsSince = async (mark) => {
+    await this.settle();
+    return this.receiver.events.slice(mark);
+  };
+
+  /** Asserts that exactly these events followed since the last time; gives them in the order of the types named. */
+  followed = async (...types) => {
+    const events = await this.eventsSince(this.#seen);
+    this.#seen += events.length;
+    assert.deepEqual(events.map((event) => event.type).sort(), [...types].sort());
+    assert.deepEqual(this.receiver.refused, []);
+    events.sort((one, other) => one.created - other.created);
+    return types.map((type) => events.splice(events.findIndex((event) => event.type === type), 1)[0]);
+  };
+
+  /** Fills in the form of a checkout page. */
+  pay = (url, number = "4242424242424242", fields = {}) => {
+    const form = { card_number: number, card_expiry: "12/40", card_cvc: "123", ...fields };
+    return fetch(url, { method: "POST", body: new URLSearchParams(form), redirect: "manual" });
+  };
+
+  async end() {
+    await this.receiver.end();
+    assert.equal(await this.sandbox.end(), 0, "the sandbox ends well on SIGTERM");
+  }
+}
+
+/** A test in a world of its own, so that none sees another's events and ids are always the same. */
+export function scenario(name, play) {
+  test(name, async () => {
+    const world = await World.begin(name);
+    try {
+      await play(world);
+    } finally {
+      await world.end();
+    }
+  });
+}
+
+/** Asserts that a call is refused; gives the error. */
+export async function refused(call, type, status, code) {
+  const error = await call.then(
+    () => assert.fail("the call was not refused"),
+    (caught) => caught,
+  );
+  assert.deepEqual([error.type, error.statusCode, error.code], [type, status, code], String(error.stack));
+  return error;
+}
