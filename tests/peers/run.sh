@@ -40,7 +40,10 @@ install_python() {
 }
 
 install_node() {
-    command -v npm >/dev/null || { echo "tests/peers: no npm; install Node 20 or later" >&2; exit 1; }
+    if ! command -v npm >/dev/null || ! node -e 'process.exit(parseInt(process.versions.node) >= 20 ? 0 : 1)'; then
+        echo "tests/peers: no npm with Node 20.11 or later; install it" >&2
+        exit 1
+    fi
     cp "$here/node/package.json" "$here/node/package-lock.json" "$1/"
     npm ci --prefix "$1" --silent --ignore-scripts --no-audit --no-fund </dev/null
 }
@@ -112,7 +115,7 @@ if [ -n "$modules" ]; then
 fi
 if [ -n "$scripts" ]; then
     # shellcheck disable=SC2086
-    node --test --test-reporter=spec $scripts || failed=1
+    node --test --test-reporter=spec --test-timeout=60000 $scripts || failed=1
 fi
 if [ -n "$(ls "$PEERS_RECORDS")" ]; then
     "$PEERS_PYTHON" -m judge "$PEERS_RECORDS"/* || failed=1

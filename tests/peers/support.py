@@ -8,7 +8,7 @@ A scenario acts, then says which events followed:
             self.followed("customer.created")
             self.v1.customers.update(customer.id, {"name": "Jen"})
             (updated,) = self.followed("customer.updated")
-            self.assertEqual(updated.data.previous_attributes, {"name": "Jenny"})
+            self.assertEqual(before(updated), {"name": "Jenny"})
 """
 
 import functools
@@ -41,7 +41,8 @@ PATIENCE_SECONDS = 30
 class Receiver:
     """Takes deliveries and verifies each with the SDK; at wish the first try of every event is answered 500."""
 
-    def __init__(self, record, refuse_first=False):
+    def __init__(self, record, secret=WEBHOOK_SECRET, refuse_first=False):
+        self.secret = secret
         self.raw = queue.Queue()
         self.events = []
         self.refused = []
@@ -66,7 +67,7 @@ class Receiver:
     def take(self, body, signature):
         """Keeps an event and gives the status to answer with."""
         try:
-            event = stripe.Webhook.construct_event(body, signature, WEBHOOK_SECRET)
+            event = stripe.Webhook.construct_event(body, signature, self.secret)
         except Exception as error:  # whatever it is, the test shows it
             self.refused.append(repr(error))
             return 400
@@ -95,7 +96,8 @@ class World:
         self._process, self.sandbox_url = start_sandbox(seed)
         self._record = Record(record_path(name))
         self._recorder = Recorder(self.sandbox_url, self._record)
-        self.receiver = Receiver(self._record, refuse_first)
+        self.receiver = Receiver(self._record, refuse_first=refuse_first)
+        self._others = []
         self.url = self._recorder.url
         self.client = self.client_of(SECRET_KEY)
         self._register("platform", connect=False)
@@ -107,6 +109,12 @@ class World:
     def receive_of_accounts(self):
         """From now on the events of connected accounts are received too."""
         self._register("accounts", connect=True)
+
+    def another_receiver(self):
+        """A receiver for an endpoint that a scenario makes, whose secret it then sets."""
+        receiver = Receiver(self._record, secret=None)
+        self._others.append(receiver)
+        return receiver
 
     def client_of(self, key, retries=0):
         return stripe.StripeClient(key, base_addresses={"api": self.url}, max_network_retries=retries)
@@ -148,7 +156,8 @@ class World:
         return post(url, urllib.parse.urlencode(form).encode())
 
     def end(self):
-        self.receiver.close()
+        for receiver in (self.receiver, *self._others):
+            receiver.close()
         self._recorder.close()
         self._record.close()
         self._process.terminate()
@@ -178,11 +187,16 @@ class Scenario(unittest.TestCase):
         return [events.pop(next(n for n, event in enumerate(events) if event.type == kind)) for kind in types]
 
     def refused(self, error, status, code, act, *arguments):
-        """Asserts that a call is refused, and that nothing followed; gives the error."""
+        """Asserts that a call is refused; gives the error."""
         with self.assertRaises(error) as caught:
             act(*arguments)
         self.assertEqual((caught.exception.http_status, caught.exception.code), (status, code))
         return caught.exception
+
+
+def before(event):
+    """What the properties that an event is about were before it."""
+    return event.to_dict()["data"].get("previous_attributes")
 
 
 def start_sandbox(seed):

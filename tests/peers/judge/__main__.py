@@ -33,7 +33,7 @@ def table(violations):
     lines = [HEADINGS]
     for (operation, where, expected), found in sorted(rows.items()):
         lines.append((str(len(found)), operation, where, expected, found[0].found, found[0].line))
-    widths = [min(50, max(len(line[column]) for line in lines)) for column in range(len(HEADINGS))]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
 
 

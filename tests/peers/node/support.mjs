@@ -16,7 +16,7 @@ import { appendFileSync, mkdtempSync } from "node:fs";
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { createInterface } from "node:readline";
 import { after, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
@@ -55,14 +55,11 @@ class Program {
 }
 
 /** One recorder for the scenarios of a file: for the address of each sandbox it opens another door. */
-let recorder;
+const file = basename(process.argv[1], ".test.mjs");
+const recorder = new Program(process.env.PEERS_PYTHON ?? "python3", RECORDER, join(records, `node-${file}.jsonl`));
+after(() => recorder.end());
 
-async function recorded(address) {
-  if (!recorder) {
-    const name = process.argv[1].split("/").pop().replace(".test.mjs", "");
-    recorder = new Program(process.env.PEERS_PYTHON ?? "python3", RECORDER, join(records, `node-${name}.jsonl`));
-    after(() => recorder.end());
-  }
+function recorded(address) {
   recorder.process.stdin.write(`${address}\n`);
   return recorder.address();
 }
@@ -72,7 +69,8 @@ class Receiver {
   events = [];
   refused = [];
 
-  constructor(stripe, record) {
+  constructor(stripe, record, secret) {
+    this.secret = secret;
     this.server = createServer(async (request, response) => {
       const pieces = [];
       for await (const piece of request) pieces.push(piece);
@@ -83,7 +81,7 @@ class Receiver {
 
   take(stripe, body, signature, record) {
     try {
-      this.events.push(stripe.webhooks.constructEvent(body, signature, WEBHOOK_SECRET));
+      this.events.push(stripe.webhooks.constructEvent(body, signature, this.secret));
     } catch (error) {
       this.refused.push(String(error)); // whatever it is, the test shows it
       return 400;
@@ -94,7 +92,8 @@ class Receiver {
 
   async listen() {
     await once(this.server.listen(0, "127.0.0.1"), "listening");
-    return `http://127.0.0.1:${this.server.address().port}/hook`;
+    this.url = `http://127.0.0.1:${this.server.address().port}/hook`;
+    return this;
   }
 
   async end() {
@@ -106,31 +105,40 @@ class Receiver {
 /** A sandbox in memory, a client that reaches it through a recorder, and a receiver of all its events. */
 class World {
   #seen = 0;
+  #receivers = [];
 
-  static async begin(name, seed = 7) {
-    const world = new World();
+  constructor(name, seed = 7) {
     const options = ["--listen", "127.0.0.1:0", "--secret-key", SECRET_KEY, "--seed", String(seed)];
-    world.sandbox = new Program(process.env.STRIPE_SANDBOX_BIN, ...options);
-    world.sandboxUrl = await world.sandbox.address();
-    world.url = await recorded(world.sandboxUrl);
-    world.stripe = world.clientOf(SECRET_KEY);
-    world.receiver = new Receiver(world.stripe, join(records, `node-${name.replaceAll(/\W+/g, "_")}.events.jsonl`));
-    world.hook = await world.receiver.listen();
-    await world.#register("platform", false);
-    return world;
+    this.sandbox = new Program(process.env.STRIPE_SANDBOX_BIN, ...options);
+    this.eventRecord = join(records, `node-${name.replaceAll(/\W+/g, "_")}.events.jsonl`);
+  }
+
+  async begin() {
+    this.sandboxUrl = await this.sandbox.address();
+    this.url = await recorded(this.sandboxUrl);
+    this.stripe = this.clientOf(SECRET_KEY);
+    this.receiver = await this.anotherReceiver(WEBHOOK_SECRET);
+    await this.#register("platform", false);
   }
 
   #register(name, connect) {
-    return this.control("webhook_endpoints", { name, url: this.hook, secret: WEBHOOK_SECRET, connect });
+    return this.control("webhook_endpoints", { name, url: this.receiver.url, secret: WEBHOOK_SECRET, connect });
   }
 
   /** From now on the events of connected accounts are received too. */
   receiveOfAccounts = () => this.#register("accounts", true);
 
-  clientOf(key, maxNetworkRetries = 0) {
+  /** A receiver for an endpoint that a scenario makes, whose secret it then sets. */
+  anotherReceiver = (secret) => {
+    const receiver = new Receiver(this.stripe, this.eventRecord, secret);
+    this.#receivers.push(receiver);
+    return receiver.listen();
+  };
+
+  clientOf = (key, maxNetworkRetries = 0) => {
     const { hostname, port } = new URL(this.url);
     return new Stripe(key, { host: hostname, port, protocol: "http", maxNetworkRetries, telemetry: false });
-  }
+  };
 
   /** Calls the sandbox's control API, which no record has. */
   control = async (path, body) => {
@@ -185,7 +193,7 @@ class World {
   };
 
   async end() {
-    await this.receiver.end();
+    await Promise.all(this.#receivers.map((receiver) => receiver.end()));
     assert.equal(await this.sandbox.end(), 0, "the sandbox ends well on SIGTERM");
   }
 }
@@ -193,8 +201,9 @@ class World {
 /** A test in a world of its own, so that none sees another's events and ids are always the same. */
 export function scenario(name, play) {
   test(name, async () => {
-    const world = await World.begin(name);
+    const world = new World(name);
     try {
+      await world.begin();
       await play(world);
     } finally {
       await world.end();
