@@ -147,7 +147,7 @@ fn new_charge(world: &mut World, intent: &Value, method: &Value) -> Value {
         "incremental_authorization": { "status": "unavailable" }, "installments": null, "mandate": null,
         "multicapture": { "status": "unavailable" }, "network_token": { "used": false }, "network_transaction_id": null,
         "overcapture": { "maximum_amount_capturable": field::integer(intent, "amount"), "status": "unavailable" },
-        "three_d_secure": null, "transaction_link_id": null, "wallet": null,
+        "three_d_secure": null, "wallet": null,
     });
     for name in [
         "brand",

@@ -54,7 +54,7 @@ pub(crate) fn begin(world: &mut World, new: &NewSubscription) -> (String, String
         field::set(
             &mut subscription,
             "billing_mode",
-            json!({ "type": "classic", "flexible": null, "updated_at": null }),
+            json!({ "type": "classic", "flexible": null }),
         );
     }
     if new.automatic_tax {
