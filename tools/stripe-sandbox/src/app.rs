@@ -3,13 +3,14 @@
 use std::{
     collections::HashSet,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
 use tokio::sync::Notify;
 
 use crate::{
-    billing,
-    http::{error::ApiError, route::Routes},
+    Config, billing,
+    http::{error::ApiError, rate::RateLimit, route::Routes},
     webhooks::Delivery,
     world::{Cause, World},
 };
@@ -19,17 +20,19 @@ pub(crate) struct App {
     world: Mutex<World>,
     pub(crate) secret_key: String,
     pub(crate) routes: Routes,
+    rate_limit: Option<RateLimit>,
     pub(crate) outbox_grew: Notify,
     /// (account, idempotency key) of calls at work.
     in_flight: Mutex<HashSet<(String, String)>>,
 }
 
 impl App {
-    pub(crate) fn new(world: World, secret_key: String, routes: Routes) -> Self {
+    pub(crate) fn new(world: World, config: &Config, routes: Routes) -> Self {
         Self {
             world: Mutex::new(world),
-            secret_key,
+            secret_key: config.secret_key.clone(),
             routes,
+            rate_limit: config.rate_limit.map(RateLimit::new),
             outbox_grew: Notify::new(),
             in_flight: Mutex::default(),
         }
@@ -92,6 +95,13 @@ impl App {
         if commit(&mut world).is_err() {
             world.outbox.abandon(id);
         }
+    }
+
+    /// Counts a call to `account`, or refuses it for the rate limit.
+    pub(crate) fn admit(&self, account: &str, now: Instant) -> Result<(), ApiError> {
+        self.rate_limit
+            .as_ref()
+            .map_or(Ok(()), |limit| limit.admit(account, now))
     }
 
     /// Marks an idempotency key as in use; `None` if it is already.

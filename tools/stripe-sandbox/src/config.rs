@@ -13,6 +13,8 @@ pub struct Config {
     pub frozen_time: Option<i64>,
     /// The origin that browsers reach this sandbox under, for the URLs of hosted pages. `None`: the listener's address.
     pub public_url: Option<String>,
+    /// How many calls an account may make in a second of wall time before it is answered 429. `None`: any number.
+    pub rate_limit: Option<u32>,
 }
 
 impl Default for Config {
@@ -23,6 +25,7 @@ impl Default for Config {
             journal: None,
             frozen_time: None,
             public_url: None,
+            rate_limit: None,
         }
     }
 }

@@ -64,7 +64,7 @@ impl Sandbox {
         let world = World::open(&config, public_url)?;
         let ticks = world.clock.ticks();
         let routes = Routes::new().map_err(anyhow::Error::msg)?;
-        let app = Arc::new(App::new(world, config.secret_key.clone(), routes));
+        let app = Arc::new(App::new(world, &config, routes));
         app.tick();
         let (stop, stopped) = watch::channel(false);
         let server = tokio::spawn(http::server::serve(listener, router(app.clone()), stopped));
@@ -125,6 +125,7 @@ fn router(app: Arc<App>) -> Router {
             "/_sandbox/faults",
             get(control::api::faults).post(control::api::set_faults),
         )
+        .route("/_sandbox/keys", get(control::keys::list).post(control::keys::create))
         .route("/_sandbox/webhook_endpoints", post(control::api::register))
         .route("/_sandbox/deliveries", get(control::api::deliveries))
         .route("/_sandbox/ledger", get(control::api::ledger))

@@ -36,6 +36,9 @@ struct Arguments {
     /// Origin that browsers reach this sandbox under, for the URLs of hosted pages.
     #[arg(long)]
     public_url: Option<String>,
+    /// Calls a second each account may make before it is answered 429; without it any number.
+    #[arg(long)]
+    rate_limit: Option<u32>,
 }
 
 #[tokio::main]
@@ -56,6 +59,7 @@ async fn main() -> anyhow::Result<()> {
         journal: arguments.journal,
         frozen_time: arguments.frozen_time,
         public_url: arguments.public_url,
+        rate_limit: arguments.rate_limit,
     };
     let sandbox = Sandbox::start(config, listener).await?;
     println!(

@@ -20,7 +20,7 @@ use crate::{
     world::{Cause, clock::LONGEST_ADVANCE, rendered},
 };
 
-fn answer(status: StatusCode, body: String) -> Response {
+pub(super) fn answer(status: StatusCode, body: String) -> Response {
     let mut response = (status, body).into_response();
     response
         .headers_mut()
@@ -28,18 +28,18 @@ fn answer(status: StatusCode, body: String) -> Response {
     response
 }
 
-fn ok(body: &Value) -> Response {
+pub(super) fn ok(body: &Value) -> Response {
     answer(StatusCode::OK, body.to_string())
 }
 
-fn bad(message: &str) -> Response {
+pub(super) fn bad(message: &str) -> Response {
     answer(
         StatusCode::BAD_REQUEST,
         json!({ "error": { "message": message } }).to_string(),
     )
 }
 
-fn refused(error: &ApiError) -> Response {
+pub(super) fn refused(error: &ApiError) -> Response {
     answer(
         StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
         error.body().to_string(),
@@ -47,12 +47,12 @@ fn refused(error: &ApiError) -> Response {
 }
 
 /// The body as a `T`, if it is a JSON object that fits.
-fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
+pub(super) fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
     let object: serde_json::Map<String, Value> = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     serde_json::from_value(Value::Object(object)).map_err(|error| error.to_string())
 }
 
-fn cause(operation: &str) -> Cause {
+pub(super) fn cause(operation: &str) -> Cause {
     Cause {
         operation: operation.to_owned(),
         ..Cause::default()

@@ -164,7 +164,7 @@ impl Furnished {
             ..Config::default()
         };
         let world = World::open(&config, "http://sandbox".to_owned()).unwrap();
-        let app = App::new(world, config.secret_key, Routes::new().unwrap());
+        let app = App::new(world, &config, Routes::new().unwrap());
         let mut furnished = Self {
             app,
             made_at: Vec::new(),

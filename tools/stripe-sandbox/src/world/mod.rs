@@ -183,7 +183,7 @@ impl World {
                 id: id.clone(),
                 value: is.value.clone(),
             });
-            if object != "event" {
+            if object != "event" && !object.starts_with(PRIVATE) {
                 let effect = match was {
                     None => "created",
                     Some(_) if field::flag(&is.value, "deleted") => "deleted",
@@ -287,11 +287,21 @@ impl World {
         self.ids.fixed("acct_", 16)
     }
 
+    /// The publishable key of this world.
+    pub(crate) fn publishable_key(&self) -> String {
+        let prefix = if self.livemode { "pk_live_" } else { "pk_test_" };
+        self.ids.fixed(prefix, 24)
+    }
+
+    /// What is stored under `id` in one account's data set.
+    pub(crate) fn found(&self, account: &str, id: &str) -> Option<&Value> {
+        let stored = self.objects.get(&(account.to_owned(), id.to_owned()));
+        stored.map(|stored| &stored.value)
+    }
+
     /// The object stored under `id` in the data set at work, deleted stubs included.
     pub(crate) fn find(&self, id: &str) -> Option<&Value> {
-        self.objects
-            .get(&(self.account.clone(), id.to_owned()))
-            .map(|stored| &stored.value)
+        self.found(&self.account, id)
     }
 
     /// The object of this kind, or the 404 that names `param`. Deleted ones are missing.

@@ -16,5 +16,6 @@ mod connect;
 mod faults;
 mod idempotency;
 mod journal;
+mod keys;
 mod receiver;
 mod webhooks;
