@@ -3,15 +3,16 @@
 use std::{
     collections::HashSet,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::Notify;
 
 use crate::{
     Config, billing,
+    config::RetrySchedule,
     http::{error::ApiError, rate::RateLimit, route::Routes},
-    webhooks::Delivery,
+    webhooks::{self, Delivery, Postponed},
     world::{Cause, World},
 };
 
@@ -22,6 +23,10 @@ pub(crate) struct App {
     pub(crate) routes: Routes,
     rate_limit: Option<RateLimit>,
     pub(crate) outbox_grew: Notify,
+    /// Tells what waits on the quick schedule to be sent at once.
+    pub(crate) retry_now: Notify,
+    pub(crate) retry_schedule: RetrySchedule,
+    pub(crate) webhook_timeout: Duration,
     /// (account, idempotency key) of calls at work.
     in_flight: Mutex<HashSet<(String, String)>>,
 }
@@ -34,6 +39,9 @@ impl App {
             routes,
             rate_limit: config.rate_limit.map(RateLimit::new),
             outbox_grew: Notify::new(),
+            retry_now: Notify::new(),
+            retry_schedule: config.retry_schedule,
+            webhook_timeout: config.webhook_timeout,
             in_flight: Mutex::default(),
         }
     }
@@ -84,17 +92,39 @@ impl App {
 
     pub(crate) fn abandon(&self, id: u64) {
         let mut world = self.world();
-        world.begin(
-            "",
-            Cause {
-                operation: "delivery".to_owned(),
-                ..Cause::default()
-            },
-        );
+        world.begin("", delivering());
         world.change.abandoned.push(id);
         if commit(&mut world).is_err() {
             world.outbox.abandon(id);
         }
+    }
+
+    /// Puts a delivery that failed off to its next time on Stripe's schedule, or gives it up after the last.
+    pub(crate) fn postpone(&self, delivery: &Delivery) {
+        let mut world = self.world();
+        world.begin("", delivering());
+        let failures = delivery.failures.saturating_add(1);
+        match webhooks::pause_after(failures, world.livemode) {
+            Some(pause) => {
+                let due = world.now + pause;
+                let id = delivery.id;
+                world.change.postponed.push(Postponed { id, failures, due });
+            }
+            None => world.change.failed.push(delivery.id),
+        }
+        // If this cannot be journalled the delivery is taken up again after a restart.
+        let _ = commit(&mut world);
+    }
+
+    /// Makes all that is pending be sent now, and says how many deliveries that are.
+    pub(crate) fn retry_all_now(&self) -> usize {
+        let mut world = self.world();
+        world.outbox.wake(i64::MAX);
+        let pending = world.outbox.pending.len();
+        drop(world);
+        self.outbox_grew.notify_one();
+        self.retry_now.notify_waiters();
+        pending
     }
 
     /// Counts a call to `account`, or refuses it for the rate limit.
@@ -128,6 +158,13 @@ impl Drop for HeldKey<'_> {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&self.held);
+    }
+}
+
+fn delivering() -> Cause {
+    Cause {
+        operation: "delivery".to_owned(),
+        ..Cause::default()
     }
 }
 
@@ -171,5 +208,6 @@ pub(crate) fn catch_up(world: &mut World) -> Result<(), ApiError> {
             return Err(ApiError::internal());
         }
     }
+    world.outbox.wake(until);
     Ok(())
 }

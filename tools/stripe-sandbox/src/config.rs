@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 /// What a sandbox is started with.
 #[derive(Clone, Debug)]
@@ -15,6 +15,20 @@ pub struct Config {
     pub public_url: Option<String>,
     /// How many calls an account may make in a second of wall time before it is answered 429. `None`: any number.
     pub rate_limit: Option<u32>,
+    /// When a webhook that was not accepted is sent again.
+    pub retry_schedule: RetrySchedule,
+    /// How long, in wall time, a webhook's receiver may take to answer.
+    pub webhook_timeout: Duration,
+}
+
+/// When a webhook that was not accepted is sent again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RetrySchedule {
+    /// After 0.2 to 5 seconds of wall time, until it is accepted: for development, where receivers come and go.
+    #[default]
+    Quick,
+    /// As Stripe does, in virtual time: in live mode for up to three days, in test mode three times over a few hours.
+    Stripe,
 }
 
 impl Default for Config {
@@ -26,6 +40,8 @@ impl Default for Config {
             frozen_time: None,
             public_url: None,
             rate_limit: None,
+            retry_schedule: RetrySchedule::Quick,
+            webhook_timeout: Duration::from_secs(30),
         }
     }
 }

@@ -30,7 +30,7 @@ use axum::{
 };
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
-pub use crate::config::Config;
+pub use crate::config::{Config, RetrySchedule};
 use crate::{app::App, http::route::Routes, world::World};
 
 /// A running sandbox. Dropped without [`Sandbox::stop`] it goes on until its runtime ends.
@@ -126,8 +126,10 @@ fn router(app: Arc<App>) -> Router {
             get(control::api::faults).post(control::api::set_faults),
         )
         .route("/_sandbox/keys", get(control::keys::list).post(control::keys::create))
-        .route("/_sandbox/webhook_endpoints", post(control::api::register))
-        .route("/_sandbox/deliveries", get(control::api::deliveries))
+        .route("/_sandbox/webhook_endpoints", post(control::webhooks::register))
+        .route("/_sandbox/webhook_endpoints/{id}/roll", post(control::webhooks::roll))
+        .route("/_sandbox/deliveries", get(control::webhooks::deliveries))
+        .route("/_sandbox/deliveries/retry", post(control::webhooks::retry_now))
         .route("/_sandbox/ledger", get(control::api::ledger))
         .route("/_sandbox/objects/{kind}", get(control::api::objects))
         .route("/_sandbox/world", get(control::api::world))

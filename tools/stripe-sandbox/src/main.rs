@@ -1,10 +1,10 @@
 //! `stripe-sandbox`: the sandbox as a process of its own.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::Context;
-use clap::Parser;
-use stripe_sandbox::{Config, Sandbox};
+use clap::{Parser, ValueEnum};
+use stripe_sandbox::{Config, RetrySchedule, Sandbox};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -39,6 +39,19 @@ struct Arguments {
     /// Calls a second each account may make before it is answered 429; without it any number.
     #[arg(long)]
     rate_limit: Option<u32>,
+    /// When a webhook that was not accepted is sent again: `quick`, after seconds of wall time until it is accepted, or
+    /// `stripe`, after hours of virtual time until it is given up.
+    #[arg(long, value_enum, default_value_t = Schedule::Quick)]
+    retry_schedule: Schedule,
+    /// Seconds a webhook's receiver may take to answer.
+    #[arg(long, default_value_t = 30)]
+    webhook_timeout: u64,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Schedule {
+    Quick,
+    Stripe,
 }
 
 #[tokio::main]
@@ -60,6 +73,11 @@ async fn main() -> anyhow::Result<()> {
         frozen_time: arguments.frozen_time,
         public_url: arguments.public_url,
         rate_limit: arguments.rate_limit,
+        retry_schedule: match arguments.retry_schedule {
+            Schedule::Quick => RetrySchedule::Quick,
+            Schedule::Stripe => RetrySchedule::Stripe,
+        },
+        webhook_timeout: Duration::from_secs(arguments.webhook_timeout),
     };
     let sandbox = Sandbox::start(config, listener).await?;
     println!(

@@ -1,6 +1,7 @@
 //! The fault setting: one value, replaced as a whole, typed, unknown fields refused.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// What goes wrong, on purpose. The empty object is no fault at all.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,6 +22,11 @@ pub(crate) struct DeliveryFaults {
     pub(crate) copy_percent: u32,
     /// Consecutive events to one endpoint are sent in pairs, the second first.
     pub(crate) swap: bool,
+    /// Events to one endpoint are gathered in groups of this size (2 to 50) and sent in an order drawn from the seed; 0
+    /// and 1 leave them as they are.
+    pub(crate) reorder: usize,
+    /// Each event to an endpoint is first tried only after the one before was.
+    pub(crate) one_at_a_time: bool,
     /// Types never delivered (they stay in the event list).
     pub(crate) drop: Vec<String>,
     /// Wait before the first attempt of each delivery, at most a minute.
@@ -79,9 +85,20 @@ impl Default for DeliveryFaults {
             copies: 1,
             copy_percent: 100,
             swap: false,
+            reorder: 0,
+            one_at_a_time: false,
             drop: Vec::new(),
             delay_ms: 0,
         }
+    }
+}
+
+const MOST_REORDERED: usize = 50;
+
+impl DeliveryFaults {
+    /// How many events to one endpoint are gathered before they are sent.
+    pub(crate) fn group(&self) -> usize {
+        if self.swap { 2 } else { self.reorder.max(1) }
     }
 }
 
@@ -99,6 +116,12 @@ impl Faults {
             return Err(format!(
                 "deliveries.copy_percent {} is above 100",
                 deliveries.copy_percent
+            ));
+        }
+        if deliveries.reorder > MOST_REORDERED || (deliveries.swap && deliveries.reorder > 0) {
+            return Err(format!(
+                "deliveries.reorder {} is above {MOST_REORDERED}, or beside swap",
+                deliveries.reorder
             ));
         }
         if deliveries.delay_ms > 60_000 {
@@ -123,6 +146,17 @@ impl Faults {
             }
         }
         Ok(())
+    }
+
+    /// The place that each of `count` events gathered for one endpoint is sent in; `first` is the id of the first.
+    pub(crate) fn order(&self, count: usize, first: &str) -> Vec<usize> {
+        let mut places: Vec<usize> = (0..count).collect();
+        if self.deliveries.swap {
+            places.reverse();
+        } else if self.deliveries.reorder > 1 {
+            places.sort_by_key(|place| Sha256::digest(format!("{}:{first}:{place}", self.seed)));
+        }
+        places
     }
 
     /// Takes one use of the first answer fault that meets this call.

@@ -3,3 +3,4 @@
 pub(crate) mod api;
 pub(crate) mod faults;
 pub(crate) mod keys;
+pub(crate) mod webhooks;

@@ -15,7 +15,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Effect, KeptAnswer};
-use crate::{control::faults::Faults, webhooks::Delivery};
+use crate::{
+    control::faults::Faults,
+    webhooks::{Delivery, Postponed},
+};
 
 /// Everything one call, one step of the clock or one delivery changes.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -38,10 +41,25 @@ pub(crate) struct Change {
     pub(crate) settled: Vec<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) abandoned: Vec<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) failed: Vec<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) postponed: Vec<Postponed>,
     #[serde(skip_serializing_if = "is_zero")]
     pub(crate) dropped: u64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) effects: Vec<Effect>,
+}
+
+impl Change {
+    /// Whether anything changes but the ids that were given out and the time.
+    pub(crate) fn matters(&self) -> bool {
+        let lists = [&self.settled, &self.abandoned, &self.failed];
+        !(self.objects.is_empty() && self.postponed.is_empty() && lists.iter().all(|list| list.is_empty()))
+            || self.kept.is_some()
+            || self.offset.is_some()
+            || self.faults.is_some()
+    }
 }
 
 /// One object as it now is; `value` is null where it is gone for good.

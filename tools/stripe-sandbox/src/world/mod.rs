@@ -151,13 +151,15 @@ impl World {
         if let Some(faults) = change.faults {
             self.faults = faults;
         }
-        self.outbox.dropped += change.dropped;
+        self.outbox.counts.dropped += change.dropped;
         change
             .deliveries
             .into_iter()
             .for_each(|delivery| self.outbox.add(delivery));
         change.settled.into_iter().for_each(|id| self.outbox.settle(id));
         change.abandoned.into_iter().for_each(|id| self.outbox.abandon(id));
+        change.failed.into_iter().for_each(|id| self.outbox.fail(id));
+        change.postponed.iter().for_each(|one| self.outbox.postpone(one));
         self.ledger.extend(change.effects);
     }
 
@@ -201,11 +203,7 @@ impl World {
                 });
             }
         }
-        let matters = !(change.objects.is_empty() && change.settled.is_empty() && change.abandoned.is_empty())
-            || change.kept.is_some()
-            || change.offset.is_some()
-            || change.faults.is_some();
-        if let Some(journal) = self.journal.as_mut().filter(|_| matters)
+        if let Some(journal) = self.journal.as_mut().filter(|_| change.matters())
             && let Err(error) = journal.append(&change)
         {
             self.roll_back();
@@ -368,7 +366,10 @@ impl World {
             let mut stored = stored.clone();
             match field::text(&stored.value, "object") {
                 "webhook_endpoint" => continue,
-                "event" => field::set(&mut stored.value, "pending_webhooks", Value::Null),
+                "event" => {
+                    field::set(&mut stored.value, "pending_webhooks", Value::Null);
+                    field::set(&mut stored.value, PRIVATE, Value::Null);
+                }
                 _ => {}
             }
             hasher.update(json!([account, id, stored.value]).to_string());

@@ -18,4 +18,5 @@ mod idempotency;
 mod journal;
 mod keys;
 mod receiver;
+mod retries;
 mod webhooks;
