@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use crate::{
     Config, billing,
     config::RetrySchedule,
+    control::faults::AnswerFault,
     http::{error::ApiError, rate::RateLimit, route::Routes},
     webhooks::{self, Delivery, Postponed},
     world::{Cause, World},
@@ -92,7 +93,7 @@ impl App {
 
     pub(crate) fn abandon(&self, id: u64) {
         let mut world = self.world();
-        world.begin("", delivering());
+        world.begin("", cause("delivery"));
         world.change.abandoned.push(id);
         if commit(&mut world).is_err() {
             world.outbox.abandon(id);
@@ -102,7 +103,7 @@ impl App {
     /// Puts a delivery that failed off to its next time on Stripe's schedule, or gives it up after the last.
     pub(crate) fn postpone(&self, delivery: &Delivery) {
         let mut world = self.world();
-        world.begin("", delivering());
+        world.begin("", cause("delivery"));
         let failures = delivery.failures.saturating_add(1);
         match webhooks::pause_after(failures, world.livemode) {
             Some(pause) => {
@@ -125,6 +126,25 @@ impl App {
         self.outbox_grew.notify_one();
         self.retry_now.notify_waiters();
         pending
+    }
+
+    /// What the fault setting has for a call that comes in. It counts the call, so the setting is journalled.
+    pub(crate) fn arrive(&self, method: &str, path: &str) -> Option<AnswerFault> {
+        let mut world = self.world();
+        if world.faults.is_still() {
+            return None;
+        }
+        let mut faults = world.faults.clone();
+        let (advance, fault) = faults.arrive(method, path);
+        if faults != world.faults {
+            world.begin("", cause("faults"));
+            world.change.faults = Some(faults);
+            world.change.offset = (advance > 0).then(|| world.clock.offset.saturating_add(advance));
+            if commit(&mut world).and_then(|()| catch_up(&mut world)).is_err() {
+                return None;
+            }
+        }
+        fault
     }
 
     /// Counts a call to `account`, or refuses it for the rate limit.
@@ -161,9 +181,10 @@ impl Drop for HeldKey<'_> {
     }
 }
 
-fn delivering() -> Cause {
+/// Something of the sandbox's own, not a call.
+pub(crate) fn cause(operation: &str) -> Cause {
     Cause {
-        operation: "delivery".to_owned(),
+        operation: operation.to_owned(),
         ..Cause::default()
     }
 }
@@ -190,10 +211,7 @@ pub(crate) fn catch_up(world: &mut World) -> Result<(), ApiError> {
     while let Some((at, account, id)) = world.next_due(until) {
         world.now = world.now.max(at);
         world.account = account;
-        world.cause = Cause {
-            operation: "clock".to_owned(),
-            ..Cause::default()
-        };
+        world.cause = cause("clock");
         let step = attempt(world, |world| {
             billing::run_due(world, &id);
             Ok(())

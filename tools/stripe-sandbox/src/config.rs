@@ -19,6 +19,9 @@ pub struct Config {
     pub retry_schedule: RetrySchedule,
     /// How long, in wall time, a webhook's receiver may take to answer.
     pub webhook_timeout: Duration,
+    /// A fault setting to begin with: a file with the JSON that `POST /_sandbox/faults` takes. A journal that holds a world
+    /// already goes on with its own.
+    pub scenario: Option<PathBuf>,
 }
 
 /// When a webhook that was not accepted is sent again.
@@ -42,6 +45,7 @@ impl Default for Config {
             rate_limit: None,
             retry_schedule: RetrySchedule::Quick,
             webhook_timeout: Duration::from_secs(30),
+            scenario: None,
         }
     }
 }

@@ -65,6 +65,9 @@ impl Sandbox {
         let ticks = world.clock.ticks();
         let routes = Routes::new().map_err(anyhow::Error::msg)?;
         let app = Arc::new(App::new(world, &config, routes));
+        if let Some(file) = &config.scenario {
+            control::scenario::begin(&app, file)?;
+        }
         app.tick();
         let (stop, stopped) = watch::channel(false);
         let server = tokio::spawn(http::server::serve(listener, router(app.clone()), stopped));

@@ -46,6 +46,9 @@ struct Arguments {
     /// Seconds a webhook's receiver may take to answer.
     #[arg(long, default_value_t = 30)]
     webhook_timeout: u64,
+    /// File with the faults to begin with, as JSON: what POST /_sandbox/faults takes.
+    #[arg(long)]
+    scenario: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -78,6 +81,7 @@ async fn main() -> anyhow::Result<()> {
             Schedule::Stripe => RetrySchedule::Stripe,
         },
         webhook_timeout: Duration::from_secs(arguments.webhook_timeout),
+        scenario: arguments.scenario,
     };
     let sandbox = Sandbox::start(config, listener).await?;
     println!(

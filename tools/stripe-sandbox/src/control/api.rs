@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 
 use super::faults::Faults;
 use crate::{
-    app::App,
+    app::{App, cause},
     http::error::ApiError,
-    world::{Cause, clock::LONGEST_ADVANCE, rendered},
+    world::{clock::LONGEST_ADVANCE, rendered},
 };
 
 pub(super) fn answer(status: StatusCode, body: String) -> Response {
@@ -48,13 +48,6 @@ pub(super) fn refused(error: &ApiError) -> Response {
 pub(super) fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
     let object: serde_json::Map<String, Value> = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     serde_json::from_value(Value::Object(object)).map_err(|error| error.to_string())
-}
-
-pub(super) fn cause(operation: &str) -> Cause {
-    Cause {
-        operation: operation.to_owned(),
-        ..Cause::default()
-    }
 }
 
 /// `GET /_sandbox/clock`.

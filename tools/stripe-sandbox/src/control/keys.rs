@@ -6,9 +6,9 @@ use axum::{body::Bytes, extract::State, response::Response};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::api::{bad, cause, ok, parsed, refused};
+use super::api::{bad, ok, parsed, refused};
 use crate::{
-    app::App,
+    app::{App, cause},
     http::keys::{self, Right},
 };
 

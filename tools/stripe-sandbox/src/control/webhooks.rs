@@ -10,9 +10,9 @@ use axum::{
 use serde::Deserialize;
 use serde_json::json;
 
-use super::api::{bad, cause, ok, parsed, refused};
+use super::api::{bad, ok, parsed, refused};
 use crate::{
-    app::App,
+    app::{App, cause},
     field,
     http::version::is_dated,
     resources::webhook_endpoint::{self, NewEndpoint},

@@ -12,6 +12,7 @@ pub(crate) mod rate;
 pub(crate) mod rights;
 pub(crate) mod route;
 pub(crate) mod server;
+mod spoiled;
 pub(crate) mod table;
 pub(crate) mod version;
 
@@ -26,7 +27,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use self::{
-    answer::{Reply, cut, respond},
+    answer::{Reply, respond},
     error::ApiError,
     form::Params,
     keys::Caller,
@@ -60,23 +61,15 @@ pub(crate) async fn api(State(app): State<Arc<App>>, request: Request) -> Respon
             Reply::refusal(&error, error.body().to_string()),
         );
     }
-    let fault = app.world().faults.strike(parts.method.as_str(), parts.uri.path());
-    match fault.as_ref().map(|fault| (fault.kind, fault.status)) {
-        Some((AnswerFaultKind::ResetBefore, _)) => return cut(),
-        Some((AnswerFaultKind::Status, status)) => {
-            let error = ApiError::injected(status.unwrap_or(500));
-            let id = app.world().id("req_", 14);
-            return respond(
-                &app,
-                &parts.headers,
-                &id,
-                Reply::refusal(&error, error.body().to_string()),
-            );
-        }
-        _ => {}
-    }
+    let fault = app.arrive(parts.method.as_str(), parts.uri.path());
     let request_id = app.world().id("req_", 14);
-    let failing = matches!(&fault, Some(fault) if fault.kind == AnswerFaultKind::Error500Cached);
+    let kind = fault.as_ref().map(|fault| fault.kind);
+    if let Some(answer) = fault.as_ref().filter(|fault| !fault.executed)
+        && let Some(answer) = spoiled::instead(&app, answer, &parts.headers, &request_id)
+    {
+        return answer;
+    }
+    let failing = kind == Some(AnswerFaultKind::Error500Cached);
     let form = axum::body::to_bytes(body, LARGEST_BODY).await;
     let key = idempotency_key(&parts);
     // Held until the answer is on its way, or until the client has given up waiting for it.
@@ -97,10 +90,10 @@ pub(crate) async fn api(State(app): State<Arc<App>>, request: Request) -> Respon
         let body = app.world().publish(&error.body());
         Reply::refusal(&error, body)
     });
-    match fault.map(|fault| fault.kind) {
-        Some(AnswerFaultKind::ResetAfter) => cut(),
-        Some(AnswerFaultKind::Hang) => std::future::pending().await,
-        _ => respond(&app, &parts.headers, &request_id, reply),
+    match (kind, fault) {
+        (Some(AnswerFaultKind::Hang), _) => std::future::pending().await,
+        (_, Some(fault)) => spoiled::after(&app, &fault, &parts.headers, &request_id, reply),
+        (_, None) => respond(&app, &parts.headers, &request_id, reply),
     }
 }
 

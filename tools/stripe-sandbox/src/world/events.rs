@@ -1,7 +1,6 @@
 //! Events: written with the change that causes them, then handed to every endpoint that listens.
 
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::{API_VERSION, World, rendered};
 use crate::{
@@ -44,6 +43,9 @@ impl World {
 
     /// Tells of `object`: an event in the data set at work and a delivery for every endpoint that listens.
     pub(crate) fn emit(&mut self, kind: &str, object: &Value, previous: Option<Value>) {
+        if self.faults.deliveries.never_generate.iter().any(|never| never == kind) {
+            return;
+        }
         let id = self.id("evt_", 24);
         let listeners = self.listeners(kind);
         let mut data = json!({ "object": rendered(object) });
@@ -70,8 +72,10 @@ impl World {
         set_pending(&mut event, &listeners);
         self.put(&event);
         let copies = self.copies(&id);
+        let delay = self.faults.deliveries.delay_seconds;
+        let due = if delay > 0 { self.now + delay } else { 0 };
         for endpoint in listeners {
-            if self.faults.deliveries.drop.iter().any(|dropped| dropped == kind) {
+            if self.drops(kind, &id, &endpoint) {
                 self.change.dropped += 1;
                 continue;
             }
@@ -82,7 +86,7 @@ impl World {
                     event: id.clone(),
                     endpoint: endpoint.clone(),
                     failures: 0,
-                    due: 0,
+                    due,
                 });
             }
         }
@@ -127,11 +131,16 @@ impl World {
         });
     }
 
+    /// Whether an event is not delivered to this endpoint.
+    fn drops(&self, kind: &str, event: &str, endpoint: &str) -> bool {
+        let faults = &self.faults.deliveries;
+        faults.drop.iter().any(|dropped| dropped == kind)
+            || self.faults.draw(&format!("drop:{event}:{endpoint}")) < faults.drop_percent
+    }
+
     /// How often an event is sent: the seeded choice of the fault setting.
     fn copies(&self, event: &str) -> u32 {
-        let digest = Sha256::digest(format!("{}:{event}", self.faults.seed));
-        let draw = digest.first().map_or(0, |byte| u32::from(*byte) * 100 / 256);
-        if draw < self.faults.deliveries.copy_percent {
+        if self.faults.draw(event) < self.faults.deliveries.copy_percent {
             self.faults.deliveries.copies
         } else {
             1

@@ -275,6 +275,11 @@ impl World {
         (*at <= until).then(|| (*at, account.clone(), id.clone()))
     }
 
+    /// Whether nothing has happened in it yet.
+    pub(crate) fn is_new(&self) -> bool {
+        self.objects.is_empty() && self.faults == Faults::default()
+    }
+
     /// A new id.
     pub(crate) fn id(&mut self, prefix: &str, length: usize) -> String {
         self.ids.next(prefix, length)

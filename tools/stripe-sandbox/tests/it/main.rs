@@ -19,4 +19,5 @@ mod journal;
 mod keys;
 mod receiver;
 mod retries;
+mod scenario;
 mod webhooks;
