@@ -133,6 +133,7 @@ fn router(app: Arc<App>) -> Router {
         .route("/_sandbox/webhook_endpoints/{id}/roll", post(control::webhooks::roll))
         .route("/_sandbox/deliveries", get(control::webhooks::deliveries))
         .route("/_sandbox/deliveries/retry", post(control::webhooks::retry_now))
+        .route("/_sandbox/trigger", post(control::trigger::trigger))
         .route("/_sandbox/ledger", get(control::api::ledger))
         .route("/_sandbox/objects/{kind}", get(control::api::objects))
         .route("/_sandbox/world", get(control::api::world))

@@ -4,4 +4,5 @@ pub(crate) mod api;
 pub(crate) mod faults;
 pub(crate) mod keys;
 pub(crate) mod scenario;
+pub(crate) mod trigger;
 pub(crate) mod webhooks;

@@ -41,10 +41,11 @@ impl World {
         value
     }
 
-    /// Tells of `object`: an event in the data set at work and a delivery for every endpoint that listens.
-    pub(crate) fn emit(&mut self, kind: &str, object: &Value, previous: Option<Value>) {
+    /// Tells of `object`: an event in the data set at work, whose id is given, and a delivery for every endpoint that
+    /// listens. Under a fault there is no event of some types.
+    pub(crate) fn emit(&mut self, kind: &str, object: &Value, previous: Option<Value>) -> Option<String> {
         if self.faults.deliveries.never_generate.iter().any(|never| never == kind) {
-            return;
+            return None;
         }
         let id = self.id("evt_", 24);
         let listeners = self.listeners(kind);
@@ -90,6 +91,7 @@ impl World {
                 });
             }
         }
+        Some(id)
     }
 
     /// The endpoints that want this type of event of the data set at work, in order of registration.

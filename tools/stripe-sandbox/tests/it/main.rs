@@ -20,4 +20,5 @@ mod keys;
 mod receiver;
 mod retries;
 mod scenario;
+mod trigger;
 mod webhooks;
