@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashSet,
+    path::PathBuf,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -28,6 +29,7 @@ pub(crate) struct App {
     pub(crate) retry_now: Notify,
     pub(crate) retry_schedule: RetrySchedule,
     pub(crate) webhook_timeout: Duration,
+    pub(crate) snapshots: Option<PathBuf>,
     /// (account, idempotency key) of calls at work.
     in_flight: Mutex<HashSet<(String, String)>>,
 }
@@ -43,6 +45,7 @@ impl App {
             retry_now: Notify::new(),
             retry_schedule: config.retry_schedule,
             webhook_timeout: config.webhook_timeout,
+            snapshots: config.snapshots.clone(),
             in_flight: Mutex::default(),
         }
     }

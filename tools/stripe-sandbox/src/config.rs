@@ -22,6 +22,10 @@ pub struct Config {
     /// A fault setting to begin with: a file with the JSON that `POST /_sandbox/faults` takes. A journal that holds a world
     /// already goes on with its own.
     pub scenario: Option<PathBuf>,
+    /// A snapshot that a new world begins with.
+    pub restore: Option<PathBuf>,
+    /// The folder that snapshots with a name are kept in.
+    pub snapshots: Option<PathBuf>,
 }
 
 /// When a webhook that was not accepted is sent again.
@@ -46,6 +50,8 @@ impl Default for Config {
             retry_schedule: RetrySchedule::Quick,
             webhook_timeout: Duration::from_secs(30),
             scenario: None,
+            restore: None,
+            snapshots: None,
         }
     }
 }

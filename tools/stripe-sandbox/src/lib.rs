@@ -26,6 +26,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
+    extract::DefaultBodyLimit,
     routing::{any, get, post},
 };
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
@@ -61,7 +62,10 @@ impl Sandbox {
             .unwrap_or(&url)
             .trim_end_matches('/')
             .to_owned();
-        let world = World::open(&config, public_url)?;
+        let mut world = World::open(&config, public_url)?;
+        if let Some(file) = &config.restore {
+            world.start_from(file)?;
+        }
         let ticks = world.clock.ticks();
         let routes = Routes::new().map_err(anyhow::Error::msg)?;
         let app = Arc::new(App::new(world, &config, routes));
@@ -136,6 +140,11 @@ fn router(app: Arc<App>) -> Router {
         .route("/_sandbox/trigger", post(control::trigger::trigger))
         .route("/_sandbox/ledger", get(control::api::ledger))
         .route("/_sandbox/objects/{kind}", get(control::api::objects))
+        .route("/_sandbox/snapshot", post(control::snapshot::take))
+        .route(
+            "/_sandbox/restore",
+            post(control::snapshot::restore).layer(DefaultBodyLimit::disable()),
+        )
         .route("/_sandbox/world", get(control::api::world))
         .with_state(app)
 }

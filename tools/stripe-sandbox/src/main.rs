@@ -27,6 +27,9 @@ struct Arguments {
     /// File the world is kept in; without it the world ends with the process.
     #[arg(long)]
     journal: Option<PathBuf>,
+    /// Says that the world is to end with the process, as it does without --journal.
+    #[arg(long, conflicts_with = "journal")]
+    in_memory: bool,
     /// Ids are drawn from it: the same seed and the same calls give the same ids.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -49,6 +52,12 @@ struct Arguments {
     /// File with the faults to begin with, as JSON: what POST /_sandbox/faults takes.
     #[arg(long)]
     scenario: Option<PathBuf>,
+    /// Snapshot that a new world begins with; its seed and mode must be this sandbox's.
+    #[arg(long)]
+    restore: Option<PathBuf>,
+    /// Folder that snapshots with a name are kept in.
+    #[arg(long)]
+    snapshots: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -72,7 +81,7 @@ async fn main() -> anyhow::Result<()> {
     let config = Config {
         secret_key: arguments.secret_key,
         seed: arguments.seed,
-        journal: arguments.journal,
+        journal: arguments.journal.filter(|_| !arguments.in_memory),
         frozen_time: arguments.frozen_time,
         public_url: arguments.public_url,
         rate_limit: arguments.rate_limit,
@@ -82,6 +91,8 @@ async fn main() -> anyhow::Result<()> {
         },
         webhook_timeout: Duration::from_secs(arguments.webhook_timeout),
         scenario: arguments.scenario,
+        restore: arguments.restore,
+        snapshots: arguments.snapshots,
     };
     let sandbox = Sandbox::start(config, listener).await?;
     println!(

@@ -4,5 +4,6 @@ pub(crate) mod api;
 pub(crate) mod faults;
 pub(crate) mod keys;
 pub(crate) mod scenario;
+pub(crate) mod snapshot;
 pub(crate) mod trigger;
 pub(crate) mod webhooks;

@@ -7,6 +7,7 @@ pub(crate) mod clock;
 pub(crate) mod events;
 pub(crate) mod ids;
 pub(crate) mod journal;
+mod snapshot;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -108,10 +109,20 @@ pub(crate) struct World {
 impl World {
     /// The world of a journal, or a new one.
     pub(crate) fn open(config: &Config, base_url: String) -> anyhow::Result<Self> {
-        let mut world = Self {
-            livemode: config.livemode(),
+        let ids = Ids::new(config.seed);
+        let mut world = Self::new(config.livemode(), base_url, Clock::new(config.frozen_time), ids);
+        if let Some(path) = &config.journal {
+            let journal = Journal::open(path, config.seed, config.livemode(), |change| world.apply(change))?;
+            world.journal = Some(journal);
+        }
+        Ok(world)
+    }
+
+    fn new(livemode: bool, base_url: String, clock: Clock, ids: Ids) -> Self {
+        Self {
+            livemode,
             base_url,
-            clock: Clock::new(config.frozen_time),
+            clock,
             now: 0,
             account: String::new(),
             cause: Cause::default(),
@@ -119,7 +130,7 @@ impl World {
             outbox: Outbox::default(),
             ledger: Vec::new(),
             change: Change::default(),
-            ids: Ids::new(config.seed),
+            ids,
             objects: BTreeMap::new(),
             kinds: HashMap::new(),
             sequence: 0,
@@ -127,12 +138,7 @@ impl World {
             kept: HashMap::new(),
             before: Vec::new(),
             journal: None,
-        };
-        if let Some(path) = &config.journal {
-            let journal = Journal::open(path, config.seed, config.livemode(), |change| world.apply(change))?;
-            world.journal = Some(journal);
         }
-        Ok(world)
     }
 
     fn apply(&mut self, change: Change) {
@@ -151,6 +157,7 @@ impl World {
         if let Some(faults) = change.faults {
             self.faults = faults;
         }
+        self.outbox.counts = change.counts.unwrap_or(self.outbox.counts);
         self.outbox.counts.dropped += change.dropped;
         change
             .deliveries

@@ -20,5 +20,6 @@ mod keys;
 mod receiver;
 mod retries;
 mod scenario;
+mod snapshot;
 mod trigger;
 mod webhooks;
