@@ -17,6 +17,7 @@ mod faults;
 mod idempotency;
 mod journal;
 mod keys;
+mod process;
 mod receiver;
 mod retries;
 mod scenario;
