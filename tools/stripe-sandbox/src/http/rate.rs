@@ -9,6 +9,8 @@ use std::{
 use super::error::ApiError;
 
 const WINDOW: Duration = Duration::from_secs(1);
+/// With more than these, those that are over are forgotten.
+const MOST_WINDOWS: usize = 1_000;
 
 /// So many calls a second of wall time for each account.
 #[derive(Debug)]
@@ -29,6 +31,9 @@ impl RateLimit {
     /// Counts a call, or refuses it.
     pub(crate) fn admit(&self, account: &str, now: Instant) -> Result<(), ApiError> {
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        if windows.len() > MOST_WINDOWS {
+            windows.retain(|_, (began, _)| now.duration_since(*began) < WINDOW);
+        }
         let (began, calls) = windows.entry(account.to_owned()).or_insert((now, 0));
         if now.duration_since(*began) >= WINDOW {
             (*began, *calls) = (now, 0);

@@ -129,7 +129,7 @@ impl Sender {
         let mut event = rendered(world.found(&delivery.account, &delivery.event)?);
         let linked = shape::Linked {
             find: &|id| world.found(&delivery.account, id).map(rendered),
-            payment: payment_about(&world.all_of(&delivery.account, "invoice_payment"), &event),
+            payment: &|object| payment_about(&world.all_of(&delivery.account, "invoice_payment"), object),
         };
         shape::down_to(field::text(&endpoint, "api_version"), &mut event, &linked);
         let body = world.publish(&event);
@@ -145,9 +145,8 @@ impl Sender {
     }
 }
 
-/// The invoice payment that an event's invoice, payment intent or charge belongs to.
-fn payment_about(payments: &[Value], event: &Value) -> Option<Value> {
-    let object = field::at(event, "data.object");
+/// The invoice payment that an invoice, a payment intent or a charge belongs to.
+fn payment_about(payments: &[Value], object: &Value) -> Option<Value> {
     let (name, id) = match field::text(object, "object") {
         "invoice" => ("invoice", field::text(object, "id")),
         "payment_intent" => ("payment.payment_intent", field::text(object, "id")),

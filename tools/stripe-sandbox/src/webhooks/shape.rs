@@ -10,8 +10,8 @@ use crate::field;
 /// What older shapes need from outside the event.
 pub(crate) struct Linked<'a> {
     pub(crate) find: &'a dyn Fn(&str) -> Option<Value>,
-    /// The invoice payment that the event's object belongs to.
-    pub(crate) payment: Option<Value>,
+    /// The invoice payment that an invoice, a payment intent or a charge belongs to.
+    pub(crate) payment: &'a dyn Fn(&Value) -> Option<Value>,
 }
 
 type Undo = fn(kind: &str, object: &mut Value, linked: &Linked<'_>);
@@ -82,10 +82,7 @@ fn before_basil(kind: &str, object: &mut Value, linked: &Linked<'_>) {
         "subscription" => subscription_before_basil(object, linked),
         "invoice" => invoice_before_basil(object, linked),
         "payment_intent" | "charge" if has(object, "object") => {
-            let invoice = linked
-                .payment
-                .as_ref()
-                .map(|payment| field::at(payment, "invoice").clone());
+            let invoice = (linked.payment)(object).map(|payment| field::at(&payment, "invoice").clone());
             field::set(object, "invoice", invoice);
         }
         _ => {}
@@ -127,10 +124,8 @@ fn invoice_before_basil(object: &mut Value, linked: &Linked<'_>) {
         field::set(object, "paid", paid);
     }
     if has(object, "object") {
-        let intent = linked
-            .payment
-            .as_ref()
-            .map(|payment| field::at(payment, "payment.payment_intent").clone());
+        let payment = (linked.payment)(object);
+        let intent = payment.map(|payment| field::at(&payment, "payment.payment_intent").clone());
         let charge = intent.as_ref().and_then(Value::as_str).and_then(linked.find);
         field::set(object, "payment_intent", intent);
         field::set(
@@ -204,10 +199,10 @@ mod tests {
             "coupon_1" => Some(json!({ "id": "coupon_1", "percent_off": 20 })),
             _ => None,
         };
-        let payment = json!({ "invoice": "in_1", "payment": { "payment_intent": "pi_1" } });
+        let payment = |_: &Value| Some(json!({ "invoice": "in_1", "payment": { "payment_intent": "pi_1" } }));
         let linked = Linked {
             find: &find,
-            payment: Some(payment),
+            payment: &payment,
         };
         down_to(version, &mut event, &linked);
         assert_eq!(event["api_version"], version);
