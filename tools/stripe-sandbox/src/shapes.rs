@@ -23,6 +23,7 @@ macro_rules! shape {
 
 shape!(
     account,
+    balance_transaction,
     charge,
     checkout_line_item,
     checkout_session,
@@ -35,6 +36,7 @@ shape!(
     plan,
     price,
     product,
+    refund,
     subscription,
     subscription_item,
     tax_calculation,

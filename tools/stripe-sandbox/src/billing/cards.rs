@@ -72,6 +72,8 @@ const CARDS: &[Card] = &[
     good("378282246310005", "amex", "amex"),
     good("6011111111111117", "discover", "discover"),
     good("4000000000000077", "bypassPending", "visa"),
+    good("4000000000007726", "pendingRefund", "visa"),
+    good("4000000000005126", "refundFail", "visa"),
     declined("4000000000000002", "chargeDeclined", "generic_decline"),
     declined("4000000000000002", "visa_chargeDeclined", "generic_decline"),
     declined(

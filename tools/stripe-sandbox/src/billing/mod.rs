@@ -1,11 +1,14 @@
-//! What happens as time passes: subscriptions renew or end, invoices are finalized and collected, sessions expire.
+//! What happens as time passes: subscriptions renew or end, invoices are finalized and collected, sessions expire, money
+//! becomes available, refunds come through or do not.
 
+pub(crate) mod balance;
 pub(crate) mod cancellation;
 pub(crate) mod cards;
 pub(crate) mod checkout;
 pub(crate) mod invoicing;
 pub(crate) mod payment;
 pub(crate) mod period;
+pub(crate) mod refunds;
 pub(crate) mod renewal;
 pub(crate) mod start;
 
@@ -33,6 +36,8 @@ pub(crate) fn due_at(object: &Value) -> Option<i64> {
         ("invoice", "draft") => timestamp("automatically_finalizes_at"),
         ("invoice", "open") => timestamp("next_payment_attempt"),
         ("checkout.session", "open") => timestamp("expires_at"),
+        ("refund", _) => timestamp("_sandbox.due_at"),
+        ("balance_transaction", "pending") => timestamp("available_on"),
         _ => None,
     }
 }
@@ -49,6 +54,8 @@ pub(crate) fn run_due(world: &mut World, id: &str) {
         }
         ("invoice", _) => renewal::collect(world, id),
         ("checkout.session", _) => checkout_session::expire_now(world, id),
+        ("refund", _) => refunds::run(world, &object),
+        ("balance_transaction", _) => balance::settle(world, &object),
         _ => {}
     }
 }

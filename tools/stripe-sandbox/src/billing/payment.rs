@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::cards;
+use super::{balance, cards};
 use crate::{
     field,
     http::error::ApiError,
@@ -64,6 +64,7 @@ pub(crate) fn attempt(world: &mut World, intent: &str, method: &Value) -> Result
                     "seller_message": "Payment complete.", "type": "authorized",
                 }),
             );
+            balance::post_charge(world, &mut charge);
             world.create("charge.succeeded", &charge);
             let paid = world.edit(intent, |one| {
                 field::set(one, "status", "succeeded");

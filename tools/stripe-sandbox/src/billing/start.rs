@@ -208,14 +208,26 @@ const THREE_DECIMALS: &[&str] = &["bhd", "jod", "kwd", "omr", "tnd"];
 
 /// An amount in words: `20.00 usd`.
 pub(crate) fn money(minor_units: i64, currency: &str) -> String {
+    format!("{} {currency}", decimal(minor_units, currency))
+}
+
+/// An amount as Stripe's messages have it: `$20.00`.
+pub(crate) fn symbolic(minor_units: i64, currency: &str) -> String {
+    let amount = decimal(minor_units, currency);
+    match currency {
+        "usd" => format!("${amount}"),
+        "eur" => format!("€{amount}"),
+        "gbp" => format!("£{amount}"),
+        "jpy" => format!("¥{amount}"),
+        other => format!("{amount} {}", other.to_uppercase()),
+    }
+}
+
+fn decimal(minor_units: i64, currency: &str) -> String {
     let (unit, digits) = match currency {
-        none if NO_DECIMALS.contains(&none) => return format!("{minor_units} {currency}"),
+        none if NO_DECIMALS.contains(&none) => return minor_units.to_string(),
         three if THREE_DECIMALS.contains(&three) => (1000, 3),
         _ => (100, 2),
     };
-    format!(
-        "{}.{:0digits$} {currency}",
-        minor_units / unit,
-        (minor_units % unit).abs()
-    )
+    format!("{}.{:0digits$}", minor_units / unit, (minor_units % unit).abs())
 }

@@ -77,6 +77,10 @@ fn walk(world: &World, here: &mut Value, steps: &[&str], path: &str) -> Result<(
 fn included(world: &World, object: &Value, step: &str) -> Option<Value> {
     let id = field::text(object, "id");
     match (field::text(object, "object"), step) {
+        ("charge", "refunds") => {
+            let refunds = crate::resources::refund::list_on_charge(world, id);
+            Some(list(&format!("/v1/charges/{id}/refunds"), json!(refunds)))
+        }
         ("checkout.session", "line_items") => {
             let lines = field::at(world.find(id)?, "_sandbox.line_items").clone();
             Some(list(&format!("/v1/checkout/sessions/{id}/line_items"), lines))

@@ -185,6 +185,9 @@ impl Furnished {
             "/v1/payment_intents",
             "amount=100&currency=usd&payment_method=pm_card_visa",
         );
+        let paid = "amount=900&currency=usd&confirm=true&payment_method=pm_card_pendingRefund";
+        let paid = furnished.make("/v1/payment_intents", paid);
+        furnished.make("/v1/refunds", &format!("payment_intent={paid}&amount=300"));
         furnished.make("/v1/accounts", "country=DE");
         furnished.make(
             "/v1/webhook_endpoints",

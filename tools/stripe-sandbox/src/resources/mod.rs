@@ -2,6 +2,7 @@
 
 pub(crate) mod account;
 pub(crate) mod account_link;
+pub(crate) mod balance;
 pub(crate) mod charge;
 pub(crate) mod checkout_session;
 pub(crate) mod customer;
@@ -11,6 +12,7 @@ pub(crate) mod payment_intent;
 pub(crate) mod payment_method;
 pub(crate) mod price;
 pub(crate) mod product;
+pub(crate) mod refund;
 pub(crate) mod search;
 pub(crate) mod subscription;
 pub(crate) mod tax_calculation;
@@ -55,6 +57,7 @@ impl Call {
 const ALL: &[&[Operation]] = &[
     account::OPERATIONS,
     account_link::OPERATIONS,
+    balance::OPERATIONS,
     charge::OPERATIONS,
     checkout_session::OPERATIONS,
     customer::OPERATIONS,
@@ -64,6 +67,7 @@ const ALL: &[&[Operation]] = &[
     payment_method::OPERATIONS,
     price::OPERATIONS,
     product::OPERATIONS,
+    refund::OPERATIONS,
     subscription::OPERATIONS,
     tax_calculation::OPERATIONS,
     webhook_endpoint::OPERATIONS,

@@ -16,5 +16,6 @@ mod connect;
 mod faults;
 mod idempotency;
 mod journal;
+mod money;
 mod receiver;
 mod webhooks;
