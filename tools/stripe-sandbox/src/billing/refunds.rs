@@ -202,3 +202,6 @@ fn remove(refund: &mut Value, name: &str) {
         fields.shift_remove(name);
     }
 }
+
+#[cfg(test)]
+mod tests;
