@@ -13,8 +13,8 @@ const SETTLEMENT: i64 = 2 * 86_400;
 /// The card whose payments are available at once. Source: <https://docs.stripe.com/testing#available-balance>.
 const BYPASSES_PENDING: &str = "bypassPending";
 
-/// The balance of an account is one object, kept under this id, which is never answered.
-const ID: &str = "balance";
+/// The balance of an account is one object, kept under this id, which is never answered and which no caller can choose.
+const ID: &str = "/balance";
 
 /// What moves money, on the way to its balance transaction.
 struct Posting<'a> {

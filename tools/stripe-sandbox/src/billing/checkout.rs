@@ -6,6 +6,7 @@ use super::{
     cards, invoicing,
     payment::{self, NewIntent},
     start::{self, NewSubscription},
+    totals,
 };
 use crate::{
     field,
@@ -107,7 +108,7 @@ fn intent(world: &mut World, session: &Value) -> String {
     if let Some(intent) = field::some_text(session, "_sandbox.payment_intent") {
         return intent.to_owned();
     }
-    let intent = payment::new_intent(
+    let mut intent = payment::new_intent(
         world,
         &NewIntent {
             amount: field::integer(session, "amount_total"),
@@ -118,6 +119,18 @@ fn intent(world: &mut World, session: &Value) -> String {
             receipt_email: field::some_text(session, "_sandbox.intent.receipt_email"),
         },
     );
+    for name in [
+        "setup_future_usage",
+        "shipping",
+        "statement_descriptor",
+        "statement_descriptor_suffix",
+    ] {
+        field::set(
+            &mut intent,
+            name,
+            field::at(session, &format!("_sandbox.intent.{name}")).clone(),
+        );
+    }
     world.create("payment_intent.created", &intent);
     let id = field::text(&intent, "id").to_owned();
     let pays_once = field::text(session, "mode") == "payment";
@@ -266,4 +279,5 @@ fn complete(
         }
     });
     world.emit("checkout.session.completed", &completed, None);
+    totals::redeem_discounts(world, &completed);
 }

@@ -5,12 +5,15 @@ pub(crate) mod balance;
 pub(crate) mod cancellation;
 pub(crate) mod cards;
 pub(crate) mod checkout;
+pub(crate) mod decimal;
+pub(crate) mod discounts;
 pub(crate) mod invoicing;
 pub(crate) mod payment;
 pub(crate) mod period;
 pub(crate) mod refunds;
 pub(crate) mod renewal;
 pub(crate) mod start;
+pub(crate) mod totals;
 
 use serde_json::Value;
 
@@ -36,6 +39,8 @@ pub(crate) fn due_at(object: &Value) -> Option<i64> {
         ("invoice", "draft") => timestamp("automatically_finalizes_at"),
         ("invoice", "open") => timestamp("next_payment_attempt"),
         ("checkout.session", "open") => timestamp("expires_at"),
+        ("coupon", _) if field::flag(object, "valid") => timestamp("redeem_by"),
+        ("promotion_code", _) if field::flag(object, "active") => timestamp("expires_at"),
         ("refund", _) => timestamp("_sandbox.due_at"),
         ("balance_transaction", "pending") => timestamp("available_on"),
         _ => None,
@@ -54,6 +59,8 @@ pub(crate) fn run_due(world: &mut World, id: &str) {
         }
         ("invoice", _) => renewal::collect(world, id),
         ("checkout.session", _) => checkout_session::expire_now(world, id),
+        ("coupon", _) => discounts::expire_coupon(world, id),
+        ("promotion_code", _) => discounts::deactivate(world, id),
         ("refund", _) => refunds::run(world, &object),
         ("balance_transaction", _) => balance::settle(world, &object),
         _ => {}

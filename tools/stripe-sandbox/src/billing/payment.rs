@@ -132,7 +132,9 @@ fn new_charge(world: &mut World, intent: &Value, method: &Value) -> Value {
         "description",
         "metadata",
         "receipt_email",
+        "shipping",
         "statement_descriptor",
+        "statement_descriptor_suffix",
     ] {
         field::set(&mut charge, name, field::at(intent, name).clone());
     }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{error::ApiError, form::Params};
 use crate::{
     field,
+    resources::{coupon, refund},
     world::{World, rendered},
 };
 
@@ -78,13 +79,14 @@ fn included(world: &World, object: &Value, step: &str) -> Option<Value> {
     let id = field::text(object, "id");
     match (field::text(object, "object"), step) {
         ("charge", "refunds") => {
-            let refunds = crate::resources::refund::list_on_charge(world, id);
+            let refunds = refund::list_on_charge(world, id);
             Some(list(&format!("/v1/charges/{id}/refunds"), json!(refunds)))
         }
         ("checkout.session", "line_items") => {
             let lines = field::at(world.find(id)?, "_sandbox.line_items").clone();
             Some(list(&format!("/v1/checkout/sessions/{id}/line_items"), lines))
         }
+        ("coupon", "applies_to" | "currency_options") => Some(coupon::hidden(world.find(id)?, step)),
         ("tax.calculation", "line_items") => {
             let lines = field::at(world.find(id)?, "_sandbox.line_items").clone();
             Some(list(&format!("/v1/tax/calculations/{id}/line_items"), lines))

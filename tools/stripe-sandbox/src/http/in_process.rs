@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{App, run};
-use crate::{Config, app, http::route::Routes, world::World};
+use crate::{Config, app, field, http::route::Routes, world::World};
 
 /// 2027-01-15T08:00:00Z, where the clock stands at first.
 const START: i64 = 1_800_000_000;
@@ -42,11 +42,23 @@ impl InProcess {
         }
     }
 
+    /// A call that is taken: the object it answers with.
+    pub(crate) fn post(&self, path: &str, form: &str) -> Value {
+        let (status, body) = self.call("POST", path, form);
+        assert_eq!(status, 200, "POST {path} {form}: {body}");
+        body
+    }
+
     /// What a call that is taken answers with.
     pub(crate) fn get(&self, path: &str, form: &str) -> Value {
         let (status, body) = self.call("GET", path, form);
         assert_eq!(status, 200, "GET {path} {form}: {body}");
         body
+    }
+
+    /// The id of what a call makes.
+    pub(crate) fn make(&self, path: &str, form: &str) -> String {
+        field::text(&self.post(path, form), "id").to_owned()
     }
 
     /// Lets time pass, and does what comes due.

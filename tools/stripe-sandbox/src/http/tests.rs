@@ -188,6 +188,13 @@ impl Furnished {
         let paid = "amount=900&currency=usd&confirm=true&payment_method=pm_card_pendingRefund";
         let paid = furnished.make("/v1/payment_intents", paid);
         furnished.make("/v1/refunds", &format!("payment_intent={paid}&amount=300"));
+        let coupon = furnished.make("/v1/coupons", "percent_off=10");
+        let promotion = format!("promotion[type]=coupon&promotion[coupon]={coupon}");
+        furnished.make("/v1/promotion_codes", &promotion);
+        let line = "line_items[0][price_data][currency]=usd&line_items[0][price_data][unit_amount]=900\
+            &line_items[0][price_data][product_data][name]=n&line_items[0][quantity]=2&success_url=http://a.b";
+        let discount = format!("discounts[0][coupon]={coupon}");
+        furnished.make("/v1/checkout/sessions", &format!("mode=payment&{line}&{discount}"));
         furnished.make("/v1/accounts", "country=DE");
         furnished.make(
             "/v1/webhook_endpoints",

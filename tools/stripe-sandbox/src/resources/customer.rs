@@ -50,7 +50,27 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         path: "/v1/customers/{id}",
         run: delete,
     },
+    Operation {
+        method: "GET",
+        path: "/v1/customers/{id}/discount",
+        run: no_discount,
+    },
+    Operation {
+        method: "DELETE",
+        path: "/v1/customers/{id}/discount",
+        run: no_discount,
+    },
 ];
+
+/// Nothing gives a customer a discount since 2025-03-31.basil: discounts are those of subscriptions and sessions.
+/// Source: <https://docs.stripe.com/changelog/basil>.
+fn no_discount(world: &mut World, call: &Call) -> Answer {
+    world.get("customer", call.id(), "customer")?;
+    let message = format!("No active discount for customer: {}", call.id());
+    Err(ApiError::new(404, "invalid_request_error", message)
+        .code("resource_missing")
+        .param("customer"))
+}
 
 fn create(world: &mut World, call: &Call) -> Answer {
     let id = world.id("cus_", 14);

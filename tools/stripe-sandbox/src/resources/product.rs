@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Call, Operation, copy_texts, list_of, merge_metadata, price, retrieve};
+use super::{Call, Operation, copy_texts, given_id, list_of, merge_metadata, price, retrieve};
 use crate::{
     field,
     http::{
@@ -38,13 +38,8 @@ pub(crate) const OPERATIONS: &[Operation] = &[
 
 fn create(world: &mut World, call: &Call) -> Answer {
     let params = &call.params;
-    let id = match params.text("id") {
-        Some(id) if world.find(id).is_some() => {
-            return Err(ApiError::invalid(format!("Product already exists: {id}"))
-                .code("resource_already_exists")
-                .param("id"));
-        }
-        Some(id) => id.to_owned(),
+    let id = match given_id(world, params, "product")? {
+        Some(id) => id,
         None => world.id("prod_", 14),
     };
     let mut product = shapes::product();

@@ -13,6 +13,7 @@ mod api;
 mod billing;
 mod client;
 mod connect;
+mod discounts;
 mod faults;
 mod idempotency;
 mod journal;
