@@ -29,6 +29,7 @@ shape!(
     checkout_session,
     coupon,
     customer,
+    customer_balance_transaction,
     invoice,
     invoice_line_item,
     invoice_payment,
@@ -43,5 +44,6 @@ shape!(
     subscription_item,
     tax_calculation,
     tax_calculation_line_item,
+    tax_id,
     webhook_endpoint,
 );

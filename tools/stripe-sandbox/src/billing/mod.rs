@@ -17,7 +17,11 @@ pub(crate) mod totals;
 
 use serde_json::Value;
 
-use crate::{field, resources::checkout_session, world::World};
+use crate::{
+    field,
+    resources::{checkout_session, tax_id},
+    world::World,
+};
 
 /// How long an incomplete subscription may wait for its first payment.
 /// Source: <https://docs.stripe.com/billing/subscriptions/overview#subscription-statuses> (23 hours).
@@ -41,6 +45,7 @@ pub(crate) fn due_at(object: &Value) -> Option<i64> {
         ("checkout.session", "open") => timestamp("expires_at"),
         ("coupon", _) if field::flag(object, "valid") => timestamp("redeem_by"),
         ("promotion_code", _) if field::flag(object, "active") => timestamp("expires_at"),
+        ("tax_id", _) => timestamp("_sandbox.verified_at"),
         ("refund", _) => timestamp("_sandbox.due_at"),
         ("balance_transaction", "pending") => timestamp("available_on"),
         _ => None,
@@ -61,6 +66,7 @@ pub(crate) fn run_due(world: &mut World, id: &str) {
         ("checkout.session", _) => checkout_session::expire_now(world, id),
         ("coupon", _) => discounts::expire_coupon(world, id),
         ("promotion_code", _) => discounts::deactivate(world, id),
+        ("tax_id", _) => tax_id::verify(world, &object),
         ("refund", _) => refunds::run(world, &object),
         ("balance_transaction", _) => balance::settle(world, &object),
         _ => {}

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{error::ApiError, form::Params};
 use crate::{
     field,
-    resources::{coupon, refund},
+    resources::{coupon, refund, tax_id},
     world::{World, rendered},
 };
 
@@ -116,6 +116,10 @@ fn included(world: &World, object: &Value, step: &str) -> Option<Value> {
                 &format!("/v1/customers/{id}/subscriptions"),
                 own.map(|one| rendered(&one)).collect(),
             ))
+        }
+        ("customer", "tax_ids") => {
+            let own = tax_id::of_customer(world, id);
+            Some(list(&format!("/v1/customers/{id}/tax_ids"), json!(own)))
         }
         ("customer", "tax") => Some(crate::resources::customer::tax(object)),
         _ => None,

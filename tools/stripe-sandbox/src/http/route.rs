@@ -96,14 +96,6 @@ mod tests {
         "GET /v1/charges/search",
         "POST /v1/charges/{charge}",
         "POST /v1/charges/{charge}/capture",
-        "GET /v1/customers/{customer}/balance_transactions",
-        "POST /v1/customers/{customer}/balance_transactions",
-        "GET /v1/customers/{customer}/balance_transactions/{transaction}",
-        "POST /v1/customers/{customer}/balance_transactions/{transaction}",
-        "GET /v1/customers/{customer}/tax_ids",
-        "POST /v1/customers/{customer}/tax_ids",
-        "GET /v1/customers/{customer}/tax_ids/{id}",
-        "DELETE /v1/customers/{customer}/tax_ids/{id}",
         "GET /v1/payment_intents/search",
         "POST /v1/payment_intents/{intent}",
         "POST /v1/payment_intents/{intent}/capture",
@@ -118,10 +110,6 @@ mod tests {
         "POST /v1/setup_intents/{intent}",
         "POST /v1/setup_intents/{intent}/cancel",
         "POST /v1/setup_intents/{intent}/confirm",
-        "GET /v1/tax_ids",
-        "POST /v1/tax_ids",
-        "GET /v1/tax_ids/{id}",
-        "DELETE /v1/tax_ids/{id}",
     ];
 
     #[test]

@@ -173,6 +173,7 @@ impl Furnished {
             taken: 0,
         };
         let customer = furnished.make("/v1/customers", "email=a@b.c&payment_method=pm_card_visa");
+        furnished.make("/v1/tax_ids", "type=eu_vat&value=DE123456789");
         let product = furnished.make("/v1/products", "name=p");
         let terms = format!("product={product}&currency=usd&unit_amount=900");
         let price = furnished.make("/v1/prices", &format!("{terms}&recurring[interval]=month"));

@@ -408,6 +408,8 @@ pub(crate) fn details_of(customer: &Value) -> Value {
     for name in ["address", "email", "phone", "tax_exempt"] {
         field::set(&mut details, name, field::at(customer, name).clone());
     }
+    let tax_ids = field::elements(customer, "_sandbox.tax_ids").to_vec();
+    field::set(&mut details, "tax_ids", tax_ids);
     details
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Call, Operation, address, copy_texts, list_of, merge_metadata, payment_method, search, tax_rates};
+use super::{Call, Operation, address, copy_texts, list_of, merge_metadata, payment_method, search, tax_id, tax_rates};
 use crate::{
     billing::cancellation,
     field,
@@ -80,6 +80,11 @@ fn create(world: &mut World, call: &Call) -> Answer {
         payment_method::attach(world, method, field::text(&customer, "id"), "payment_method")?;
     }
     let customer = set_default(world, &customer, &call.params, None)?;
+    let id = field::text(&customer, "id");
+    for (index, tax_id) in call.params.list("tax_id_data").iter().enumerate() {
+        let param = format!("tax_id_data[{index}][value]");
+        tax_id::create_for(world, Some(id), tax_id.given("type"), tax_id.given("value"), &param)?;
+    }
     Ok(rendered(&customer))
 }
 
@@ -184,14 +189,6 @@ fn write(customer: &mut Value, params: &Params) -> Result<(), ApiError> {
     }
     if let Some(ip_address) = params.text("tax[ip_address]") {
         field::set(customer, "_sandbox.ip_address", ip_address);
-    }
-    for tax_id in params.list("tax_id_data") {
-        let given = json!({ "type": tax_id.given("type"), "value": tax_id.given("value") });
-        if let Value::Array(list) = field::place(customer, "_sandbox.tax_ids") {
-            list.push(given);
-        } else {
-            field::set(customer, "_sandbox.tax_ids", json!([given]));
-        }
     }
     let how = params.text("tax[validate_location]");
     if how == Some("immediately") && field::text(&tax(customer), "automatic_tax") != "supported" {

@@ -7,6 +7,7 @@ pub(crate) mod charge;
 pub(crate) mod checkout_session;
 pub(crate) mod coupon;
 pub(crate) mod customer;
+pub(crate) mod customer_balance;
 pub(crate) mod event;
 pub(crate) mod invoice;
 pub(crate) mod payment_intent;
@@ -18,6 +19,7 @@ pub(crate) mod refund;
 pub(crate) mod search;
 pub(crate) mod subscription;
 pub(crate) mod tax_calculation;
+pub(crate) mod tax_id;
 pub(crate) mod tax_rates;
 pub(crate) mod webhook_endpoint;
 
@@ -64,6 +66,7 @@ const ALL: &[&[Operation]] = &[
     checkout_session::OPERATIONS,
     coupon::OPERATIONS,
     customer::OPERATIONS,
+    customer_balance::OPERATIONS,
     event::OPERATIONS,
     invoice::OPERATIONS,
     payment_intent::OPERATIONS,
@@ -74,6 +77,7 @@ const ALL: &[&[Operation]] = &[
     refund::OPERATIONS,
     subscription::OPERATIONS,
     tax_calculation::OPERATIONS,
+    tax_id::OPERATIONS,
     webhook_endpoint::OPERATIONS,
 ];
 

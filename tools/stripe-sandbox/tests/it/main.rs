@@ -19,4 +19,5 @@ mod idempotency;
 mod journal;
 mod money;
 mod receiver;
+mod tax_ids;
 mod webhooks;
