@@ -10,6 +10,7 @@ pub(crate) mod discounts;
 pub(crate) mod invoicing;
 pub(crate) mod payment;
 pub(crate) mod period;
+pub(crate) mod pricing;
 pub(crate) mod refunds;
 pub(crate) mod renewal;
 pub(crate) mod start;

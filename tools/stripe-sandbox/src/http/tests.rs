@@ -178,6 +178,8 @@ impl Furnished {
         let terms = format!("product={product}&currency=usd&unit_amount=900");
         let price = furnished.make("/v1/prices", &format!("{terms}&recurring[interval]=month"));
         furnished.make("/v1/prices", &terms);
+        let tiers = "billing_scheme=tiered&tiers_mode=graduated&tiers[0][up_to]=inf&tiers[0][unit_amount_decimal]=0.5";
+        furnished.make("/v1/prices", &format!("product={product}&currency=usd&{tiers}"));
         let line = format!("customer={customer}&items[0][price]={price}&payment_behavior=default_incomplete");
         furnished.make("/v1/subscriptions", &line);
         let line = format!("line_items[0][price]={price}&line_items[0][quantity]=1&success_url=http://a.b");

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Call, Operation, address, list_of, merge_metadata, price, quantity, retrieve, subscription};
 use crate::{
-    billing::{discounts::Purchase, start, totals},
+    billing::{discounts::Purchase, pricing, start, totals},
     field,
     http::{
         error::{Answer, ApiError},
@@ -374,7 +374,7 @@ fn new_lines(world: &mut World, params: &Params, mode: &str) -> Result<(Vec<Valu
                 ApiError::invalid("All line items must have the same currency.").param(format!("{within}[price]"))
             );
         }
-        let amount = field::integer(&price, "unit_amount") * quantity;
+        let amount = pricing::amount(&price, quantity);
         subtotal += amount;
         let mut out = shapes::checkout_line_item();
         field::set(&mut out, "id", world.id("li_", 24));
@@ -382,7 +382,7 @@ fn new_lines(world: &mut World, params: &Params, mode: &str) -> Result<(Vec<Valu
         field::set(&mut out, "amount_total", amount);
         field::set(&mut out, "currency", field::at(&price, "currency").clone());
         field::set(&mut out, "description", start::product_name(world, &price));
-        field::set(&mut out, "price", price);
+        field::set(&mut out, "price", rendered(&price));
         field::set(&mut out, "quantity", quantity);
         field::set(&mut out, "adjustable_quantity", adjustable_quantity(line));
         field::set(&mut out, "metadata", merge_metadata(&json!({}), line, "metadata")?);

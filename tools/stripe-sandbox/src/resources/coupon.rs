@@ -183,12 +183,7 @@ fn update(world: &mut World, call: &Call) -> Answer {
     ))
 }
 
-/// What a coupon shows only where it is asked for: `applies_to` and `currency_options`.
-pub(crate) fn hidden(coupon: &Value, name: &str) -> Value {
-    let stored = field::at(coupon, &format!("_sandbox.{name}")).clone();
-    match (name, stored) {
-        ("currency_options", Value::Null) => json!({}),
-        ("applies_to", Value::Null) => json!({ "products": [] }),
-        (_, stored) => stored,
-    }
+/// What a coupon shows only where it is asked for: `applies_to` and `currency_options`, where it has them.
+pub(crate) fn hidden(coupon: &Value, name: &str) -> Option<Value> {
+    Some(field::at(coupon, &format!("_sandbox.{name}")).clone()).filter(|stored| !stored.is_null())
 }

@@ -13,6 +13,7 @@ pub(crate) mod invoice;
 pub(crate) mod payment_intent;
 pub(crate) mod payment_method;
 pub(crate) mod price;
+pub(crate) mod price_terms;
 pub(crate) mod product;
 pub(crate) mod promotion_code;
 pub(crate) mod refund;

@@ -14,6 +14,22 @@ use crate::{
     world::{World, rendered},
 };
 
+/// What can be searched for, beside metadata, in one object or another.
+/// Source: <https://docs.stripe.com/search#supported-query-fields-for-each-resource>.
+const SEARCHABLE: &[&str] = &[
+    "active",
+    "currency",
+    "description",
+    "email",
+    "lookup_key",
+    "name",
+    "phone",
+    "product",
+    "shippable",
+    "type",
+    "url",
+];
+
 enum Clause {
     Equals(String, String),
     Contains(String, String),
@@ -54,7 +70,10 @@ fn meets(object: &Value, clause: &Clause) -> bool {
             .and_then(Value::as_str)
             .unwrap_or_default()
             .to_owned(),
-        None => field::text(object, name).to_owned(),
+        None => match field::at(object, name) {
+            Value::Bool(flag) => flag.to_string(),
+            other => other.as_str().unwrap_or_default().to_owned(),
+        },
     };
     match clause {
         Clause::Equals(name, wanted) => value(name) == *wanted,
@@ -79,7 +98,7 @@ fn parse(query: &str) -> Result<Vec<Clause>, ApiError> {
                 (name.trim().to_owned(), after)
             }
         };
-        if !name.starts_with("metadata.") && !matches!(name.as_str(), "email" | "name" | "phone" | "currency") {
+        if !name.starts_with("metadata.") && !SEARCHABLE.contains(&name.as_str()) {
             return Err(ApiError::invalid(format!("Field `{name}` is not searchable.")).param("query"));
         }
         let exact = after.starts_with(':');

@@ -246,7 +246,7 @@ fn change_items(world: &mut World, changed: &mut Value, params: &Params) -> Resu
         if line.has("price") {
             let (price, ..) = new_item(world, line, index)?;
             field::set(changed, &path("plan"), price::plan(&price));
-            field::set(changed, &path("price"), price);
+            field::set(changed, &path("price"), rendered(&price));
         }
         let metadata = merge_metadata(field::at(changed, &path("metadata")), line, "metadata")?;
         field::set(changed, &path("metadata"), metadata);

@@ -11,6 +11,7 @@
 
 mod api;
 mod billing;
+mod catalog;
 mod client;
 mod connect;
 mod discounts;
