@@ -119,12 +119,7 @@ fn intent(world: &mut World, session: &Value) -> String {
             receipt_email: field::some_text(session, "_sandbox.intent.receipt_email"),
         },
     );
-    for name in [
-        "setup_future_usage",
-        "shipping",
-        "statement_descriptor",
-        "statement_descriptor_suffix",
-    ] {
+    for name in ["shipping", "statement_descriptor", "statement_descriptor_suffix"] {
         field::set(
             &mut intent,
             name,

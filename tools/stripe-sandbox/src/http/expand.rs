@@ -50,7 +50,7 @@ fn walk(world: &World, here: &mut Value, steps: &[&str], path: &str) -> Result<(
     }
     let may_be_without = matches!(
         (field::text(here, "object"), *step),
-        ("coupon", "applies_to" | "currency_options") | ("price", "tiers")
+        ("coupon", "applies_to" | "currency_options") | ("price", "tiers") | ("refund", "failure_balance_transaction")
     );
     let Some(next) = here.get_mut(*step) else {
         if may_be_without {

@@ -1,8 +1,9 @@
 //! The balance and refunds.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::client::{DAY, START, World, has_in_order, start, text};
+use crate::client::{DAY, START, World, has_in_order, send, start, text};
 
 const HOUR: i64 = 3600;
 
@@ -108,6 +109,34 @@ async fn balance_transactions_are_listed_by_type_source_and_currency() {
         .call("GET", "/v1/balance_transactions", &[("payout", "po_1")])
         .await;
     assert_eq!(refused.json()["error"]["code"], "sandbox_unsupported_parameter");
+}
+
+#[tokio::test]
+async fn a_connected_account_has_a_balance_of_its_own() {
+    let world = start().await;
+    let account = text(&world.post("/v1/accounts", &[("country", "GB")]).await["id"]);
+    let own = async |method: Method, path: &str, form: &[(&str, &str)]| {
+        let request = world.request(method, path).header("stripe-account", &account);
+        send(request.form(form)).await.json()
+    };
+    let none = own(Method::GET, "/v1/balance", &[]).await;
+    assert_eq!(none["available"][0]["currency"], "gbp");
+    let form = [
+        ("amount", "1000"),
+        ("currency", "gbp"),
+        ("confirm", "true"),
+        ("payment_method", "pm_card_visa"),
+    ];
+    own(Method::POST, "/v1/payment_intents", &form).await;
+    let some = own(Method::GET, "/v1/balance", &[]).await;
+    assert_eq!(
+        some["pending"],
+        json!([{ "amount": 941, "currency": "gbp", "source_types": { "card": 941 } }])
+    );
+    assert_eq!(balance(&world).await, (0, 0));
+    world.advance(2 * DAY).await;
+    let told = own(Method::GET, "/v1/events?type=balance.available", &[]).await;
+    assert_eq!(told["data"][0]["account"], account);
 }
 
 #[tokio::test]
@@ -281,6 +310,8 @@ async fn a_refund_that_fails_later_brings_its_money_back() {
             text(&refund["id"])
         ))
         .await;
+    let expanded = world.get("/v1/refunds?expand[]=data.failure_balance_transaction").await;
+    assert_eq!(expanded["data"][0], failed);
     assert_eq!(
         (&failed["status"], &failed["failure_reason"]),
         (&json!("failed"), &json!("expired_or_canceled_card"))

@@ -160,3 +160,40 @@ fn the_money_adds_up_after_any_charges_refunds_and_waiting() {
         panic!("{failure}");
     }
 }
+
+#[test]
+fn refunding_what_was_not_captured_yet_releases_it_and_moves_no_money() {
+    let stripe = InProcess::new();
+    let paid = "amount=1000&currency=usd&confirm=true&payment_method=pm_card_pendingRefund";
+    let intent = stripe.make("/v1/payment_intents", paid);
+    let charge = {
+        // As a charge is whose money is only held.
+        let mut world = stripe.app.world();
+        world.edit(&intent, |one| field::set(one, "status", "requires_capture"));
+        let charge = field::text(world.find(&intent).unwrap(), "latest_charge").to_owned();
+        world.edit(&charge, |one| {
+            field::set(one, "captured", false);
+            field::set(one, "amount_captured", 0);
+            field::set(one, "balance_transaction", Value::Null);
+        });
+        charge
+    };
+    let before = stripe.get("/v1/balance", "");
+    let (status, _) = stripe.call("POST", "/v1/refunds", &format!("charge={charge}&amount=999"));
+    assert_eq!(status, 400);
+    let refund = stripe.post("/v1/refunds", &format!("charge={charge}"));
+    assert_eq!(
+        (&refund["status"], &refund["amount"], &refund["balance_transaction"]),
+        (&"succeeded".into(), &1000.into(), &Value::Null)
+    );
+    let charge = stripe.get(&format!("/v1/charges/{charge}"), "");
+    assert_eq!(
+        (&charge["refunded"], &charge["amount_refunded"]),
+        (&true.into(), &1000.into())
+    );
+    assert_eq!(
+        stripe.get(&format!("/v1/payment_intents/{intent}"), "")["status"],
+        "canceled"
+    );
+    assert_eq!(stripe.get("/v1/balance", ""), before);
+}
