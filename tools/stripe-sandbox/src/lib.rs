@@ -115,6 +115,11 @@ impl Sandbox {
 fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/v1/{*path}", any(http::api))
+        .route(
+            "/3d_secure/{id}",
+            get(pages::authenticate::show).post(pages::authenticate::submit),
+        )
+        .route("/_sandbox/pay/{id}", get(pages::pay::show).post(pages::pay::submit))
         .route("/c/pay/{id}", get(pages::checkout::show).post(pages::checkout::submit))
         .route(
             "/setup/s/{account}/{token}",

@@ -4,7 +4,10 @@
 
 use serde_json::{Value, json};
 
-use super::payment;
+use super::{
+    authentication::{Confirmation, Payer},
+    payment,
+};
 use crate::{field, http::error::ApiError, resources::tax_rates, shapes, world::World};
 
 /// One line to be invoiced.
@@ -249,14 +252,36 @@ pub(crate) fn invoice_of(world: &World, intent: &str) -> Option<String> {
     field::some_text(intent, "_sandbox.invoice").map(str::to_owned)
 }
 
-/// Charges an open invoice to `method` and, if that succeeds, settles it.
-pub(crate) fn pay(world: &mut World, id: &str, method: &Value) -> Result<(), ApiError> {
+/// Charges an open invoice to `method` and, if that succeeds, settles it. Where the payer has to authenticate first the
+/// intent waits for that, and the error says so.
+pub(crate) fn pay(world: &mut World, id: &str, method: &Value, payer: Payer) -> Result<(), ApiError> {
     let Some(payment) = payment_of(world, id) else {
         return Ok(());
     };
-    payment::attempt(world, field::text(&payment, "payment.payment_intent"), method)?;
+    let how = Confirmation {
+        payer,
+        ..Confirmation::default()
+    };
+    let intent = payment::pay(world, field::text(&payment, "payment.payment_intent"), method, &how)?;
+    if field::text(&intent, "status") == "requires_action" {
+        ask_payer(world, id);
+        let message = "Payment for this subscription requires additional user action before it can be completed successfully. \
+            Payment can be completed using the PaymentIntent associated with subscription.latest_invoice.";
+        let mut error = ApiError::new(402, "card_error", message)
+            .code("subscription_payment_intent_requires_action")
+            .with("payment_intent", intent);
+        error.keeps_effects = true;
+        return Err(error);
+    }
     settle(world, id);
     Ok(())
+}
+
+/// Tells that whoever pays the invoice has to authenticate.
+pub(crate) fn ask_payer(world: &mut World, id: &str) {
+    if let Some(invoice) = world.find(id).cloned() {
+        world.emit("invoice.payment_action_required", &invoice, None);
+    }
 }
 
 /// Marks an invoice paid, and the subscription it was for active.

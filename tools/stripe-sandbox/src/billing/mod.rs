@@ -1,12 +1,16 @@
-//! What happens as time passes: subscriptions renew or end, invoices are finalized and collected, sessions expire.
+//! What happens as time passes: subscriptions renew or end, invoices are finalized and collected, sessions and holds expire.
 
+pub(crate) mod authentication;
 pub(crate) mod cancellation;
 pub(crate) mod cards;
+pub(crate) mod charges;
 pub(crate) mod checkout;
+pub(crate) mod confirmation;
 pub(crate) mod invoicing;
 pub(crate) mod payment;
 pub(crate) mod period;
 pub(crate) mod renewal;
+pub(crate) mod setup;
 pub(crate) mod start;
 
 use serde_json::Value;
@@ -33,6 +37,7 @@ pub(crate) fn due_at(object: &Value) -> Option<i64> {
         ("invoice", "draft") => timestamp("automatically_finalizes_at"),
         ("invoice", "open") => timestamp("next_payment_attempt"),
         ("checkout.session", "open") => timestamp("expires_at"),
+        ("payment_intent", "requires_capture") => timestamp("_sandbox.hold_ends"),
         _ => None,
     }
 }
@@ -49,6 +54,7 @@ pub(crate) fn run_due(world: &mut World, id: &str) {
         }
         ("invoice", _) => renewal::collect(world, id),
         ("checkout.session", _) => checkout_session::expire_now(world, id),
+        ("payment_intent", _) => payment::expire(world, &object),
         _ => {}
     }
 }

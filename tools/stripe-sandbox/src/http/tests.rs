@@ -185,6 +185,15 @@ impl Furnished {
             "/v1/payment_intents",
             "amount=100&currency=usd&payment_method=pm_card_visa",
         );
+        let paid = "amount=100&currency=usd&confirm=true&payment_method=";
+        for more in ["pm_card_visa&capture_method=manual", "pm_card_authenticationRequired"] {
+            furnished.make("/v1/payment_intents", &format!("{paid}{more}"));
+        }
+        let saved = format!("customer={customer}&confirm=true&payment_method=");
+        for more in ["pm_card_visa", "pm_card_authenticationRequired"] {
+            furnished.make("/v1/setup_intents", &format!("{saved}{more}"));
+        }
+        furnished.make("/v1/payment_methods", "type=card&card[token]=tok_visa");
         furnished.make("/v1/accounts", "country=DE");
         furnished.make(
             "/v1/webhook_endpoints",
@@ -207,8 +216,12 @@ impl Furnished {
     fn path(&self, template: &str, index: &Index) -> String {
         let mut path = String::new();
         for step in template.split('/').skip(1) {
-            let made_here = self.made_at.iter().position(|made_at| *made_at == path);
-            let id = made_here.unwrap_or_else(|| index.index(self.ids.len()));
+            let made_here = (0..self.ids.len()).filter(|id| self.made_at[*id] == path);
+            let made_here: Vec<usize> = made_here.collect();
+            let id = match made_here.len() {
+                0 => index.index(self.ids.len()),
+                _ => *index.get(&made_here),
+            };
             path.push('/');
             path.push_str(if step.starts_with('{') { &self.ids[id] } else { step });
         }

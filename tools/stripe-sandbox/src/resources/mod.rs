@@ -12,6 +12,7 @@ pub(crate) mod payment_method;
 pub(crate) mod price;
 pub(crate) mod product;
 pub(crate) mod search;
+pub(crate) mod setup_intent;
 pub(crate) mod subscription;
 pub(crate) mod tax_calculation;
 pub(crate) mod tax_rates;
@@ -64,6 +65,7 @@ const ALL: &[&[Operation]] = &[
     payment_method::OPERATIONS,
     price::OPERATIONS,
     product::OPERATIONS,
+    setup_intent::OPERATIONS,
     subscription::OPERATIONS,
     tax_calculation::OPERATIONS,
     webhook_endpoint::OPERATIONS,
@@ -163,6 +165,18 @@ pub(crate) fn address(params: &Params, name: &str) -> Value {
         field::set(&mut address, part, params.text(&format!("{name}[{part}]")));
     }
     address
+}
+
+/// The `shipping` sent; null where it is cleared or was not sent.
+pub(crate) fn shipping(params: &Params) -> Value {
+    if !params.at("shipping").is_object() {
+        return Value::Null;
+    }
+    let mut shipping = json!({ "address": address(params, "shipping[address]") });
+    for part in ["carrier", "name", "phone", "tracking_number"] {
+        field::set(&mut shipping, part, params.text(&format!("shipping[{part}]")));
+    }
+    shipping
 }
 
 /// A currency in lower case, in whichever it was sent.

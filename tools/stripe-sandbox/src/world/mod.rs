@@ -344,6 +344,14 @@ impl World {
         format!("{BASE}{path}")
     }
 
+    /// The URL of a page, with this sandbox's origin if it is one of its own.
+    pub(crate) fn resolve(&self, url: &str) -> String {
+        match url.strip_prefix(BASE) {
+            Some(path) => format!("{}{path}", self.base_url),
+            None => url.to_owned(),
+        }
+    }
+
     /// `body` as text that may leave the sandbox: stored page URLs get this sandbox's origin.
     pub(crate) fn publish(&self, body: &Value) -> String {
         body.to_string()
