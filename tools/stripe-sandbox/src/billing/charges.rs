@@ -113,6 +113,8 @@ pub(crate) fn release(world: &mut World, id: &str, event: &str) {
     let released = world.edit(id, |one| {
         field::set(one, "refunded", true);
         field::set(one, "amount_refunded", field::at(one, "amount").clone());
+        // Nothing is left to be refunded.
+        field::set(one, "_sandbox.refunded", field::at(one, "amount").clone());
     });
     world.emit(event, &released, None);
 }

@@ -10,11 +10,14 @@
 )]
 
 mod api;
+mod authentication;
 mod billing;
 mod client;
 mod connect;
 mod faults;
 mod idempotency;
 mod journal;
+mod payments;
 mod receiver;
+mod saved_cards;
 mod webhooks;
