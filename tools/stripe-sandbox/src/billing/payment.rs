@@ -239,3 +239,6 @@ fn cancel_because(world: &mut World, intent: &Value, reason: Option<&str>, relea
     world.emit("payment_intent.canceled", &canceled, None);
     canceled
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,6 +31,8 @@ use crate::{
 };
 
 #[cfg(test)]
+pub(crate) mod in_process;
+#[cfg(test)]
 mod tests;
 
 const LARGEST_BODY: usize = 1 << 20;
