@@ -313,7 +313,7 @@ pub(crate) const OFFERED: &[(&str, &str)] = &[
     ("5555 5555 5555 4444", "pays (Mastercard)"),
     (
         "4000 0025 0000 3155",
-        "pays after authentication, then without until removed",
+        "pays after authentication; once saved, without you",
     ),
     ("4000 0027 6000 3184", "pays after authentication, each time"),
     ("4000 0082 6000 3178", "has insufficient funds after authentication"),

@@ -6,6 +6,7 @@ use super::{
     authentication::{self, Confirmation, Payer},
     cards, invoicing,
     payment::{self, NewIntent},
+    setup,
     start::{self, NewSubscription},
 };
 use crate::{
@@ -62,6 +63,9 @@ pub(crate) fn pay(world: &mut World, id: &str, typed: &Typed<'_>) -> Result<Stri
     if is_due && (asks || card.refusal.is_some()) {
         return try_first(world, &session, &method, &email, typed.name, asks);
     }
+    if asks && field::text(&session, "mode") == "subscription" {
+        return set_up_first(world, &session, &method, &email, typed.name);
+    }
     finish(world, &session, &method, &email, typed.name)
 }
 
@@ -96,18 +100,42 @@ fn try_first(
         let customer = payer(world, session, email, name);
         world.edit(&intent, |one| field::set(one, "customer", customer));
     }
-    world.edit(id, |one| {
-        let tried = json!({ "payment_method": field::at(method, "id"), "email": email, "name": name });
-        field::set(one, "_sandbox.tried", tried);
-    });
-    let how = Confirmation {
-        return_url: Some(World::page_url(&format!("/c/pay/{id}"))),
-        ..Confirmation::default()
-    };
+    let how = remember(world, id, method, email, name);
     let tried = payment::confirm(world, &intent, method, &how)?;
     match field::text(&tried, "status") {
         "requires_action" => Ok(authentication::page(&intent)),
         _ => resume(world, id, true),
+    }
+}
+
+/// Sets up the card for a subscription of which nothing is due yet.
+fn set_up_first(
+    world: &mut World,
+    session: &Value,
+    method: &Value,
+    email: &str,
+    name: Option<&str>,
+) -> Result<String, ApiError> {
+    let id = field::text(session, "id");
+    let customer = payer(world, session, email, name);
+    let mut intent = setup::new_intent(world, Some(&customer));
+    field::set(&mut intent, "_sandbox.session", id);
+    world.create("setup_intent.created", &intent);
+    let how = remember(world, id, method, email, name);
+    let intent = field::text(&intent, "id");
+    setup::confirm(world, intent, method, &how)?;
+    Ok(authentication::page(intent))
+}
+
+/// Keeps what the payer of the session `id` typed until they have authenticated, and says where they go then.
+fn remember(world: &mut World, id: &str, method: &Value, email: &str, name: Option<&str>) -> Confirmation {
+    world.edit(id, |one| {
+        let tried = json!({ "payment_method": field::at(method, "id"), "email": email, "name": name });
+        field::set(one, "_sandbox.tried", tried);
+    });
+    Confirmation {
+        return_url: Some(World::page_url(&format!("/c/pay/{id}"))),
+        ..Confirmation::default()
     }
 }
 

@@ -332,11 +332,8 @@ pub(crate) fn void(world: &mut World, id: &str) {
             field::set(one, "status", "canceled");
             field::set(one, "status_transitions.canceled_at", now);
         });
-        let intent = world.edit(field::text(&payment, "payment.payment_intent"), |one| {
-            field::set(one, "status", "canceled");
-            field::set(one, "canceled_at", now);
-            field::set(one, "cancellation_reason", "void_invoice");
-        });
-        world.emit("payment_intent.canceled", &intent, None);
+        if let Some(intent) = world.find(field::text(&payment, "payment.payment_intent")).cloned() {
+            payment::cancel(world, &intent, Some("void_invoice"));
+        }
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Call, Operation, list_of, merge_metadata, price, quantity, retrieve, subscription, tax_rates};
 use crate::{
-    billing::start,
+    billing::{payment, start},
     field,
     http::{
         error::{Answer, ApiError},
@@ -372,8 +372,16 @@ pub(crate) fn blank_details(email: &str, name: Option<&str>) -> Value {
     })
 }
 
-/// Expires an open session and tells of it.
+/// Expires an open session and tells of it; what was begun to be paid is not any more.
 pub(crate) fn expire_now(world: &mut World, id: &str) {
+    let begun = world
+        .find(id)
+        .and_then(|one| world.find(field::text(one, "_sandbox.payment_intent")))
+        .filter(|intent| !matches!(field::text(intent, "status"), "succeeded" | "canceled"))
+        .cloned();
+    if let Some(intent) = begun {
+        payment::cancel(world, &intent, Some("automatic"));
+    }
     let expired = world.edit(id, |one| {
         field::set(one, "status", "expired");
         field::set(one, "url", Value::Null);

@@ -183,8 +183,9 @@ fn write(intent: &mut Value, params: &Params) -> Result<(), ApiError> {
         ],
     );
     if let Some(how) = params.text("capture_method") {
-        if field::some_text(intent, "_sandbox.invoice").is_some() {
-            let message = "You cannot update the capture_method of a PaymentIntent that pays an invoice.";
+        if let Some((maker, _)) = maker(intent) {
+            let message =
+                format!("You cannot update the capture_method of a PaymentIntent that was created by {maker}.");
             return Err(in_state(intent, message).param("capture_method"));
         }
         field::set(intent, "capture_method", how);
@@ -251,9 +252,9 @@ fn update(world: &mut World, call: &Call) -> Answer {
         return Err(in_state(&intent, message).param(*name));
     }
     if let Some(name) = ["amount", "currency", "customer"].iter().find(|name| params.has(name))
-        && field::some_text(&intent, "_sandbox.invoice").is_some()
+        && let Some((maker, _)) = maker(&intent)
     {
-        let message = format!("You cannot update the {name} of a PaymentIntent that pays an invoice.");
+        let message = format!("You cannot update the {name} of a PaymentIntent that was created by {maker}.");
         return Err(in_state(&intent, message).param(*name));
     }
     let mut changed = intent.clone();
@@ -402,13 +403,23 @@ fn cancel(world: &mut World, call: &Call) -> Answer {
         );
         return Err(in_state(&intent, message));
     }
-    if let Some(invoice) = field::some_text(&intent, "_sandbox.invoice") {
+    if let Some((maker, instead)) = maker(&intent) {
         let message =
-            format!("You cannot cancel this PaymentIntent because it pays the invoice {invoice}: void that instead.");
+            format!("You cannot cancel this PaymentIntent because it was created by {maker}. {instead} instead.");
         return Err(in_state(&intent, message));
     }
     let canceled = payment::cancel(world, &intent, call.params.text("cancellation_reason"));
     Ok(rendered(&canceled))
+}
+
+/// What an intent belongs to that no caller created, and how it is canceled.
+/// Source: <https://docs.stripe.com/api/payment_intents/cancel>.
+fn maker(intent: &Value) -> Option<(&'static str, &'static str)> {
+    let belongs = |name: &str| field::some_text(intent, name).is_some();
+    if belongs("_sandbox.invoice") {
+        return Some(("an Invoice", "Void the Invoice"));
+    }
+    belongs("_sandbox.session").then_some(("a Checkout Session", "Expire the Checkout Session"))
 }
 
 /// The refusal of what does not go with the state the intent is in.

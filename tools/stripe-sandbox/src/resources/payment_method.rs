@@ -206,6 +206,7 @@ pub(crate) fn from_data(world: &mut World, params: &Params, within: &str) -> Ans
         }
         (None, None) => return Err(ApiError::parameter_missing(&named("card"))),
     };
+    let is_cvc_known = data.has("card[cvc]") || data.has("card[token]");
     let metadata = merge_metadata(&json!({}), &data, "metadata")?;
     let payer = Payer {
         expiry,
@@ -215,6 +216,7 @@ pub(crate) fn from_data(world: &mut World, params: &Params, within: &str) -> Ans
     let method = new(world, card, &payer);
     Ok(world.edit(field::text(&method, "id"), |one| {
         field::set(one, "metadata", metadata);
+        field::set(one, "card.checks.cvc_check", is_cvc_known.then_some("pass"));
         write_details(one, &data);
     }))
 }

@@ -185,6 +185,32 @@ async fn checkout_leads_through_authentication() {
 }
 
 #[tokio::test]
+async fn a_trial_bought_at_checkout_sets_the_card_up() {
+    let world = start().await;
+    let (customer, price) = (world.customer().await, world.price().await);
+    let form = [
+        ("mode", "subscription"),
+        ("customer", &*customer),
+        ("line_items[0][price]", &*price),
+        ("line_items[0][quantity]", "1"),
+        ("success_url", "https://example.com/done"),
+        ("subscription_data[trial_period_days]", "14"),
+    ];
+    let session = world.post("/v1/checkout/sessions", &form).await;
+    let asked = world.pay(&session, "4000002500003155").await;
+    let authenticate = asked.header("location").to_owned();
+    assert!(authenticate.contains("/3d_secure/seti_"), "{authenticate}");
+    let done = send(world.http.post(authenticate).form(&[("action", "complete")])).await;
+    assert_eq!(done.header("location"), "https://example.com/done");
+    let subscriptions = world.get("/v1/subscriptions").await;
+    assert_eq!(subscriptions["data"][0]["status"], "trialing");
+    world.advance(14 * DAY + 3600).await;
+    assert_eq!(world.get("/v1/subscriptions").await["data"][0]["status"], "active");
+    let charges = world.get("/v1/charges").await;
+    assert_eq!(charges["data"][0]["paid"], json!(true));
+}
+
+#[tokio::test]
 async fn one_payment_at_checkout_is_authenticated_without_a_customer() {
     let world = start().await;
     let form = [
@@ -216,6 +242,34 @@ async fn one_payment_at_checkout_is_authenticated_without_a_customer() {
 }
 
 #[tokio::test]
+async fn what_checkout_and_invoices_begin_is_not_canceled_behind_their_back() {
+    let world = start().await;
+    let subscription = world.subscription().await;
+    let price = text(&subscription["items"]["data"][0]["price"]["id"]);
+    let customer = text(&subscription["customer"]);
+    let form = [
+        ("customer", &*customer),
+        ("items[0][price]", &*price),
+        ("payment_behavior", "default_incomplete"),
+    ];
+    world.post("/v1/subscriptions", &form).await;
+    let session = world.session(&customer).await;
+    world.pay(&session, "4000002760003184").await;
+    let open = world.get("/v1/payment_intents?limit=2").await;
+    for intent in open["data"].as_array().unwrap() {
+        let path = format!("/v1/payment_intents/{}", text(&intent["id"]));
+        for (path, form) in [
+            (format!("{path}/cancel"), vec![]),
+            (path.clone(), vec![("amount", "100")]),
+            (path.clone(), vec![("capture_method", "manual")]),
+        ] {
+            let refused = world.call("POST", &path, &form).await;
+            assert_eq!(refused.json()["error"]["code"], "payment_intent_unexpected_state");
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_expired_session_takes_no_money_after_authentication() {
     let world = start().await;
     let customer = world.customer().await;
@@ -230,7 +284,11 @@ async fn an_expired_session_takes_no_money_after_authentication() {
     )
     .await;
     let intents = world.get("/v1/payment_intents").await;
-    assert_eq!(intents["data"][0]["amount_received"], 0);
+    let intent = &intents["data"][0];
+    assert_eq!(
+        (&intent["status"], &intent["amount_received"], &intent["next_action"]),
+        (&json!("canceled"), &json!(0), &json!(null))
+    );
 }
 
 #[tokio::test]
