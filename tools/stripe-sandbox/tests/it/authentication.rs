@@ -1,5 +1,6 @@
 //! 3-D Secure, through the page on which the owner of a card authenticates.
 
+use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use crate::client::{Answer, DAY, World, has_in_order, send, start, text};
@@ -289,6 +290,56 @@ async fn an_expired_session_takes_no_money_after_authentication() {
         (&intent["status"], &intent["amount_received"], &intent["next_action"]),
         (&json!("canceled"), &json!(0), &json!(null))
     );
+}
+
+#[tokio::test]
+async fn a_subscription_is_incomplete_until_its_payer_has_authenticated() {
+    let world = start().await;
+    let (customer, price) = (world.customer().await, world.price().await);
+    let form = [
+        ("customer", &*customer),
+        ("items[0][price]", &*price),
+        ("default_payment_method", "pm_card_authenticationRequired"),
+        ("expand[]", "latest_invoice.payments"),
+    ];
+    let begun = world.post("/v1/subscriptions", &form).await;
+    assert_eq!(begun["status"], "incomplete");
+    let payment = &begun["latest_invoice"]["payments"]["data"][0]["payment"];
+    let intent = format!("/v1/payment_intents/{}", text(&payment["payment_intent"]));
+    let waiting = world.get(&intent).await;
+    authenticate(&world, &waiting, "fail").await;
+    let path = format!("/v1/subscriptions/{}", text(&begun["id"]));
+    assert_eq!(world.get(&path).await["status"], "incomplete");
+    let again = [("payment_method", &*text(&begun["default_payment_method"]))];
+    let waiting = world.post(&format!("{intent}/confirm"), &again).await;
+    authenticate(&world, &waiting, "complete").await;
+    assert_eq!(world.get(&path).await["status"], "active");
+    let strict = [&form[..], &[("payment_behavior", "error_if_incomplete")]].concat();
+    let refused = world.call("POST", "/v1/subscriptions", &strict).await;
+    assert_eq!(
+        (refused.status, &refused.json()["error"]["code"]),
+        (402, &json!("subscription_payment_intent_requires_action"))
+    );
+}
+
+#[tokio::test]
+async fn the_pages_find_the_payments_of_connected_accounts() {
+    let world = start().await;
+    let account = text(&world.post("/v1/accounts", &[("country", "DE")]).await["id"]);
+    let form = [
+        ("amount", "1000"),
+        ("currency", "eur"),
+        ("confirm", "true"),
+        ("payment_method", "pm_card_authenticationRequired"),
+    ];
+    let on_account = |request: RequestBuilder| send(request.header("stripe-account", &account));
+    let intents = world.request(Method::POST, "/v1/payment_intents").form(&form);
+    let intent = on_account(intents).await.json();
+    authenticate(&world, &intent, "complete").await;
+    let path = format!("/v1/payment_intents/{}", text(&intent["id"]));
+    let paid = on_account(world.request(Method::GET, &path)).await.json();
+    assert_eq!(paid["status"], "succeeded");
+    assert_eq!(world.call("GET", &path, &[]).await.status, 404);
 }
 
 #[tokio::test]
