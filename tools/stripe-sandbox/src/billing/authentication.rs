@@ -12,7 +12,7 @@ use crate::{field, http::error::ApiError, world::World};
 
 /// Whether whoever pays can be asked to authenticate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Payer {
+pub(crate) enum Presence {
     #[default]
     Present,
     /// Nobody is there: what needs authentication is declined.
@@ -24,7 +24,7 @@ pub(crate) enum Payer {
 /// How an intent is confirmed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Confirmation {
-    pub(crate) payer: Payer,
+    pub(crate) presence: Presence,
     /// Where the payer goes after authentication.
     pub(crate) return_url: Option<String>,
     /// The caller's client handles what is to be done by itself.
@@ -33,11 +33,11 @@ pub(crate) struct Confirmation {
 }
 
 /// Whether a payment with `method` needs authentication. `requested` is `request_three_d_secure`.
-pub(crate) fn is_needed(method: &Value, payer: Payer, requested: &str) -> bool {
+pub(crate) fn is_needed(method: &Value, presence: Presence, requested: &str) -> bool {
     let Some(card) = cards::by_token(field::text(method, "_sandbox.card")) else {
         return false;
     };
-    let present = payer == Payer::Present;
+    let present = presence == Presence::Present;
     match card.authentication {
         Authentication::Optional { enrolled } => present && enrolled && matches!(requested, "any" | "challenge"),
         Authentication::Always => true,

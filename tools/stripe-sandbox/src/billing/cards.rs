@@ -1,7 +1,7 @@
 //! Stripe's test cards and what each of them does.
 //!
-//! Source: <https://docs.stripe.com/testing>. The advice codes are those of <https://docs.stripe.com/declines/codes>, where a
-//! card's data is to be corrected, its owner to be asked for another one, or the payment to be tried again.
+//! Source: <https://docs.stripe.com/testing>. Which advice code goes with a refusal Stripe does not list. Those of a generic decline
+//! and of insufficient funds are seen in its answers; the others follow what <https://docs.stripe.com/declines/codes> has one do.
 
 /// How a bank, or Stripe before it, refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    authentication::{self, Confirmation, Payer},
+    authentication::{self, Confirmation, Presence},
     cards, invoicing,
     payment::{self, NewIntent},
     setup,
@@ -59,7 +59,7 @@ pub(crate) fn pay(world: &mut World, id: &str, typed: &Typed<'_>) -> Result<Stri
         },
     );
     let is_due = field::integer(&session, "amount_total") > 0;
-    let asks = authentication::is_needed(&method, Payer::Present, "automatic");
+    let asks = authentication::is_needed(&method, Presence::Present, "automatic");
     if is_due && (asks || card.refusal.is_some()) {
         return try_first(world, &session, &method, &email, typed.name, asks);
     }
@@ -319,7 +319,7 @@ fn pay_subscription(
         .map(|one| field::integer(one, "amount_due"))
         .unwrap_or_default();
     if due > 0 {
-        invoicing::pay(world, &invoice, &method, Payer::Present)?;
+        invoicing::pay(world, &invoice, &method, Presence::Present)?;
     }
     let status = if due > 0 { "paid" } else { "no_payment_required" };
     complete(

@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    authentication::{Confirmation, Payer},
+    authentication::{Confirmation, Presence},
     payment,
 };
 use crate::{field, http::error::ApiError, resources::tax_rates, shapes, world::World};
@@ -254,12 +254,12 @@ pub(crate) fn invoice_of(world: &World, intent: &str) -> Option<String> {
 
 /// Charges an open invoice to `method` and, if that succeeds, settles it. Where the payer has to authenticate first the
 /// intent waits for that, and the error says so.
-pub(crate) fn pay(world: &mut World, id: &str, method: &Value, payer: Payer) -> Result<(), ApiError> {
+pub(crate) fn pay(world: &mut World, id: &str, method: &Value, presence: Presence) -> Result<(), ApiError> {
     let Some(payment) = payment_of(world, id) else {
         return Ok(());
     };
     let how = Confirmation {
-        payer,
+        presence,
         ..Confirmation::default()
     };
     let intent = payment::pay(world, field::text(&payment, "payment.payment_intent"), method, &how)?;

@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    authentication::{self, Confirmation, Payer},
+    authentication::{self, Confirmation, Presence},
     cards::{self, Refusal},
     charges,
 };
@@ -68,10 +68,10 @@ const AUTHENTICATION_NOT_HANDLED: Refusal = Refusal {
 pub(crate) fn confirm(world: &mut World, id: &str, method: &Value, how: &Confirmation) -> Answer {
     let intent = world.get("payment_intent", id, "intent")?;
     let requested = field::text(&intent, "payment_method_options.card.request_three_d_secure");
-    if !authentication::is_needed(method, how.payer, requested) {
+    if !authentication::is_needed(method, how.presence, requested) {
         return charge(world, &intent, method, false);
     }
-    if how.payer == Payer::Absent {
+    if how.presence == Presence::Absent {
         return decline(world, &intent, method, AUTHENTICATION_REQUIRED, false);
     }
     if how.error_on_requires_action {

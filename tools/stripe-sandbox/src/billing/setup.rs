@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    authentication::{self, Confirmation, Payer},
+    authentication::{self, Confirmation, Presence},
     cards, charges,
     payment::refused,
 };
@@ -39,7 +39,7 @@ pub(crate) fn confirm(world: &mut World, id: &str, method: &Value, how: &Confirm
         field::set(one, "latest_attempt", field::at(&attempt, "id").clone())
     });
     let requested = field::text(&intent, "payment_method_options.card.request_three_d_secure");
-    if !authentication::is_needed(method, Payer::Present, requested) {
+    if !authentication::is_needed(method, Presence::Present, requested) {
         return complete(world, &intent, method, false);
     }
     let waiting = world.edit(id, |one| {

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     billing::{
-        authentication::{Confirmation, Payer},
+        authentication::{Confirmation, Presence},
         confirmation,
         payment::{self, NewIntent},
     },
@@ -203,7 +203,7 @@ fn write(intent: &mut Value, params: &Params) -> Result<(), ApiError> {
 fn how_to_confirm(params: &Params) -> Result<Confirmation, ApiError> {
     let absent = !matches!(params.text("off_session"), None | Some("false"));
     Ok(Confirmation {
-        payer: if absent { Payer::Absent } else { Payer::Present },
+        presence: if absent { Presence::Absent } else { Presence::Present },
         return_url: return_url(params)?,
         use_stripe_sdk: params.boolean("use_stripe_sdk").unwrap_or(false),
         error_on_requires_action: params.boolean("error_on_requires_action").unwrap_or(false),

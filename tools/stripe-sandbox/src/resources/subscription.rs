@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Call, Operation, copy_texts, list_of, merge_metadata, payment_method, price, quantity, retrieve};
 use crate::{
     billing::{
-        authentication::Payer,
+        authentication::Presence,
         cancellation, earliest_period_end, invoicing, latest_period_end, period, renewal,
         start::{self, NewSubscription},
     },
@@ -99,7 +99,7 @@ fn create(world: &mut World, call: &Call) -> Answer {
                 a default payment method.";
             return Err(ApiError::invalid(message).code("resource_missing"));
         };
-        if let Err(mut error) = invoicing::pay(world, &invoice, &method, Payer::Present) {
+        if let Err(mut error) = invoicing::pay(world, &invoice, &method, Presence::Present) {
             if behavior == "error_if_incomplete" {
                 error.keeps_effects = false;
                 return Err(error);
