@@ -2,15 +2,19 @@
 
 use std::{
     collections::HashSet,
+    path::PathBuf,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use tokio::sync::Notify;
 
 use crate::{
-    billing,
-    http::{error::ApiError, route::Routes},
-    webhooks::Delivery,
+    Config, billing,
+    config::RetrySchedule,
+    control::faults::AnswerFault,
+    http::{error::ApiError, rate::RateLimit, route::Routes},
+    webhooks::{self, Delivery, Postponed},
     world::{Cause, World},
 };
 
@@ -19,18 +23,29 @@ pub(crate) struct App {
     world: Mutex<World>,
     pub(crate) secret_key: String,
     pub(crate) routes: Routes,
+    rate_limit: Option<RateLimit>,
     pub(crate) outbox_grew: Notify,
+    /// Tells what waits on the quick schedule to be sent at once.
+    pub(crate) retry_now: Notify,
+    pub(crate) retry_schedule: RetrySchedule,
+    pub(crate) webhook_timeout: Duration,
+    pub(crate) snapshots: Option<PathBuf>,
     /// (account, idempotency key) of calls at work.
     in_flight: Mutex<HashSet<(String, String)>>,
 }
 
 impl App {
-    pub(crate) fn new(world: World, secret_key: String, routes: Routes) -> Self {
+    pub(crate) fn new(world: World, config: &Config, routes: Routes) -> Self {
         Self {
             world: Mutex::new(world),
-            secret_key,
+            secret_key: config.secret_key.clone(),
             routes,
+            rate_limit: config.rate_limit.map(RateLimit::new),
             outbox_grew: Notify::new(),
+            retry_now: Notify::new(),
+            retry_schedule: config.retry_schedule,
+            webhook_timeout: config.webhook_timeout,
+            snapshots: config.snapshots.clone(),
             in_flight: Mutex::default(),
         }
     }
@@ -81,17 +96,65 @@ impl App {
 
     pub(crate) fn abandon(&self, id: u64) {
         let mut world = self.world();
-        world.begin(
-            "",
-            Cause {
-                operation: "delivery".to_owned(),
-                ..Cause::default()
-            },
-        );
+        world.begin("", cause("delivery"));
         world.change.abandoned.push(id);
         if commit(&mut world).is_err() {
             world.outbox.abandon(id);
         }
+    }
+
+    /// Puts a delivery that failed off to its next time on Stripe's schedule, or gives it up after the last.
+    pub(crate) fn postpone(&self, delivery: &Delivery) {
+        let mut world = self.world();
+        world.begin("", cause("delivery"));
+        let failures = delivery.failures.saturating_add(1);
+        match webhooks::pause_after(failures, world.livemode) {
+            Some(pause) => {
+                let due = world.now + pause;
+                let id = delivery.id;
+                world.change.postponed.push(Postponed { id, failures, due });
+            }
+            None => world.change.failed.push(delivery.id),
+        }
+        // If this cannot be journalled the delivery is taken up again after a restart.
+        let _ = commit(&mut world);
+    }
+
+    /// Makes all that is pending be sent now, and says how many deliveries that are.
+    pub(crate) fn retry_all_now(&self) -> usize {
+        let mut world = self.world();
+        world.outbox.wake(i64::MAX);
+        let pending = world.outbox.pending.len();
+        drop(world);
+        self.outbox_grew.notify_one();
+        self.retry_now.notify_waiters();
+        pending
+    }
+
+    /// What the fault setting has for a call that comes in. It counts the call, so the setting is journalled.
+    pub(crate) fn arrive(&self, method: &str, path: &str) -> Option<AnswerFault> {
+        let mut world = self.world();
+        if world.faults.is_still() {
+            return None;
+        }
+        let mut faults = world.faults.clone();
+        let (advance, fault) = faults.arrive(method, path);
+        if faults != world.faults {
+            world.begin("", cause("faults"));
+            world.change.faults = Some(faults);
+            world.change.offset = (advance > 0).then(|| world.clock.offset.saturating_add(advance));
+            if commit(&mut world).and_then(|()| catch_up(&mut world)).is_err() {
+                return None;
+            }
+        }
+        fault
+    }
+
+    /// Counts a call to `account`, or refuses it for the rate limit.
+    pub(crate) fn admit(&self, account: &str, now: Instant) -> Result<(), ApiError> {
+        self.rate_limit
+            .as_ref()
+            .map_or(Ok(()), |limit| limit.admit(account, now))
     }
 
     /// Marks an idempotency key as in use; `None` if it is already.
@@ -121,6 +184,14 @@ impl Drop for HeldKey<'_> {
     }
 }
 
+/// Something of the sandbox's own, not a call.
+pub(crate) fn cause(operation: &str) -> Cause {
+    Cause {
+        operation: operation.to_owned(),
+        ..Cause::default()
+    }
+}
+
 /// Runs `step`; a panic in it is a 500 and undoes it.
 pub(crate) fn attempt<T>(
     world: &mut World,
@@ -143,10 +214,7 @@ pub(crate) fn catch_up(world: &mut World) -> Result<(), ApiError> {
     while let Some((at, account, id)) = world.next_due(until) {
         world.now = world.now.max(at);
         world.account = account;
-        world.cause = Cause {
-            operation: "clock".to_owned(),
-            ..Cause::default()
-        };
+        world.cause = cause("clock");
         let step = attempt(world, |world| {
             billing::run_due(world, &id);
             Ok(())
@@ -161,5 +229,6 @@ pub(crate) fn catch_up(world: &mut World) -> Result<(), ApiError> {
             return Err(ApiError::internal());
         }
     }
+    world.outbox.wake(until);
     Ok(())
 }

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 /// What a sandbox is started with.
 #[derive(Clone, Debug)]
@@ -13,6 +13,29 @@ pub struct Config {
     pub frozen_time: Option<i64>,
     /// The origin that browsers reach this sandbox under, for the URLs of hosted pages. `None`: the listener's address.
     pub public_url: Option<String>,
+    /// How many calls an account may make in a second of wall time before it is answered 429. `None`: any number.
+    pub rate_limit: Option<u32>,
+    /// When a webhook that was not accepted is sent again.
+    pub retry_schedule: RetrySchedule,
+    /// How long, in wall time, a webhook's receiver may take to answer.
+    pub webhook_timeout: Duration,
+    /// A fault setting to begin with: a file with the JSON that `POST /_sandbox/faults` takes. A journal that holds a world
+    /// already goes on with its own.
+    pub scenario: Option<PathBuf>,
+    /// A snapshot that a new world begins with.
+    pub restore: Option<PathBuf>,
+    /// The folder that snapshots with a name are kept in.
+    pub snapshots: Option<PathBuf>,
+}
+
+/// When a webhook that was not accepted is sent again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RetrySchedule {
+    /// After 0.2 to 5 seconds of wall time, until it is accepted: for development, where receivers come and go.
+    #[default]
+    Quick,
+    /// As Stripe does, in virtual time: in live mode for up to three days, in test mode three times over a few hours.
+    Stripe,
 }
 
 impl Default for Config {
@@ -23,6 +46,12 @@ impl Default for Config {
             journal: None,
             frozen_time: None,
             public_url: None,
+            rate_limit: None,
+            retry_schedule: RetrySchedule::Quick,
+            webhook_timeout: Duration::from_secs(30),
+            scenario: None,
+            restore: None,
+            snapshots: None,
         }
     }
 }

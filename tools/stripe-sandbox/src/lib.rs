@@ -26,11 +26,12 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
+    extract::DefaultBodyLimit,
     routing::{any, get, post},
 };
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
-pub use crate::config::Config;
+pub use crate::config::{Config, RetrySchedule};
 use crate::{app::App, http::route::Routes, world::World};
 
 /// A running sandbox. Dropped without [`Sandbox::stop`] it goes on until its runtime ends.
@@ -61,10 +62,16 @@ impl Sandbox {
             .unwrap_or(&url)
             .trim_end_matches('/')
             .to_owned();
-        let world = World::open(&config, public_url)?;
+        let mut world = World::open(&config, public_url)?;
+        if let Some(file) = &config.restore {
+            world.start_from(file)?;
+        }
         let ticks = world.clock.ticks();
         let routes = Routes::new().map_err(anyhow::Error::msg)?;
-        let app = Arc::new(App::new(world, config.secret_key.clone(), routes));
+        let app = Arc::new(App::new(world, &config, routes));
+        if let Some(file) = &config.scenario {
+            control::scenario::begin(&app, file)?;
+        }
         app.tick();
         let (stop, stopped) = watch::channel(false);
         let server = tokio::spawn(http::server::serve(listener, router(app.clone()), stopped));
@@ -115,6 +122,11 @@ impl Sandbox {
 fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/v1/{*path}", any(http::api))
+        .route(
+            "/3d_secure/{id}",
+            get(pages::authenticate::show).post(pages::authenticate::submit),
+        )
+        .route("/_sandbox/pay/{id}", get(pages::pay::show).post(pages::pay::submit))
         .route("/c/pay/{id}", get(pages::checkout::show).post(pages::checkout::submit))
         .route(
             "/setup/s/{account}/{token}",
@@ -125,10 +137,19 @@ fn router(app: Arc<App>) -> Router {
             "/_sandbox/faults",
             get(control::api::faults).post(control::api::set_faults),
         )
-        .route("/_sandbox/webhook_endpoints", post(control::api::register))
-        .route("/_sandbox/deliveries", get(control::api::deliveries))
+        .route("/_sandbox/keys", get(control::keys::list).post(control::keys::create))
+        .route("/_sandbox/webhook_endpoints", post(control::webhooks::register))
+        .route("/_sandbox/webhook_endpoints/{id}/roll", post(control::webhooks::roll))
+        .route("/_sandbox/deliveries", get(control::webhooks::deliveries))
+        .route("/_sandbox/deliveries/retry", post(control::webhooks::retry_now))
+        .route("/_sandbox/trigger", post(control::trigger::trigger))
         .route("/_sandbox/ledger", get(control::api::ledger))
         .route("/_sandbox/objects/{kind}", get(control::api::objects))
+        .route("/_sandbox/snapshot", post(control::snapshot::take))
+        .route(
+            "/_sandbox/restore",
+            post(control::snapshot::restore).layer(DefaultBodyLimit::disable()),
+        )
         .route("/_sandbox/world", get(control::api::world))
         .with_state(app)
 }

@@ -1,10 +1,10 @@
 //! `stripe-sandbox`: the sandbox as a process of its own.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::Context;
-use clap::Parser;
-use stripe_sandbox::{Config, Sandbox};
+use clap::{Parser, ValueEnum};
+use stripe_sandbox::{Config, RetrySchedule, Sandbox};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -27,6 +27,9 @@ struct Arguments {
     /// File the world is kept in; without it the world ends with the process.
     #[arg(long)]
     journal: Option<PathBuf>,
+    /// Says that the world is to end with the process, as it does without --journal.
+    #[arg(long, conflicts_with = "journal")]
+    in_memory: bool,
     /// Ids are drawn from it: the same seed and the same calls give the same ids.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -36,6 +39,31 @@ struct Arguments {
     /// Origin that browsers reach this sandbox under, for the URLs of hosted pages.
     #[arg(long)]
     public_url: Option<String>,
+    /// Calls a second each account may make before it is answered 429; without it any number.
+    #[arg(long)]
+    rate_limit: Option<u32>,
+    /// When a webhook that was not accepted is sent again: `quick`, after seconds of wall time until it is accepted, or
+    /// `stripe`, after hours of virtual time until it is given up.
+    #[arg(long, value_enum, default_value_t = Schedule::Quick)]
+    retry_schedule: Schedule,
+    /// Seconds a webhook's receiver may take to answer.
+    #[arg(long, default_value_t = 30)]
+    webhook_timeout: u64,
+    /// File with the faults to begin with, as JSON: what POST /_sandbox/faults takes.
+    #[arg(long)]
+    scenario: Option<PathBuf>,
+    /// Snapshot that a new world begins with; its seed and mode must be this sandbox's.
+    #[arg(long)]
+    restore: Option<PathBuf>,
+    /// Folder that snapshots with a name are kept in.
+    #[arg(long)]
+    snapshots: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Schedule {
+    Quick,
+    Stripe,
 }
 
 #[tokio::main]
@@ -53,9 +81,18 @@ async fn main() -> anyhow::Result<()> {
     let config = Config {
         secret_key: arguments.secret_key,
         seed: arguments.seed,
-        journal: arguments.journal,
+        journal: arguments.journal.filter(|_| !arguments.in_memory),
         frozen_time: arguments.frozen_time,
         public_url: arguments.public_url,
+        rate_limit: arguments.rate_limit,
+        retry_schedule: match arguments.retry_schedule {
+            Schedule::Quick => RetrySchedule::Quick,
+            Schedule::Stripe => RetrySchedule::Stripe,
+        },
+        webhook_timeout: Duration::from_secs(arguments.webhook_timeout),
+        scenario: arguments.scenario,
+        restore: arguments.restore,
+        snapshots: arguments.snapshots,
     };
     let sandbox = Sandbox::start(config, listener).await?;
     println!(

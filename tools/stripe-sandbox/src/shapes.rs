@@ -2,7 +2,46 @@
 //!
 //! Source: <https://github.com/stripe/openapi> (MIT), fixtures, brought to 2026-09-30.endive.
 
-use serde_json::Value;
+use serde_json::{Value, json};
+
+use crate::field;
+
+/// Examples of objects that no operation here makes, for events that are triggered; in `id` stands its prefix.
+const OTHERS: &str = include_str!("../shapes/others.json");
+
+fn other(kind: &str) -> Option<Value> {
+    serde_json::from_str::<Value>(OTHERS).ok()?.get(kind).cloned()
+}
+
+/// An object of a kind (`checkout.session`): its shape, an example, or at least its name.
+pub(crate) fn of(kind: &str) -> Value {
+    named(&kind.replace('.', "_"))
+        .or_else(|| other(kind))
+        .unwrap_or_else(|| json!({ "id": "", "object": kind }))
+}
+
+/// What the ids of a kind begin with.
+pub(crate) fn prefix(kind: &str) -> String {
+    let known = match kind {
+        "account" => "acct_",
+        "charge" => "ch_",
+        "checkout.session" => "cs_test_",
+        "customer" => "cus_",
+        "invoice" => "in_",
+        "invoice_payment" => "inpay_",
+        "payment_intent" => "pi_",
+        "payment_method" => "pm_",
+        "product" => "prod_",
+        "subscription" => "sub_",
+        _ => "",
+    };
+    let example = other(kind).and_then(|example| field::some_text(&example, "id").map(str::to_owned));
+    match (known, example) {
+        ("", Some(prefix)) => prefix,
+        ("", None) => format!("{}_", kind.replace('.', "_")),
+        (known, _) => known.to_owned(),
+    }
+}
 
 macro_rules! shape {
     ($($name:ident),* $(,)?) => {$(
@@ -11,6 +50,14 @@ macro_rules! shape {
             serde_json::from_str(include_str!(concat!("../shapes/", stringify!($name), ".json"))).unwrap_or_default()
         }
     )*
+        /// The shape that has this name, if there is one.
+        fn named(name: &str) -> Option<Value> {
+            match name {
+                $(stringify!($name) => Some($name()),)*
+                _ => None,
+            }
+        }
+
         #[cfg(test)]
         mod tests {
             #[test]
@@ -23,10 +70,13 @@ macro_rules! shape {
 
 shape!(
     account,
+    balance_transaction,
     charge,
     checkout_line_item,
     checkout_session,
+    coupon,
     customer,
+    customer_balance_transaction,
     invoice,
     invoice_line_item,
     invoice_payment,
@@ -35,9 +85,15 @@ shape!(
     plan,
     price,
     product,
+    promotion_code,
+    refund,
+    review,
+    setup_attempt,
+    setup_intent,
     subscription,
     subscription_item,
     tax_calculation,
     tax_calculation_line_item,
+    tax_id,
     webhook_endpoint,
 );

@@ -3,9 +3,12 @@
 use serde_json::{Value, json};
 
 use super::{
+    authentication::{self, Confirmation, Presence},
     cards, invoicing,
     payment::{self, NewIntent},
+    setup,
     start::{self, NewSubscription},
+    totals,
 };
 use crate::{
     field,
@@ -13,7 +16,7 @@ use crate::{
     resources::{
         checkout_session::{blank_details, details_of},
         customer,
-        payment_method::{self, Payer},
+        payment_method::{self, checked_expiry, is_cvc, wrong},
     },
     world::World,
 };
@@ -27,7 +30,8 @@ pub(crate) struct Typed<'a> {
     pub(crate) email: Option<&'a str>,
 }
 
-/// Pays the open session `id` and gives the URL to go to. A declined card leaves a failed attempt and an open session.
+/// Pays the open session `id` and gives the URL to go to: the `success_url`, or the page on which to authenticate first. A
+/// declined card leaves a failed attempt and an open session.
 pub(crate) fn pay(world: &mut World, id: &str, typed: &Typed<'_>) -> Result<String, ApiError> {
     let session = world.get("checkout.session", id, "session")?;
     if field::text(&session, "status") != "open" {
@@ -35,7 +39,7 @@ pub(crate) fn pay(world: &mut World, id: &str, typed: &Typed<'_>) -> Result<Stri
     }
     let card = cards::by_number(typed.number).map_err(payment::refused)?;
     let expiry = expiry(typed.expiry, world.now)?;
-    if !(3..=4).contains(&typed.cvc.len()) || !typed.cvc.bytes().all(|digit| digit.is_ascii_digit()) {
+    if !is_cvc(typed.cvc) {
         return Err(wrong("invalid_cvc", "cvc", "Your card's security code is invalid."));
     }
     let email = field::some_text(&session, "customer_details.email")
@@ -49,27 +53,106 @@ pub(crate) fn pay(world: &mut World, id: &str, typed: &Typed<'_>) -> Result<Stri
     let method = payment_method::new(
         world,
         card,
-        &Payer {
+        &payment_method::Payer {
             expiry,
             name: typed.name,
             email: Some(&email),
         },
     );
-    if card.refusal.is_some() && field::integer(&session, "amount_total") > 0 {
-        let intent = intent(world, &session);
-        return Err(payment::attempt(world, &intent, &method)
-            .err()
-            .unwrap_or_else(ApiError::internal));
+    let is_due = field::integer(&session, "amount_total") > 0;
+    let asks = authentication::is_needed(&method, Presence::Present, "automatic");
+    if is_due && (asks || card.refusal.is_some()) {
+        return try_first(world, &session, &method, &email, typed.name, asks);
     }
-    match field::text(&session, "mode") {
-        "subscription" => pay_subscription(world, &session, &method, &email, typed.name)?,
-        _ => pay_once(world, &session, &method, &email, typed.name)?,
+    if asks && field::text(&session, "mode") == "subscription" {
+        return set_up_first(world, &session, &method, &email, typed.name);
     }
-    Ok(field::text(&session, "success_url").replace("{CHECKOUT_SESSION_ID}", id))
+    finish(world, &session, &method, &email, typed.name)
 }
 
-fn wrong(code: &str, param: &str, message: &str) -> ApiError {
-    ApiError::new(402, "card_error", message).code(code).param(param)
+/// Goes on with the session `id` after its payer authenticated, or failed to, and gives the URL to go to.
+pub(crate) fn resume(world: &mut World, id: &str, succeeded: bool) -> Result<String, ApiError> {
+    let session = world.get("checkout.session", id, "session")?;
+    if !succeeded || field::text(&session, "status") != "open" {
+        return Ok(World::page_url(&format!("/c/pay/{id}?redirect_status=failed")));
+    }
+    let tried = field::at(&session, "_sandbox.tried").clone();
+    let method = world.get(
+        "payment_method",
+        field::text(&tried, "payment_method"),
+        "payment_method",
+    )?;
+    let (email, name) = (field::text(&tried, "email"), field::some_text(&tried, "name"));
+    finish(world, &session, &method, email, name)
+}
+
+/// Charges a card that is refused, or waits for authentication, before anything else happens to the session.
+fn try_first(
+    world: &mut World,
+    session: &Value,
+    method: &Value,
+    email: &str,
+    name: Option<&str>,
+    asks: bool,
+) -> Result<String, ApiError> {
+    let id = field::text(session, "id");
+    let intent = intent(world, session);
+    if asks && is_customer_wanted(session) {
+        let customer = payer(world, session, email, name);
+        world.edit(&intent, |one| field::set(one, "customer", customer));
+    }
+    let how = remember(world, id, method, email, name);
+    let tried = payment::confirm(world, &intent, method, &how)?;
+    match field::text(&tried, "status") {
+        "requires_action" => Ok(authentication::page(&intent)),
+        _ => resume(world, id, true),
+    }
+}
+
+/// Sets up the card for a subscription of which nothing is due yet.
+fn set_up_first(
+    world: &mut World,
+    session: &Value,
+    method: &Value,
+    email: &str,
+    name: Option<&str>,
+) -> Result<String, ApiError> {
+    let id = field::text(session, "id");
+    let customer = payer(world, session, email, name);
+    let mut intent = setup::new_intent(world, Some(&customer));
+    field::set(&mut intent, "_sandbox.session", id);
+    world.create("setup_intent.created", &intent);
+    let how = remember(world, id, method, email, name);
+    let intent = field::text(&intent, "id");
+    setup::confirm(world, intent, method, &how)?;
+    Ok(authentication::page(intent))
+}
+
+/// Keeps what the payer of the session `id` typed until they have authenticated, and says where they go then.
+fn remember(world: &mut World, id: &str, method: &Value, email: &str, name: Option<&str>) -> Confirmation {
+    world.edit(id, |one| {
+        let tried = json!({ "payment_method": field::at(method, "id"), "email": email, "name": name });
+        field::set(one, "_sandbox.tried", tried);
+    });
+    Confirmation {
+        return_url: Some(World::page_url(&format!("/c/pay/{id}"))),
+        ..Confirmation::default()
+    }
+}
+
+fn finish(
+    world: &mut World,
+    session: &Value,
+    method: &Value,
+    email: &str,
+    name: Option<&str>,
+) -> Result<String, ApiError> {
+    match field::text(session, "mode") {
+        "subscription" => pay_subscription(world, session, method, email, name)?,
+        _ => pay_once(world, session, method, email, name)?,
+    }
+    let id = field::text(session, "id");
+    Ok(field::text(session, "success_url").replace("{CHECKOUT_SESSION_ID}", id))
 }
 
 /// `12/34`, `12 / 34` or `12/2034` as month and year, if it is not past.
@@ -87,19 +170,7 @@ fn expiry(typed: &str, now: i64) -> Result<(i64, i64), ApiError> {
             "Your card's expiration date is incomplete.",
         ));
     };
-    let today = chrono::DateTime::from_timestamp(now, 0).unwrap_or_default();
-    let this_month = (
-        i64::from(chrono::Datelike::year(&today)),
-        i64::from(chrono::Datelike::month(&today)),
-    );
-    if (year, month) < this_month {
-        return Err(wrong(
-            "invalid_expiry_year",
-            "exp_year",
-            "Your card's expiration date is in the past.",
-        ));
-    }
-    Ok((month, year))
+    checked_expiry(month, year, now)
 }
 
 /// The session's payment intent: the one of an earlier attempt, or a new one.
@@ -107,7 +178,7 @@ fn intent(world: &mut World, session: &Value) -> String {
     if let Some(intent) = field::some_text(session, "_sandbox.payment_intent") {
         return intent.to_owned();
     }
-    let intent = payment::new_intent(
+    let mut intent = payment::new_intent(
         world,
         &NewIntent {
             amount: field::integer(session, "amount_total"),
@@ -118,10 +189,26 @@ fn intent(world: &mut World, session: &Value) -> String {
             receipt_email: field::some_text(session, "_sandbox.intent.receipt_email"),
         },
     );
+    for name in ["shipping", "statement_descriptor", "statement_descriptor_suffix"] {
+        field::set(
+            &mut intent,
+            name,
+            field::at(session, &format!("_sandbox.intent.{name}")).clone(),
+        );
+    }
     world.create("payment_intent.created", &intent);
     let id = field::text(&intent, "id").to_owned();
+    let session_id = field::text(session, "id");
     let pays_once = field::text(session, "mode") == "payment";
-    world.edit(field::text(session, "id"), |one| {
+    let usage = match pays_once {
+        true => field::at(session, "_sandbox.intent.setup_future_usage").clone(),
+        false => json!("off_session"),
+    };
+    world.edit(&id, |one| {
+        field::set(one, "setup_future_usage", usage);
+        field::set(one, "_sandbox.session", session_id);
+    });
+    world.edit(session_id, |one| {
         field::set(one, "_sandbox.payment_intent", id.clone());
         if pays_once {
             field::set(one, "payment_intent", id.clone());
@@ -130,8 +217,22 @@ fn intent(world: &mut World, session: &Value) -> String {
     id
 }
 
+/// Whether paying makes, or has, a customer.
+fn is_customer_wanted(session: &Value) -> bool {
+    field::text(session, "mode") == "subscription"
+        || field::some_text(session, "customer").is_some()
+        || field::text(session, "customer_creation") == "always"
+}
+
 /// The session's customer, made now if there is none yet.
 fn payer(world: &mut World, session: &Value, email: &str, name: Option<&str>) -> String {
+    let begun = world
+        .find(field::text(session, "id"))
+        .map(|one| field::text(one, "_sandbox.customer").to_owned())
+        .filter(|customer| !customer.is_empty());
+    if let Some(begun) = begun {
+        return begun;
+    }
     match field::some_text(session, "customer") {
         Some(customer) => {
             if let Some(name) = name.filter(|_| field::flag(session, "_sandbox.saves_name")) {
@@ -139,7 +240,13 @@ fn payer(world: &mut World, session: &Value, email: &str, name: Option<&str>) ->
             }
             customer.to_owned()
         }
-        None => field::text(&customer::create_for_page(world, email, name), "id").to_owned(),
+        None => {
+            let customer = field::text(&customer::create_for_page(world, email, name), "id").to_owned();
+            world.edit(field::text(session, "id"), |one| {
+                field::set(one, "_sandbox.customer", customer.clone())
+            });
+            customer
+        }
     }
 }
 
@@ -150,18 +257,12 @@ fn pay_once(
     email: &str,
     name: Option<&str>,
 ) -> Result<(), ApiError> {
-    let known = field::some_text(session, "customer").is_some();
-    let wants_customer = known || field::text(session, "customer_creation") == "always";
-    let customer = wants_customer.then(|| payer(world, session, email, name));
-    let saves = field::some_text(session, "_sandbox.intent.setup_future_usage").is_some();
-    if let Some(customer) = customer.as_ref().filter(|_| saves) {
-        payment_method::attach(world, field::text(method, "id"), customer, "payment_method")?;
-    }
+    let customer = is_customer_wanted(session).then(|| payer(world, session, email, name));
     let free = field::integer(session, "amount_total") == 0;
     if !free {
         let intent = intent(world, session);
         world.edit(&intent, |one| field::set(one, "customer", customer.clone()));
-        payment::attempt(world, &intent, method)?;
+        payment::pay(world, &intent, method, &Confirmation::default())?;
     }
     complete(
         world,
@@ -226,7 +327,7 @@ fn pay_subscription(
         .map(|one| field::integer(one, "amount_due"))
         .unwrap_or_default();
     if due > 0 {
-        invoicing::pay(world, &invoice, &method)?;
+        invoicing::pay(world, &invoice, &method, Presence::Present)?;
     }
     let status = if due > 0 { "paid" } else { "no_payment_required" };
     complete(
@@ -266,4 +367,5 @@ fn complete(
         }
     });
     world.emit("checkout.session.completed", &completed, None);
+    totals::redeem_discounts(world, &completed);
 }

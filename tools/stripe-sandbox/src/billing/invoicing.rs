@@ -4,7 +4,10 @@
 
 use serde_json::{Value, json};
 
-use super::payment;
+use super::{
+    authentication::{Confirmation, Presence},
+    payment,
+};
 use crate::{field, http::error::ApiError, resources::tax_rates, shapes, world::World};
 
 /// One line to be invoiced.
@@ -249,14 +252,36 @@ pub(crate) fn invoice_of(world: &World, intent: &str) -> Option<String> {
     field::some_text(intent, "_sandbox.invoice").map(str::to_owned)
 }
 
-/// Charges an open invoice to `method` and, if that succeeds, settles it.
-pub(crate) fn pay(world: &mut World, id: &str, method: &Value) -> Result<(), ApiError> {
+/// Charges an open invoice to `method` and, if that succeeds, settles it. Where the payer has to authenticate first the
+/// intent waits for that, and the error says so.
+pub(crate) fn pay(world: &mut World, id: &str, method: &Value, presence: Presence) -> Result<(), ApiError> {
     let Some(payment) = payment_of(world, id) else {
         return Ok(());
     };
-    payment::attempt(world, field::text(&payment, "payment.payment_intent"), method)?;
+    let how = Confirmation {
+        presence,
+        ..Confirmation::default()
+    };
+    let intent = payment::pay(world, field::text(&payment, "payment.payment_intent"), method, &how)?;
+    if field::text(&intent, "status") == "requires_action" {
+        ask_payer(world, id);
+        let message = "Payment for this subscription requires additional user action before it can be completed successfully. \
+            Payment can be completed using the PaymentIntent associated with subscription.latest_invoice.";
+        let mut error = ApiError::new(402, "card_error", message)
+            .code("subscription_payment_intent_requires_action")
+            .with("payment_intent", intent);
+        error.keeps_effects = true;
+        return Err(error);
+    }
     settle(world, id);
     Ok(())
+}
+
+/// Tells that whoever pays the invoice has to authenticate.
+pub(crate) fn ask_payer(world: &mut World, id: &str) {
+    if let Some(invoice) = world.find(id).cloned() {
+        world.emit("invoice.payment_action_required", &invoice, None);
+    }
 }
 
 /// Marks an invoice paid, and the subscription it was for active.
@@ -307,11 +332,8 @@ pub(crate) fn void(world: &mut World, id: &str) {
             field::set(one, "status", "canceled");
             field::set(one, "status_transitions.canceled_at", now);
         });
-        let intent = world.edit(field::text(&payment, "payment.payment_intent"), |one| {
-            field::set(one, "status", "canceled");
-            field::set(one, "canceled_at", now);
-            field::set(one, "cancellation_reason", "void_invoice");
-        });
-        world.emit("payment_intent.canceled", &intent, None);
+        if let Some(intent) = world.find(field::text(&payment, "payment.payment_intent")).cloned() {
+            payment::cancel(world, &intent, Some("void_invoice"));
+        }
     }
 }

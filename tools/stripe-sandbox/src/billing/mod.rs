@@ -1,17 +1,32 @@
-//! What happens as time passes: subscriptions renew or end, invoices are finalized and collected, sessions expire.
+//! What happens as time passes: subscriptions renew or end, invoices are finalized and collected, sessions and holds expire,
+//! money becomes available, refunds come through or do not.
 
+pub(crate) mod authentication;
+pub(crate) mod balance;
 pub(crate) mod cancellation;
 pub(crate) mod cards;
+pub(crate) mod charges;
 pub(crate) mod checkout;
+pub(crate) mod confirmation;
+pub(crate) mod decimal;
+pub(crate) mod discounts;
 pub(crate) mod invoicing;
 pub(crate) mod payment;
 pub(crate) mod period;
+pub(crate) mod pricing;
+pub(crate) mod refunds;
 pub(crate) mod renewal;
+pub(crate) mod setup;
 pub(crate) mod start;
+pub(crate) mod totals;
 
 use serde_json::Value;
 
-use crate::{field, resources::checkout_session, world::World};
+use crate::{
+    field,
+    resources::{checkout_session, tax_id},
+    world::World,
+};
 
 /// How long an incomplete subscription may wait for its first payment.
 /// Source: <https://docs.stripe.com/billing/subscriptions/overview#subscription-statuses> (23 hours).
@@ -33,6 +48,12 @@ pub(crate) fn due_at(object: &Value) -> Option<i64> {
         ("invoice", "draft") => timestamp("automatically_finalizes_at"),
         ("invoice", "open") => timestamp("next_payment_attempt"),
         ("checkout.session", "open") => timestamp("expires_at"),
+        ("coupon", _) if field::flag(object, "valid") => timestamp("redeem_by"),
+        ("promotion_code", _) if field::flag(object, "active") => timestamp("expires_at"),
+        ("tax_id", _) => timestamp("_sandbox.verified_at"),
+        ("refund", _) => timestamp("_sandbox.due_at"),
+        ("balance_transaction", "pending") => timestamp("available_on"),
+        ("payment_intent", "requires_capture") => timestamp("_sandbox.hold_ends"),
         _ => None,
     }
 }
@@ -49,6 +70,12 @@ pub(crate) fn run_due(world: &mut World, id: &str) {
         }
         ("invoice", _) => renewal::collect(world, id),
         ("checkout.session", _) => checkout_session::expire_now(world, id),
+        ("coupon", _) => discounts::expire_coupon(world, id),
+        ("promotion_code", _) => discounts::deactivate(world, id),
+        ("tax_id", _) => tax_id::verify(world, &object),
+        ("refund", _) => refunds::run(world, &object),
+        ("balance_transaction", _) => balance::settle(world, &object),
+        ("payment_intent", _) => payment::expire(world, &object),
         _ => {}
     }
 }

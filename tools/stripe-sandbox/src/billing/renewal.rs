@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
+    authentication::Presence,
     cancellation, invoicing, period,
     start::{self},
 };
@@ -79,7 +80,7 @@ pub(crate) fn collect(world: &mut World, id: &str) {
         .cloned()
         .and_then(|one| payment_method::responsible(world, &one));
     let paid = match method {
-        Some(method) => invoicing::pay(world, id, &method).is_ok(),
+        Some(method) => invoicing::pay(world, id, &method, Presence::AskedLater).is_ok(),
         None => false,
     };
     if !paid {

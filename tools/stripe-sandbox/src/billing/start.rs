@@ -4,9 +4,14 @@ use serde_json::{Value, json};
 
 use super::{
     invoicing::{self, Line},
-    period,
+    period, pricing,
 };
-use crate::{field, resources::price, shapes, world::World};
+use crate::{
+    field,
+    resources::price,
+    shapes,
+    world::{World, rendered},
+};
 
 /// What a new subscription is made of; all of it is checked already.
 pub(crate) struct NewSubscription {
@@ -107,7 +112,7 @@ pub(crate) fn begin(world: &mut World, new: &NewSubscription) -> (String, String
     }
     for (price, quantity) in &new.once {
         lines.push(Line {
-            amount: field::integer(price, "unit_amount") * quantity,
+            amount: pricing::amount_at(world, price, *quantity),
             quantity: *quantity,
             description: product_name(world, price),
             price: price.clone(),
@@ -144,7 +149,7 @@ pub(crate) fn new_item(
     field::set(&mut item, "id", world.id("si_", 14));
     field::set(&mut item, "created", world.now);
     field::set(&mut item, "subscription", subscription);
-    field::set(&mut item, "price", price.clone());
+    field::set(&mut item, "price", rendered(price));
     field::set(&mut item, "plan", price::plan(price));
     field::set(&mut item, "quantity", quantity);
     field::set(&mut item, "current_period_start", period.0);
@@ -160,7 +165,7 @@ pub(crate) fn line(world: &World, item: &Value) -> Line {
     let price = field::at(item, "price").clone();
     let quantity = field::integer(item, "quantity");
     Line {
-        amount: field::integer(&price, "unit_amount") * quantity,
+        amount: pricing::amount_at(world, &price, quantity),
         quantity,
         description: format!("{quantity} × {} (at {})", product_name(world, &price), worded(&price)),
         price,
@@ -191,7 +196,14 @@ pub(crate) fn product_name(world: &World, price: &Value) -> String {
 
 /// A price in words: `20.00 usd / month`.
 pub(crate) fn worded(price: &Value) -> String {
-    let amount = money(field::integer(price, "unit_amount"), field::text(price, "currency"));
+    let currency = field::text(price, "currency");
+    let amount = match field::at(price, "unit_amount").as_i64() {
+        Some(amount) => money(amount, currency),
+        None => match field::some_text(price, "unit_amount_decimal") {
+            Some(decimal) => format!("{decimal} minor units {currency}"),
+            None => format!("tiered prices in {currency}"),
+        },
+    };
     let count = field::integer(price, "recurring.interval_count");
     match (field::some_text(price, "recurring.interval"), count) {
         (None, _) => amount,
@@ -208,14 +220,26 @@ const THREE_DECIMALS: &[&str] = &["bhd", "jod", "kwd", "omr", "tnd"];
 
 /// An amount in words: `20.00 usd`.
 pub(crate) fn money(minor_units: i64, currency: &str) -> String {
+    format!("{} {currency}", decimal(minor_units, currency))
+}
+
+/// An amount as Stripe's messages have it: `$20.00`.
+pub(crate) fn symbolic(minor_units: i64, currency: &str) -> String {
+    let amount = decimal(minor_units, currency);
+    match currency {
+        "usd" => format!("${amount}"),
+        "eur" => format!("€{amount}"),
+        "gbp" => format!("£{amount}"),
+        "jpy" => format!("¥{amount}"),
+        other => format!("{amount} {}", other.to_uppercase()),
+    }
+}
+
+fn decimal(minor_units: i64, currency: &str) -> String {
     let (unit, digits) = match currency {
-        none if NO_DECIMALS.contains(&none) => return format!("{minor_units} {currency}"),
+        none if NO_DECIMALS.contains(&none) => return minor_units.to_string(),
         three if THREE_DECIMALS.contains(&three) => (1000, 3),
         _ => (100, 2),
     };
-    format!(
-        "{}.{:0digits$} {currency}",
-        minor_units / unit,
-        (minor_units % unit).abs()
-    )
+    format!("{}.{:0digits$}", minor_units / unit, (minor_units % unit).abs())
 }

@@ -13,14 +13,12 @@ use serde_json::{Value, json};
 
 use super::faults::Faults;
 use crate::{
-    app::App,
-    field,
+    app::{App, cause},
     http::error::ApiError,
-    resources::webhook_endpoint::{self, NewEndpoint},
-    world::{Cause, clock::LONGEST_ADVANCE, rendered},
+    world::{clock::LONGEST_ADVANCE, rendered},
 };
 
-fn answer(status: StatusCode, body: String) -> Response {
+pub(super) fn answer(status: StatusCode, body: String) -> Response {
     let mut response = (status, body).into_response();
     response
         .headers_mut()
@@ -28,18 +26,18 @@ fn answer(status: StatusCode, body: String) -> Response {
     response
 }
 
-fn ok(body: &Value) -> Response {
+pub(super) fn ok(body: &Value) -> Response {
     answer(StatusCode::OK, body.to_string())
 }
 
-fn bad(message: &str) -> Response {
+pub(super) fn bad(message: &str) -> Response {
     answer(
         StatusCode::BAD_REQUEST,
         json!({ "error": { "message": message } }).to_string(),
     )
 }
 
-fn refused(error: &ApiError) -> Response {
+pub(super) fn refused(error: &ApiError) -> Response {
     answer(
         StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
         error.body().to_string(),
@@ -47,16 +45,9 @@ fn refused(error: &ApiError) -> Response {
 }
 
 /// The body as a `T`, if it is a JSON object that fits.
-fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
+pub(super) fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
     let object: serde_json::Map<String, Value> = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     serde_json::from_value(Value::Object(object)).map_err(|error| error.to_string())
-}
-
-fn cause(operation: &str) -> Cause {
-    Cause {
-        operation: operation.to_owned(),
-        ..Cause::default()
-    }
 }
 
 /// `GET /_sandbox/clock`.
@@ -111,79 +102,6 @@ pub(crate) async fn set_faults(State(app): State<Arc<App>>, body: Bytes) -> Resp
         Ok(()) => ok(&json!(app.world().faults)),
         Err(error) => refused(&error),
     }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Endpoint {
-    url: String,
-    secret: Option<String>,
-    #[serde(default)]
-    connect: bool,
-    enabled_events: Option<Vec<String>>,
-    name: Option<String>,
-}
-
-/// `POST /_sandbox/webhook_endpoints`: registers an endpoint, with a chosen secret if one is given. The endpoint with the
-/// same `name`, or else the same `url` and `connect`, is changed instead of a second one made.
-pub(crate) async fn register(State(app): State<Arc<App>>, body: Bytes) -> Response {
-    let wanted: Endpoint = match parsed(&body) {
-        Ok(wanted) => wanted,
-        Err(error) => return bad(&error),
-    };
-    if wanted.secret.as_ref().is_some_and(|secret| secret.trim().is_empty()) {
-        return bad("secret is empty");
-    }
-    let registered = app.change("", cause("register endpoint"), |world| {
-        let known = world
-            .all("webhook_endpoint")
-            .into_iter()
-            .find(|one| match &wanted.name {
-                Some(name) => field::text(one, "_sandbox.name") == name,
-                None => field::text(one, "url") == wanted.url && field::flag(one, "_sandbox.connect") == wanted.connect,
-            });
-        let secret = match (&wanted.secret, &known) {
-            (Some(secret), _) => secret.clone(),
-            (None, Some(known)) => field::text(known, "_sandbox.secret").to_owned(),
-            (None, None) => world.id("whsec_", 32),
-        };
-        let new = NewEndpoint {
-            url: wanted.url,
-            secret,
-            connect: wanted.connect,
-            enabled_events: wanted.enabled_events.unwrap_or_else(|| vec!["*".to_owned()]),
-            name: wanted.name,
-        };
-        match known {
-            Some(mut known) => {
-                webhook_endpoint::write(&mut known, &new)?;
-                world.put(&known);
-                Ok(known)
-            }
-            None => webhook_endpoint::register(world, &new),
-        }
-    });
-    match registered {
-        Ok(endpoint) => ok(&json!({
-            "id": field::at(&endpoint, "id"),
-            "secret": field::at(&endpoint, "_sandbox.secret"),
-        })),
-        Err(error) => refused(&error),
-    }
-}
-
-/// `GET /_sandbox/deliveries`: what is pending, and what became of the rest.
-pub(crate) async fn deliveries(State(app): State<Arc<App>>) -> Response {
-    app.tick();
-    let world = app.world();
-    let outbox = &world.outbox;
-    ok(&json!({
-        "pending": outbox.pending.len(),
-        "delivered": outbox.delivered,
-        "attempts": outbox.attempts,
-        "dropped": outbox.dropped,
-        "abandoned": outbox.abandoned,
-    }))
 }
 
 /// `GET /_sandbox/ledger`: every effect, oldest first.

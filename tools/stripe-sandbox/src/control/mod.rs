@@ -2,3 +2,8 @@
 
 pub(crate) mod api;
 pub(crate) mod faults;
+pub(crate) mod keys;
+pub(crate) mod scenario;
+pub(crate) mod snapshot;
+pub(crate) mod trigger;
+pub(crate) mod webhooks;

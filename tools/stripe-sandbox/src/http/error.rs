@@ -9,6 +9,8 @@ use serde_json::{Map, Value, json};
 pub(crate) struct ApiError {
     pub(crate) status: u16,
     pub(crate) fields: Map<String, Value>,
+    /// Headers of the answer, besides those every answer has.
+    pub(crate) headers: Vec<(&'static str, String)>,
     /// The call had effects that stay (a declined charge, say) although it is refused.
     pub(crate) keeps_effects: bool,
     /// Execution had begun, so the refusal is kept under the idempotency key.
@@ -26,6 +28,7 @@ impl ApiError {
         Self {
             status,
             fields,
+            headers: Vec::new(),
             keeps_effects: false,
             replayable: true,
         }
@@ -38,6 +41,11 @@ impl ApiError {
 
     pub(crate) fn with(mut self, field: &str, value: impl Into<Value>) -> Self {
         self.fields.insert(field.to_owned(), value.into());
+        self
+    }
+
+    pub(crate) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
         self
     }
 
@@ -108,7 +116,7 @@ impl ApiError {
             429 => (
                 "invalid_request_error",
                 Some("rate_limit"),
-                "Request rate limit exceeded.",
+                "Request rate limit exceeded. You can learn more about rate limits here https://stripe.com/docs/rate-limits.",
             ),
             400..=499 => ("invalid_request_error", None, "The request was refused."),
             _ => ("api_error", None, "An unknown error occurred."),

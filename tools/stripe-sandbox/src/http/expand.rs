@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{error::ApiError, form::Params};
 use crate::{
     field,
+    resources::{coupon, price_terms, refund, tax_id},
     world::{World, rendered},
 };
 
@@ -47,7 +48,14 @@ fn walk(world: &World, here: &mut Value, steps: &[&str], path: &str) -> Result<(
     if let Some(included) = included(world, here, step) {
         field::set(here, step, included);
     }
+    let may_be_without = matches!(
+        (field::text(here, "object"), *step),
+        ("coupon", "applies_to" | "currency_options") | ("price", "tiers") | ("refund", "failure_balance_transaction")
+    );
     let Some(next) = here.get_mut(*step) else {
+        if may_be_without {
+            return Ok(());
+        }
         let message = format!("This property cannot be expanded ({path}).");
         return Err(ApiError::invalid(message).param("expand"));
     };
@@ -77,10 +85,16 @@ fn walk(world: &World, here: &mut Value, steps: &[&str], path: &str) -> Result<(
 fn included(world: &World, object: &Value, step: &str) -> Option<Value> {
     let id = field::text(object, "id");
     match (field::text(object, "object"), step) {
+        ("charge", "refunds") => {
+            let refunds = refund::list_on_charge(world, id);
+            Some(list(&format!("/v1/charges/{id}/refunds"), json!(refunds)))
+        }
         ("checkout.session", "line_items") => {
             let lines = field::at(world.find(id)?, "_sandbox.line_items").clone();
             Some(list(&format!("/v1/checkout/sessions/{id}/line_items"), lines))
         }
+        ("coupon", "applies_to" | "currency_options") => coupon::hidden(world.find(id)?, step),
+        ("price", "tiers" | "currency_options") => price_terms::hidden(world.find(id)?, step),
         ("tax.calculation", "line_items") => {
             let lines = field::at(world.find(id)?, "_sandbox.line_items").clone();
             Some(list(&format!("/v1/tax/calculations/{id}/line_items"), lines))
@@ -110,6 +124,10 @@ fn included(world: &World, object: &Value, step: &str) -> Option<Value> {
                 &format!("/v1/customers/{id}/subscriptions"),
                 own.map(|one| rendered(&one)).collect(),
             ))
+        }
+        ("customer", "tax_ids") => {
+            let own = tax_id::of_customer(world, id);
+            Some(list(&format!("/v1/customers/{id}/tax_ids"), json!(own)))
         }
         ("customer", "tax") => Some(crate::resources::customer::tax(object)),
         _ => None,

@@ -53,6 +53,14 @@ impl Params {
         self
     }
 
+    /// The same parameters but for one at the top.
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        if let Value::Object(sent) = &mut self.0 {
+            sent.shift_remove(name);
+        }
+        self
+    }
+
     /// What was sent under `name` (`recurring[interval]`), or null.
     pub(crate) fn at(&self, name: &str) -> &Value {
         field::at(&self.0, &name.replace('[', ".").replace(']', ""))

@@ -1,74 +1,79 @@
 //! The API as Stripe speaks it: authentication, forms, idempotency keys, errors, headers.
 
-pub(crate) mod auth;
+pub(crate) mod account;
+pub(crate) mod answer;
 pub(crate) mod check;
 pub(crate) mod error;
 pub(crate) mod expand;
 pub(crate) mod form;
+pub(crate) mod keys;
 pub(crate) mod list;
+pub(crate) mod rate;
+pub(crate) mod rights;
 pub(crate) mod route;
 pub(crate) mod server;
+mod spoiled;
 pub(crate) mod table;
+pub(crate) mod version;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use axum::{
-    body::Body,
     extract::{Request, State},
     response::Response,
 };
-use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
+use http::request::Parts;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use self::{error::ApiError, form::Params};
+use self::{
+    answer::{Reply, respond},
+    error::ApiError,
+    form::Params,
+    keys::Caller,
+};
 use crate::{
     app::{self, App},
     control::faults::AnswerFaultKind,
     field,
     resources::{Call, Operation},
-    world::{API_VERSION, Cause, KeptAnswer, World},
+    world::{Cause, KeptAnswer, World},
 };
 
+#[cfg(test)]
+pub(crate) mod in_process;
 #[cfg(test)]
 mod tests;
 
 const LARGEST_BODY: usize = 1 << 20;
 
-/// Put into a response's extensions to close the connection instead of sending it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct CutConnection;
-
-/// What goes back, before it has headers.
-struct Reply {
-    status: u16,
-    body: String,
-    replayed: bool,
-}
+/// Source: <https://docs.stripe.com/api/idempotent_requests>.
+const LONGEST_KEY: usize = 255;
 
 /// Answers every request under `/v1/`.
 pub(crate) async fn api(State(app): State<Arc<App>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let fault = app.world().faults.strike(parts.method.as_str(), parts.uri.path());
-    match fault.as_ref().map(|fault| (fault.kind, fault.status)) {
-        Some((AnswerFaultKind::ResetBefore, _)) => return cut(),
-        Some((AnswerFaultKind::Status, status)) => {
-            let error = ApiError::injected(status.unwrap_or(500));
-            let id = app.world().id("req_", 14);
-            let reply = Reply {
-                status: error.status,
-                body: error.body().to_string(),
-                replayed: false,
-            };
-            return respond(&app, &parts.headers, &id, reply);
-        }
-        _ => {}
+    let account = account::account(&parts.headers);
+    if let Err(error) = app.admit(&account, Instant::now()) {
+        let id = app.world().id("req_", 14);
+        return respond(
+            &app,
+            &parts.headers,
+            &id,
+            Reply::refusal(&error, error.body().to_string()),
+        );
     }
+    let fault = app.arrive(parts.method.as_str(), parts.uri.path());
     let request_id = app.world().id("req_", 14);
-    let failing = matches!(&fault, Some(fault) if fault.kind == AnswerFaultKind::Error500Cached);
+    let kind = fault.as_ref().map(|fault| fault.kind);
+    if let Some(answer) = fault.as_ref().filter(|fault| !fault.executed)
+        && let Some(answer) = spoiled::instead(&app, answer, &parts.headers, &request_id)
+    {
+        return answer;
+    }
+    let failing = kind == Some(AnswerFaultKind::Error500Cached);
     let form = axum::body::to_bytes(body, LARGEST_BODY).await;
     let key = idempotency_key(&parts);
-    let account = auth::account(&parts.headers);
     // Held until the answer is on its way, or until the client has given up waiting for it.
     let held = key.as_ref().map(|key| app.hold_key(&account, key));
     let reply = if matches!(held, Some(None)) {
@@ -83,15 +88,14 @@ pub(crate) async fn api(State(app): State<Arc<App>>, request: Request) -> Respon
             )),
         }
     };
-    let reply = reply.unwrap_or_else(|error| Reply {
-        status: error.status,
-        body: app.world().publish(&error.body()),
-        replayed: false,
+    let reply = reply.unwrap_or_else(|error| {
+        let body = app.world().publish(&error.body());
+        Reply::refusal(&error, body)
     });
-    match fault.map(|fault| fault.kind) {
-        Some(AnswerFaultKind::ResetAfter) => cut(),
-        Some(AnswerFaultKind::Hang) => std::future::pending().await,
-        _ => respond(&app, &parts.headers, &request_id, reply),
+    match (kind, fault) {
+        (Some(AnswerFaultKind::Hang), _) => std::future::pending().await,
+        (_, Some(fault)) => spoiled::after(&app, &fault, &parts.headers, &request_id, reply),
+        (_, None) => respond(&app, &parts.headers, &request_id, reply),
     }
 }
 
@@ -104,7 +108,11 @@ fn run(
     request_id: &str,
     failing: bool,
 ) -> Result<Reply, ApiError> {
-    auth::check(&parts.headers, &app.secret_key)?;
+    let caller = keys::caller(&app.world(), &parts.headers, &app.secret_key)?;
+    version::check(&parts.headers)?;
+    if key.as_ref().is_some_and(|key| key.chars().count() > LONGEST_KEY) {
+        return Err(key_too_long());
+    }
     let path = parts.uri.path();
     let (route, ids) = app.routes.find(parts.method.as_str(), path).ok_or_else(|| {
         let message = format!("Unrecognized request URL ({}: {path}).", parts.method);
@@ -112,7 +120,7 @@ fn run(
     })?;
     let operation = route.operation;
     let query = Params::parse(parts.uri.query().unwrap_or_default().as_bytes())?;
-    let params = if parts.method == http::Method::GET {
+    let mut params = if parts.method == http::Method::GET {
         query
     } else {
         query.merged(Params::parse(form)?)
@@ -126,7 +134,8 @@ fn run(
         idempotency_key: key.clone(),
     };
     world.begin("", cause.clone());
-    auth::check_account(&world, account)?;
+    rights::check(&world, &caller, operation)?;
+    account::check_account(&world, account)?;
     world.begin(account, cause);
 
     let fingerprint = fingerprint(parts.method.as_str(), path, &params);
@@ -135,10 +144,13 @@ fn run(
             return Err(key_reused(&kept.key));
         }
         return Ok(Reply {
-            status: kept.status,
-            body: world.publish(&kept.body),
-            replayed: true,
+            headers: vec![("idempotent-replayed", "true".to_owned())],
+            ..Reply::new(kept.status, world.publish(&kept.body))
         });
+    }
+    if matches!(caller, Caller::Publishable) {
+        let id = ids.first().map(String::as_str).unwrap_or_default();
+        params = rights::spend_client_secret(&world, operation, id, params)?;
     }
     check::check(&route.parameters, &params)?;
     let expansions = expand::paths(&params)?;
@@ -146,7 +158,11 @@ fn run(
         Err(ApiError::injected(500))
     } else {
         let call = Call { params, ids };
-        app::attempt(&mut world, |world| operate(world, operation, &call, &expansions))
+        let answer = app::attempt(&mut world, |world| operate(world, operation, &call, &expansions));
+        match caller {
+            Caller::Publishable => answer.map(rights::public_part),
+            Caller::Secret | Caller::Restricted { .. } => answer,
+        }
     };
     let (status, body) = match &answer {
         Ok(body) => (200, body.clone()),
@@ -173,11 +189,7 @@ fn run(
         });
     }
     app::commit(&mut world)?;
-    let reply = Reply {
-        status,
-        body: world.publish(&body),
-        replayed: false,
-    };
+    let reply = Reply::new(status, world.publish(&body));
     drop(world);
     app.outbox_grew.notify_one();
     Ok(reply)
@@ -222,6 +234,11 @@ fn sorted(value: &Value) -> Value {
     }
 }
 
+fn key_too_long() -> ApiError {
+    let message = format!("Idempotency Key must be at most {LONGEST_KEY} characters long.");
+    ApiError::invalid(message).before_execution()
+}
+
 fn key_in_use() -> ApiError {
     ApiError::new(
         409,
@@ -237,51 +254,6 @@ fn key_reused(key: &str) -> ApiError {
          Try using a key other than '{key}' if you meant to execute a different request."
     );
     ApiError::new(400, "idempotency_error", message).before_execution()
-}
-
-fn cut() -> Response {
-    let mut response = Response::new(Body::empty());
-    response.extensions_mut().insert(CutConnection);
-    response
-}
-
-fn respond(app: &App, sent: &HeaderMap, request_id: &str, reply: Reply) -> Response {
-    let mut response = Response::new(Body::from(reply.body));
-    *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let version = sent
-        .get("stripe-version")
-        .cloned()
-        .unwrap_or(HeaderValue::from_static(API_VERSION));
-    headers.insert("stripe-version", version);
-    for (name, value) in [
-        ("request-id", request_id),
-        ("date", &http_date(app.world().clock.now())),
-    ] {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            headers.insert(name, value);
-        }
-    }
-    for name in ["idempotency-key", "stripe-account"] {
-        if let Some(value) = sent.get(name) {
-            headers.insert(name, value.clone());
-        }
-    }
-    if reply.replayed {
-        headers.insert("idempotent-replayed", HeaderValue::from_static("true"));
-    }
-    if matches!(reply.status, 409 | 429) {
-        headers.insert("stripe-should-retry", HeaderValue::from_static("true"));
-    }
-    response
-}
-
-/// Unix seconds as an HTTP date.
-pub(crate) fn http_date(at: i64) -> String {
-    chrono::DateTime::from_timestamp(at, 0)
-        .map(|time| time.format("%a, %d %b %Y %H:%M:%S GMT").to_string())
-        .unwrap_or_default()
 }
 
 /// The `created` of the newest page of an object list must not name a deleted one; shared by the list operations.

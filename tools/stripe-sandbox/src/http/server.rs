@@ -11,7 +11,7 @@ use hyper_util::{
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tower::ServiceExt;
 
-use super::CutConnection;
+use super::answer::CutConnection;
 
 /// How long open connections may finish their answers when the sandbox stops.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);

@@ -63,6 +63,16 @@ pub(crate) fn signatures() -> Result<Vec<Signature>, String> {
     parse(TABLE)
 }
 
+/// The values listed under a name at the top of the table.
+pub(crate) fn values(name: &str) -> Vec<&'static str> {
+    let mut lines = TABLE
+        .lines()
+        .skip_while(|line| line.strip_prefix("values ") != Some(name));
+    lines.next();
+    let listed = lines.take_while(|line| line.starts_with("  "));
+    listed.flat_map(str::split_whitespace).collect()
+}
+
 fn parse(text: &'static str) -> Result<Vec<Signature>, String> {
     let mut lines = text
         .lines()

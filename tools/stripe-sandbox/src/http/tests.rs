@@ -164,7 +164,7 @@ impl Furnished {
             ..Config::default()
         };
         let world = World::open(&config, "http://sandbox".to_owned()).unwrap();
-        let app = App::new(world, config.secret_key, Routes::new().unwrap());
+        let app = App::new(world, &config, Routes::new().unwrap());
         let mut furnished = Self {
             app,
             made_at: Vec::new(),
@@ -173,10 +173,13 @@ impl Furnished {
             taken: 0,
         };
         let customer = furnished.make("/v1/customers", "email=a@b.c&payment_method=pm_card_visa");
+        furnished.make("/v1/tax_ids", "type=eu_vat&value=DE123456789");
         let product = furnished.make("/v1/products", "name=p");
         let terms = format!("product={product}&currency=usd&unit_amount=900");
         let price = furnished.make("/v1/prices", &format!("{terms}&recurring[interval]=month"));
         furnished.make("/v1/prices", &terms);
+        let tiers = "billing_scheme=tiered&tiers_mode=graduated&tiers[0][up_to]=inf&tiers[0][unit_amount_decimal]=0.5";
+        furnished.make("/v1/prices", &format!("product={product}&currency=usd&{tiers}"));
         let line = format!("customer={customer}&items[0][price]={price}&payment_behavior=default_incomplete");
         furnished.make("/v1/subscriptions", &line);
         let line = format!("line_items[0][price]={price}&line_items[0][quantity]=1&success_url=http://a.b");
@@ -185,6 +188,25 @@ impl Furnished {
             "/v1/payment_intents",
             "amount=100&currency=usd&payment_method=pm_card_visa",
         );
+        let paid = "amount=900&currency=usd&confirm=true&payment_method=pm_card_pendingRefund";
+        let paid = furnished.make("/v1/payment_intents", paid);
+        furnished.make("/v1/refunds", &format!("payment_intent={paid}&amount=300"));
+        let coupon = furnished.make("/v1/coupons", "percent_off=10");
+        let promotion = format!("promotion[type]=coupon&promotion[coupon]={coupon}");
+        furnished.make("/v1/promotion_codes", &promotion);
+        let line = "line_items[0][price_data][currency]=usd&line_items[0][price_data][unit_amount]=900\
+            &line_items[0][price_data][product_data][name]=n&line_items[0][quantity]=2&success_url=http://a.b";
+        let discount = format!("discounts[0][coupon]={coupon}");
+        furnished.make("/v1/checkout/sessions", &format!("mode=payment&{line}&{discount}"));
+        let paid = "amount=100&currency=usd&confirm=true&payment_method=";
+        for more in ["pm_card_visa&capture_method=manual", "pm_card_authenticationRequired"] {
+            furnished.make("/v1/payment_intents", &format!("{paid}{more}"));
+        }
+        let saved = format!("customer={customer}&confirm=true&payment_method=");
+        for more in ["pm_card_visa", "pm_card_authenticationRequired"] {
+            furnished.make("/v1/setup_intents", &format!("{saved}{more}"));
+        }
+        furnished.make("/v1/payment_methods", "type=card&card[token]=tok_visa");
         furnished.make("/v1/accounts", "country=DE");
         furnished.make(
             "/v1/webhook_endpoints",
@@ -207,8 +229,12 @@ impl Furnished {
     fn path(&self, template: &str, index: &Index) -> String {
         let mut path = String::new();
         for step in template.split('/').skip(1) {
-            let made_here = self.made_at.iter().position(|made_at| *made_at == path);
-            let id = made_here.unwrap_or_else(|| index.index(self.ids.len()));
+            let made_here = (0..self.ids.len()).filter(|id| self.made_at[*id] == path);
+            let made_here: Vec<usize> = made_here.collect();
+            let id = match made_here.len() {
+                0 => index.index(self.ids.len()),
+                _ => *index.get(&made_here),
+            };
             path.push('/');
             path.push_str(if step.starts_with('{') { &self.ids[id] } else { step });
         }

@@ -4,13 +4,13 @@ use std::{collections::BTreeMap, fmt::Write, sync::Arc};
 
 use axum::{
     Form,
-    extract::{Path, State},
+    extract::{Path, Query, State},
     response::Response,
 };
 use http::StatusCode;
 use serde_json::Value;
 
-use super::{escaped, page, redirect};
+use super::{alert, cause, escaped, find, page, redirect};
 use crate::{
     app::App,
     billing::{
@@ -20,23 +20,21 @@ use crate::{
     },
     field,
     http::error::ApiError,
-    world::Cause,
 };
 
-/// The session's account and its present state.
-fn find(app: &App, id: &str) -> Option<(String, Value)> {
-    app.tick();
-    let mut world = app.world();
-    world.accounts().into_iter().find_map(|account| {
-        world.account = account.clone();
-        Some((account, world.get("checkout.session", id, "session").ok()?))
-    })
-}
+const KIND: &str = "checkout.session";
 
 /// Shows the page.
-pub(crate) async fn show(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response {
-    match find(&app, &id) {
-        Some((_, session)) => form(StatusCode::OK, &session, None, &BTreeMap::new()),
+pub(crate) async fn show(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    Query(asked): Query<BTreeMap<String, String>>,
+) -> Response {
+    let failed = asked.get("redirect_status").is_some_and(|status| status == "failed");
+    let error =
+        failed.then(|| ApiError::invalid("Your payment was not authenticated, or declined. Please try another card."));
+    match find(&app, KIND, &id) {
+        Some((_, session)) => form(StatusCode::OK, &session, error.as_ref(), &BTreeMap::new()),
         None => unknown(),
     }
 }
@@ -47,7 +45,7 @@ pub(crate) async fn submit(
     Path(id): Path<String>,
     Form(sent): Form<BTreeMap<String, String>>,
 ) -> Response {
-    let Some((account, session)) = find(&app, &id) else {
+    let Some((account, session)) = find(&app, KIND, &id) else {
         return unknown();
     };
     if field::text(&session, "status") != "open" {
@@ -65,16 +63,11 @@ pub(crate) async fn submit(
         name: value("name"),
         email: value("email"),
     };
-    let request_id = app.world().id("req_", 14);
-    let cause = Cause {
-        operation: "checkout page".to_owned(),
-        request_id: Some(request_id),
-        idempotency_key: None,
-    };
+    let cause = cause(&app, "checkout page");
     match app.change(&account, cause, |world| checkout::pay(world, &id, &typed)) {
-        Ok(url) => redirect(&url),
+        Ok(url) => redirect(&app.world().resolve(&url)),
         Err(error) => {
-            let session = find(&app, &id).map(|(_, session)| session).unwrap_or(session);
+            let session = find(&app, KIND, &id).map(|(_, session)| session).unwrap_or(session);
             let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             form(status, &session, Some(&error), &sent)
         }
@@ -103,19 +96,7 @@ fn form(status: StatusCode, session: &Value, error: Option<&ApiError>, sent: &BT
     }
     let mut body = String::new();
     if let Some(error) = error {
-        let message = error.fields.get("message").and_then(Value::as_str).unwrap_or_default();
-        let code = error
-            .fields
-            .get("decline_code")
-            .or(error.fields.get("code"))
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        let _ = writeln!(
-            body,
-            "<p role=\"alert\" data-code=\"{}\">{}</p>",
-            escaped(code),
-            escaped(message)
-        );
+        body.push_str(&alert(error));
     }
     body.push_str(&summary(session));
     body.push_str("<form method=\"post\" autocomplete=\"off\">\n");

@@ -1,13 +1,20 @@
 //! The hosted pages: plain, accessible HTML without scripts.
 
+pub(crate) mod authenticate;
 pub(crate) mod checkout;
 pub(crate) mod onboarding;
+pub(crate) mod pay;
+
+use std::fmt::Write;
 
 use axum::{
     body::Body,
     response::{IntoResponse, Response},
 };
 use http::{HeaderValue, StatusCode, header};
+use serde_json::Value;
+
+use crate::{app::App, http::error::ApiError, world::Cause};
 
 /// An HTML page; `body` is HTML already.
 pub(crate) fn page(status: StatusCode, title: &str, body: &str) -> Response {
@@ -27,6 +34,40 @@ pub(crate) fn page(status: StatusCode, title: &str, body: &str) -> Response {
     let policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'";
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     response
+}
+
+/// The object of this kind, in whichever account it is, and that account.
+fn find(app: &App, object: &str, id: &str) -> Option<(String, Value)> {
+    app.tick();
+    let mut world = app.world();
+    world.accounts().into_iter().find_map(|account| {
+        world.account = account.clone();
+        Some((account, world.get(object, id, "id").ok()?))
+    })
+}
+
+/// What somebody does on a page, for the record.
+fn cause(app: &App, page: &str) -> Cause {
+    Cause {
+        operation: page.to_owned(),
+        request_id: Some(app.world().id("req_", 14)),
+        idempotency_key: None,
+    }
+}
+
+/// What went wrong, as the first thing of a page.
+fn alert(error: &ApiError) -> String {
+    let text = |name: &str| error.fields.get(name).and_then(Value::as_str);
+    let code = text("decline_code").or(text("code")).unwrap_or_default();
+    let message = text("message").unwrap_or_default();
+    let mut out = String::new();
+    let _ = writeln!(
+        out,
+        "<p role=\"alert\" data-code=\"{}\">{}</p>",
+        escaped(code),
+        escaped(message)
+    );
+    out
 }
 
 /// 303 to `url`.
@@ -59,7 +100,7 @@ pub(crate) fn escaped(text: &str) -> String {
 }
 
 const STYLE: &str = "body{font:1rem/1.5 system-ui,sans-serif;margin:2rem auto;max-width:32rem;padding:0 1rem;color:#1a1f36}\
-label{display:block;margin:.8rem 0 .2rem}input{font:inherit;padding:.5rem;width:100%;box-sizing:border-box;\
+label{display:block;margin:.8rem 0 .2rem}input,select{font:inherit;padding:.5rem;width:100%;box-sizing:border-box;\
 border:1px solid #697386;border-radius:.3rem}button{font:inherit;margin-top:1.2rem;padding:.6rem 1.2rem;border:0;\
 border-radius:.3rem;background:#4b3fcf;color:#fff;cursor:pointer}button.plain{background:none;color:#4b3fcf;\
 text-decoration:underline}table{width:100%;border-collapse:collapse}td,th{text-align:left;padding:.3rem 0;\

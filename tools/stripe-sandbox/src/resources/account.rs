@@ -70,6 +70,13 @@ fn on_platform<T>(world: &mut World, step: impl FnOnce(&mut World) -> T) -> T {
     result
 }
 
+/// The default currency of the account at work.
+pub(crate) fn own_currency(world: &mut World) -> String {
+    let id = world.account.clone();
+    let account = on_platform(world, |world| world.find(&id).cloned()).unwrap_or_else(|| platform(world));
+    field::text(&account, "default_currency").to_owned()
+}
+
 fn platform(world: &World) -> Value {
     let mut account = shapes::account();
     field::set(&mut account, "id", world.platform_id());

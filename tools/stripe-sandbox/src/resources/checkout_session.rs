@@ -4,9 +4,9 @@
 
 use serde_json::{Value, json};
 
-use super::{Call, Operation, list_of, merge_metadata, price, quantity, retrieve, subscription, tax_rates};
+use super::{Call, Operation, address, list_of, merge_metadata, price, quantity, retrieve, subscription};
 use crate::{
-    billing::start,
+    billing::{discounts::Purchase, payment, pricing, start, totals},
     field,
     http::{
         error::{Answer, ApiError},
@@ -47,6 +47,11 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         method: "GET",
         path: "/v1/checkout/sessions/{id}",
         run: |world, call| retrieve(world, "checkout.session", call.id()),
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/checkout/sessions/{id}",
+        run: update,
     },
     Operation {
         method: "GET",
@@ -132,11 +137,14 @@ fn create(world: &mut World, call: &Call) -> Answer {
         return Err(ApiError::invalid(message).param("expires_at"));
     }
     let automatic_tax = params.boolean("automatic_tax[enabled]").unwrap_or(false);
-    let due_now = if trial_days > 0 { once_total(&lines) } else { subtotal };
-    let tax = match &customer {
-        Some(customer) if automatic_tax => tax_rates::on(customer, due_now).amount,
-        _ => 0,
+    let currency = lines.first().map(|line| field::text(line, "currency").to_owned());
+    let currency = currency.unwrap_or_default();
+    let purchase = Purchase {
+        customer: params.text("customer"),
+        currency: &currency,
+        subtotal,
     };
+    let discount = totals::discount_asked_for(world, params, &purchase)?;
     let mut session = shapes::checkout_session();
     field::set(&mut session, "id", id.clone());
     field::set(&mut session, "created", now);
@@ -144,14 +152,7 @@ fn create(world: &mut World, call: &Call) -> Answer {
     field::set(&mut session, "livemode", world.livemode);
     field::set(&mut session, "mode", mode.clone());
     field::set(&mut session, "url", World::page_url(&format!("/c/pay/{id}")));
-    field::set(&mut session, "amount_subtotal", due_now);
-    field::set(&mut session, "amount_total", due_now + tax);
-    field::set(&mut session, "total_details.amount_tax", tax);
-    field::set(
-        &mut session,
-        "currency",
-        field::at(lines.first().unwrap_or(&Value::Null), "currency").clone(),
-    );
+    field::set(&mut session, "currency", currency.clone());
     field::set(
         &mut session,
         "customer",
@@ -247,6 +248,9 @@ fn create(world: &mut World, call: &Call) -> Answer {
                 "description": params.text("payment_intent_data[description]"),
                 "receipt_email": params.text("payment_intent_data[receipt_email]"),
                 "setup_future_usage": params.text("payment_intent_data[setup_future_usage]"),
+                "shipping": shipping(params),
+                "statement_descriptor": params.text("payment_intent_data[statement_descriptor]"),
+                "statement_descriptor_suffix": params.text("payment_intent_data[statement_descriptor_suffix]"),
             },
             "subscription": {
                 "metadata": subscription_metadata,
@@ -256,9 +260,55 @@ fn create(world: &mut World, call: &Call) -> Answer {
             },
         }),
     );
+    if let Some((_, listed)) = &discount {
+        field::set(&mut session, "discounts", json!([listed]));
+    }
+    totals::write(
+        &mut session,
+        customer.as_ref(),
+        discount.as_ref().map(|(coupon, _)| coupon),
+    );
     // Creating a session is no event at Stripe.
     world.put(&session);
     Ok(rendered(&session))
+}
+
+/// Where the goods go, as the payment intent and its charge show it.
+fn shipping(params: &Params) -> Value {
+    if !params.has("payment_intent_data[shipping]") {
+        return Value::Null;
+    }
+    let text = |name: &str| params.text(&format!("payment_intent_data[shipping][{name}]"));
+    json!({
+        "address": address(params, "payment_intent_data[shipping][address]"),
+        "carrier": text("carrier"),
+        "name": text("name"),
+        "phone": text("phone"),
+        "tracking_number": text("tracking_number"),
+    })
+}
+
+/// How far a payer may change the quantity of a line. Source:
+/// <https://docs.stripe.com/api/checkout/sessions/create#create_checkout_session-line_items-adjustable_quantity>.
+fn adjustable_quantity(line: &Params) -> Value {
+    if !line.has("adjustable_quantity") {
+        return Value::Null;
+    }
+    let enabled = line.boolean("adjustable_quantity[enabled]").unwrap_or(false);
+    let maximum = line.integer("adjustable_quantity[maximum]");
+    json!({
+        "enabled": enabled,
+        "maximum": maximum.or(enabled.then_some(99)),
+        "minimum": line.integer("adjustable_quantity[minimum]").or(enabled.then_some(0)),
+    })
+}
+
+/// Only its metadata can be changed here.
+fn update(world: &mut World, call: &Call) -> Answer {
+    let session = world.get("checkout.session", call.id(), "session")?;
+    let metadata = merge_metadata(field::at(&session, "metadata"), &call.params, "metadata")?;
+    let changed = world.edit(call.id(), |one| field::set(one, "metadata", metadata));
+    Ok(rendered(&changed))
 }
 
 fn is_web_url(url: &str) -> bool {
@@ -277,6 +327,10 @@ fn check_combinations(params: &Params, has_customer: bool, mode: &str) -> Result
         let message = "Tax ID collection requires updating business name on the customer. To enable tax ID collection for an \
             existing customer, please set `customer_update[name]` to `auto`.";
         return Err(ApiError::invalid(message));
+    }
+    if mode == "subscription" && params.has("discounts") {
+        let message = "The sandbox takes discounts in `payment` mode only.";
+        return Err(ApiError::unserved("discounts", message));
     }
     let misplaced = match mode {
         "payment" => "subscription_data",
@@ -320,7 +374,7 @@ fn new_lines(world: &mut World, params: &Params, mode: &str) -> Result<(Vec<Valu
                 ApiError::invalid("All line items must have the same currency.").param(format!("{within}[price]"))
             );
         }
-        let amount = field::integer(&price, "unit_amount") * quantity;
+        let amount = pricing::amount(&price, quantity);
         subtotal += amount;
         let mut out = shapes::checkout_line_item();
         field::set(&mut out, "id", world.id("li_", 24));
@@ -328,8 +382,9 @@ fn new_lines(world: &mut World, params: &Params, mode: &str) -> Result<(Vec<Valu
         field::set(&mut out, "amount_total", amount);
         field::set(&mut out, "currency", field::at(&price, "currency").clone());
         field::set(&mut out, "description", start::product_name(world, &price));
-        field::set(&mut out, "price", price);
+        field::set(&mut out, "price", rendered(&price));
         field::set(&mut out, "quantity", quantity);
+        field::set(&mut out, "adjustable_quantity", adjustable_quantity(line));
         field::set(&mut out, "metadata", merge_metadata(&json!({}), line, "metadata")?);
         lines.push(out);
     }
@@ -347,20 +402,14 @@ fn new_lines(world: &mut World, params: &Params, mode: &str) -> Result<(Vec<Valu
     }
 }
 
-/// What is due for things sold once.
-fn once_total(lines: &[Value]) -> i64 {
-    let once = lines
-        .iter()
-        .filter(|line| field::text(line, "price.type") == "one_time");
-    once.map(|line| field::integer(line, "amount_total")).sum()
-}
-
 /// `customer_details` for a known customer.
 pub(crate) fn details_of(customer: &Value) -> Value {
     let mut details = blank_details(field::text(customer, "email"), field::some_text(customer, "name"));
     for name in ["address", "email", "phone", "tax_exempt"] {
         field::set(&mut details, name, field::at(customer, name).clone());
     }
+    let tax_ids = field::elements(customer, "_sandbox.tax_ids").to_vec();
+    field::set(&mut details, "tax_ids", tax_ids);
     details
 }
 
@@ -372,8 +421,16 @@ pub(crate) fn blank_details(email: &str, name: Option<&str>) -> Value {
     })
 }
 
-/// Expires an open session and tells of it.
+/// Expires an open session and tells of it; what was begun to be paid is not any more.
 pub(crate) fn expire_now(world: &mut World, id: &str) {
+    let begun = world
+        .find(id)
+        .and_then(|one| world.find(field::text(one, "_sandbox.payment_intent")))
+        .filter(|intent| !matches!(field::text(intent, "status"), "succeeded" | "canceled"))
+        .cloned();
+    if let Some(intent) = begun {
+        payment::cancel(world, &intent, Some("automatic"));
+    }
     let expired = world.edit(id, |one| {
         field::set(one, "status", "expired");
         field::set(one, "url", Value::Null);

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Call, Operation, address, copy_texts, list_of, merge_metadata, payment_method, search, tax_rates};
+use super::{Call, Operation, address, copy_texts, list_of, merge_metadata, payment_method, search, tax_id, tax_rates};
 use crate::{
     billing::cancellation,
     field,
@@ -50,7 +50,27 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         path: "/v1/customers/{id}",
         run: delete,
     },
+    Operation {
+        method: "GET",
+        path: "/v1/customers/{id}/discount",
+        run: no_discount,
+    },
+    Operation {
+        method: "DELETE",
+        path: "/v1/customers/{id}/discount",
+        run: no_discount,
+    },
 ];
+
+/// Nothing gives a customer a discount since 2025-03-31.basil: discounts are those of subscriptions and sessions.
+/// Source: <https://docs.stripe.com/changelog/basil>.
+fn no_discount(world: &mut World, call: &Call) -> Answer {
+    world.get("customer", call.id(), "customer")?;
+    let message = format!("No active discount for customer: {}", call.id());
+    Err(ApiError::new(404, "invalid_request_error", message)
+        .code("resource_missing")
+        .param("customer"))
+}
 
 fn create(world: &mut World, call: &Call) -> Answer {
     let id = world.id("cus_", 14);
@@ -60,6 +80,11 @@ fn create(world: &mut World, call: &Call) -> Answer {
         payment_method::attach(world, method, field::text(&customer, "id"), "payment_method")?;
     }
     let customer = set_default(world, &customer, &call.params, None)?;
+    let id = field::text(&customer, "id");
+    for (index, tax_id) in call.params.list("tax_id_data").iter().enumerate() {
+        let param = format!("tax_id_data[{index}][value]");
+        tax_id::create_for(world, Some(id), tax_id.given("type"), tax_id.given("value"), &param)?;
+    }
     Ok(rendered(&customer))
 }
 
@@ -164,14 +189,6 @@ fn write(customer: &mut Value, params: &Params) -> Result<(), ApiError> {
     }
     if let Some(ip_address) = params.text("tax[ip_address]") {
         field::set(customer, "_sandbox.ip_address", ip_address);
-    }
-    for tax_id in params.list("tax_id_data") {
-        let given = json!({ "type": tax_id.given("type"), "value": tax_id.given("value") });
-        if let Value::Array(list) = field::place(customer, "_sandbox.tax_ids") {
-            list.push(given);
-        } else {
-            field::set(customer, "_sandbox.tax_ids", json!([given]));
-        }
     }
     let how = params.text("tax[validate_location]");
     if how == Some("immediately") && field::text(&tax(customer), "automatic_tax") != "supported" {

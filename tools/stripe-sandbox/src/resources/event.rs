@@ -1,5 +1,7 @@
 //! Events, to be read.
 
+use serde_json::Value;
+
 use super::{Call, Operation, list_of, retrieve};
 use crate::{
     field,
@@ -16,9 +18,55 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation {
         method: "GET",
         path: "/v1/events/{id}",
-        run: |world, call| retrieve(world, "event", call.id()),
+        run: |world, call| {
+            kept(world, call.id())?;
+            retrieve(world, "event", call.id())
+        },
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/events/{id}/retry",
+        run: retry,
     },
 ];
+
+/// Events can be read for 30 days. Source: <https://docs.stripe.com/api/events>.
+const KEPT_FOR: i64 = 30 * 86_400;
+
+fn is_kept(world: &World, event: &Value) -> bool {
+    field::integer(event, "created") > world.now - KEPT_FOR
+}
+
+/// The event, if it is not too old.
+fn kept(world: &World, id: &str) -> Answer {
+    let event = world.get("event", id, "id")?;
+    if is_kept(world, &event) {
+        Ok(event)
+    } else {
+        Err(ApiError::missing("event", id, "id"))
+    }
+}
+
+/// Sends an event again, to one endpoint or to all that listen: what `stripe events resend` calls, and not in Stripe's
+/// reference. Source: <https://github.com/stripe/stripe-cli> (`pkg/cmd/resource/events_resend.go`).
+fn retry(world: &mut World, call: &Call) -> Answer {
+    let event = kept(world, call.id())?;
+    let endpoints = match call.params.text("webhook_endpoint") {
+        None => world.listeners(field::text(&event, "type")),
+        Some(id) => match world.endpoint(id) {
+            None => return Err(ApiError::missing("webhook_endpoint", id, "webhook_endpoint")),
+            Some(endpoint) if field::text(&endpoint, "status") != "enabled" => {
+                let message = format!("The webhook endpoint {id} is disabled.");
+                return Err(ApiError::invalid(message).param("webhook_endpoint"));
+            }
+            Some(_) => vec![id.to_owned()],
+        },
+    };
+    for endpoint in &endpoints {
+        world.send_again(call.id(), endpoint);
+    }
+    retrieve(world, "event", call.id())
+}
 
 fn list(world: &mut World, call: &Call) -> Answer {
     let params = &call.params;
@@ -36,6 +84,7 @@ fn list(world: &mut World, call: &Call) -> Answer {
             None => pattern == "*" || pattern == kind,
         };
         params.text("type").is_none_or(wanted)
+            && is_kept(world, one)
             && (types.is_empty() || types.iter().any(|pattern| wanted(pattern)))
             && delivered.is_none_or(|delivered| (field::integer(one, "pending_webhooks") == 0) == delivered)
     })

@@ -2,18 +2,26 @@
 
 pub(crate) mod account;
 pub(crate) mod account_link;
+pub(crate) mod balance;
 pub(crate) mod charge;
 pub(crate) mod checkout_session;
+pub(crate) mod coupon;
 pub(crate) mod customer;
+pub(crate) mod customer_balance;
 pub(crate) mod event;
 pub(crate) mod invoice;
 pub(crate) mod payment_intent;
 pub(crate) mod payment_method;
 pub(crate) mod price;
+pub(crate) mod price_terms;
 pub(crate) mod product;
+pub(crate) mod promotion_code;
+pub(crate) mod refund;
 pub(crate) mod search;
+pub(crate) mod setup_intent;
 pub(crate) mod subscription;
 pub(crate) mod tax_calculation;
+pub(crate) mod tax_id;
 pub(crate) mod tax_rates;
 pub(crate) mod webhook_endpoint;
 
@@ -55,17 +63,24 @@ impl Call {
 const ALL: &[&[Operation]] = &[
     account::OPERATIONS,
     account_link::OPERATIONS,
+    balance::OPERATIONS,
     charge::OPERATIONS,
     checkout_session::OPERATIONS,
+    coupon::OPERATIONS,
     customer::OPERATIONS,
+    customer_balance::OPERATIONS,
     event::OPERATIONS,
     invoice::OPERATIONS,
     payment_intent::OPERATIONS,
     payment_method::OPERATIONS,
     price::OPERATIONS,
     product::OPERATIONS,
+    promotion_code::OPERATIONS,
+    refund::OPERATIONS,
+    setup_intent::OPERATIONS,
     subscription::OPERATIONS,
     tax_calculation::OPERATIONS,
+    tax_id::OPERATIONS,
     webhook_endpoint::OPERATIONS,
 ];
 
@@ -94,6 +109,37 @@ pub(crate) fn list_of(
         }
     }
     list::page(url, params, found)
+}
+
+/// The id that the caller chose for a new object, if any, and if nothing has it.
+pub(crate) fn given_id(world: &World, params: &Params, object: &str) -> Result<Option<String>, ApiError> {
+    let Some(id) = params.text("id") else {
+        return Ok(None);
+    };
+    if !id
+        .bytes()
+        .all(|letter| letter.is_ascii_alphanumeric() || b"-_.".contains(&letter))
+    {
+        let message = format!("Invalid {object} id: it can have letters, digits, `-`, `_` and `.`.");
+        return Err(ApiError::invalid(message).param("id"));
+    }
+    let taken = world
+        .find(id)
+        .is_some_and(|one| !field::flag(one, "deleted") || field::text(one, "object") != object);
+    if taken {
+        let message = format!("The {object} `{id}` already exists.");
+        return Err(ApiError::invalid(message).code("resource_already_exists").param("id"));
+    }
+    Ok(Some(id.to_owned()))
+}
+
+/// Deletes the object `id`, tells of it and answers with what is left of it.
+pub(crate) fn delete_for_good(world: &mut World, object: &str, id: &str) -> Answer {
+    let gone = world.get(object, id, "id")?;
+    world.emit(&format!("{object}.deleted"), &gone, None);
+    let stub = json!({ "id": id, "object": object, "deleted": true });
+    world.put(&stub);
+    Ok(stub)
 }
 
 /// Copies the texts sent under these names into the object's fields of the same names; an empty one clears to null.
@@ -163,6 +209,18 @@ pub(crate) fn address(params: &Params, name: &str) -> Value {
         field::set(&mut address, part, params.text(&format!("{name}[{part}]")));
     }
     address
+}
+
+/// The `shipping` sent; null where it is cleared or was not sent.
+pub(crate) fn shipping(params: &Params) -> Value {
+    if !params.at("shipping").is_object() {
+        return Value::Null;
+    }
+    let mut shipping = json!({ "address": address(params, "shipping[address]") });
+    for part in ["carrier", "name", "phone", "tracking_number"] {
+        field::set(&mut shipping, part, params.text(&format!("shipping[{part}]")));
+    }
+    shipping
 }
 
 /// A currency in lower case, in whichever it was sent.

@@ -1,17 +1,22 @@
-//! Payment intents: created by callers, checkout and invoices; confirmed with a test card.
+//! Payment intents: created by callers, checkout and invoices; confirmed with a test card, captured, canceled.
+//!
+//! Source: <https://docs.stripe.com/api/payment_intents>, and the messages that Stripe's API is seen to answer with.
 
 use serde_json::{Value, json};
 
-use super::{Call, LARGEST_AMOUNT, Operation, copy_texts, currency, list_of, merge_metadata, payment_method, retrieve};
+use super::{
+    Call, LARGEST_AMOUNT, Operation, copy_texts, currency, list_of, merge_metadata, payment_method, search, shipping,
+};
 use crate::{
     billing::{
-        invoicing,
+        authentication::{Confirmation, Presence},
+        confirmation,
         payment::{self, NewIntent},
-        renewal,
     },
     field,
     http::{
         error::{Answer, ApiError},
+        form::Params,
         matches,
     },
     world::{World, rendered},
@@ -34,13 +39,32 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     },
     Operation {
         method: "GET",
+        path: "/v1/payment_intents/search",
+        run: |world, call| search::run(world, "payment_intent", "/v1/payment_intents/search", &call.params),
+    },
+    Operation {
+        method: "GET",
         path: "/v1/payment_intents/{id}",
-        run: |world, call| retrieve(world, "payment_intent", call.id()),
+        run: |world, call| {
+            let intent = world.get("payment_intent", call.id(), "intent")?;
+            check_secret(&intent, &call.params)?;
+            Ok(rendered(&intent))
+        },
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/payment_intents/{id}",
+        run: update,
     },
     Operation {
         method: "POST",
         path: "/v1/payment_intents/{id}/confirm",
         run: confirm,
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/payment_intents/{id}/capture",
+        run: capture,
     },
     Operation {
         method: "POST",
@@ -76,153 +100,342 @@ const MINIMUMS: &[(&str, i64)] = &[
     ("huf", 17_500),
 ];
 
-fn create(world: &mut World, call: &Call) -> Answer {
-    let params = &call.params;
-    let amount = params.integer("amount").unwrap_or_default();
-    let currency = currency(params, "currency");
+fn check_amount(amount: i64, currency: &str) -> Result<(), ApiError> {
     let least = MINIMUMS
         .iter()
         .find(|(code, _)| *code == currency)
         .map_or(1, |(_, least)| *least);
     if amount < least {
-        return Err(
-            ApiError::invalid(format!("Amount must be at least {least} {currency}."))
-                .code("amount_too_small")
-                .param("amount"),
-        );
+        let message = format!("Amount must be at least {least} {currency}.");
+        return Err(ApiError::invalid(message).code("amount_too_small").param("amount"));
     }
     if amount > LARGEST_AMOUNT {
-        return Err(
-            ApiError::invalid(format!("Amount must be no more than {LARGEST_AMOUNT}."))
-                .code("amount_too_large")
-                .param("amount"),
-        );
+        let message = format!("Amount must be no more than {LARGEST_AMOUNT}.");
+        return Err(ApiError::invalid(message).code("amount_too_large").param("amount"));
+    }
+    Ok(())
+}
+
+fn create(world: &mut World, call: &Call) -> Answer {
+    let params = &call.params;
+    let amount = params.integer("amount").unwrap_or_default();
+    let currency = currency(params, "currency");
+    check_amount(amount, &currency)?;
+    let confirms = params.boolean("confirm").unwrap_or(false);
+    for name in ["error_on_requires_action", "off_session", "return_url"] {
+        if params.has(name) && !confirms {
+            let message = format!(
+                "The parameter {name} cannot be passed when creating a PaymentIntent unless confirm is set to true."
+            );
+            return Err(ApiError::invalid(message).param(name));
+        }
     }
     let customer = params.text("customer");
     if let Some(customer) = customer {
         world.get("customer", customer, "customer")?;
     }
-    let metadata = merge_metadata(&json!({}), params, "metadata")?;
     let new = NewIntent {
         amount,
         currency: &currency,
         customer,
-        description: params.text("description"),
-        metadata,
-        receipt_email: params.text("receipt_email"),
+        description: None,
+        metadata: json!({}),
+        receipt_email: None,
     };
     let mut intent = payment::new_intent(world, &new);
-    let redirects = params
-        .text("automatic_payment_methods[allow_redirects]")
-        .unwrap_or("always");
-    field::set(
-        &mut intent,
-        "automatic_payment_methods",
-        json!({ "enabled": true, "allow_redirects": redirects }),
-    );
-    copy_texts(
-        &mut intent,
-        params,
-        &["statement_descriptor", "statement_descriptor_suffix"],
-    );
-    if let Some(usage) = params.text("setup_future_usage") {
-        field::set(&mut intent, "setup_future_usage", usage);
+    field::set(&mut intent, "capture_method", "automatic_async");
+    if params.boolean("automatic_payment_methods[enabled]") != Some(false) {
+        let redirects = params.text("automatic_payment_methods[allow_redirects]");
+        field::set(
+            &mut intent,
+            "automatic_payment_methods",
+            json!({ "enabled": true, "allow_redirects": redirects.unwrap_or("always") }),
+        );
     }
-    if let Some(method) = params.text("payment_method") {
-        let method = payment_method::named(world, method, "payment_method")?;
-        field::set(&mut intent, "payment_method", field::at(&method, "id").clone());
+    write(&mut intent, params)?;
+    let method = payment_method::chosen(world, params, customer)?;
+    if let Some(method) = &method {
+        field::set(&mut intent, "payment_method", field::at(method, "id").clone());
         field::set(&mut intent, "status", "requires_confirmation");
     }
+    let how = confirms.then(|| how_to_confirm(params)).transpose()?;
     world.create("payment_intent.created", &intent);
-    if params.boolean("confirm").unwrap_or(false) {
-        return pay(world, &intent);
+    match how {
+        Some(how) => pay(world, &intent, method, &how),
+        None => Ok(rendered(&intent)),
     }
-    Ok(rendered(&intent))
+}
+
+/// Writes what may be given at creation, at an update and at a confirmation alike.
+fn write(intent: &mut Value, params: &Params) -> Result<(), ApiError> {
+    let metadata = merge_metadata(field::at(intent, "metadata"), params, "metadata")?;
+    field::set(intent, "metadata", metadata);
+    copy_texts(
+        intent,
+        params,
+        &[
+            "description",
+            "receipt_email",
+            "setup_future_usage",
+            "statement_descriptor",
+            "statement_descriptor_suffix",
+            "transfer_group",
+        ],
+    );
+    if let Some(how) = params.text("capture_method") {
+        if let Some((maker, _)) = maker(intent) {
+            let message =
+                format!("You cannot update the capture_method of a PaymentIntent that was created by {maker}.");
+            return Err(in_state(intent, message).param("capture_method"));
+        }
+        field::set(intent, "capture_method", how);
+    }
+    if params.has("shipping") {
+        field::set(intent, "shipping", shipping(params));
+    }
+    let requested = "payment_method_options[card][request_three_d_secure]";
+    if let Some(requested) = params.text(requested) {
+        field::set(intent, "payment_method_options.card.request_three_d_secure", requested);
+    }
+    Ok(())
+}
+
+fn how_to_confirm(params: &Params) -> Result<Confirmation, ApiError> {
+    let absent = !matches!(params.text("off_session"), None | Some("false"));
+    Ok(Confirmation {
+        presence: if absent { Presence::Absent } else { Presence::Present },
+        return_url: return_url(params)?,
+        use_stripe_sdk: params.boolean("use_stripe_sdk").unwrap_or(false),
+        error_on_requires_action: params.boolean("error_on_requires_action").unwrap_or(false),
+    })
+}
+
+/// The `return_url` sent: a web page, or a place inside an app.
+pub(crate) fn return_url(params: &Params) -> Result<Option<String>, ApiError> {
+    let Some(url) = params.text("return_url") else {
+        return Ok(None);
+    };
+    match url::Url::parse(url) {
+        Ok(parsed) if !parsed.cannot_be_a_base() => Ok(Some(url.to_owned())),
+        _ => Err(ApiError::invalid("Not a valid URL")
+            .code("url_invalid")
+            .param("return_url")),
+    }
+}
+
+fn update(world: &mut World, call: &Call) -> Answer {
+    let params = &call.params;
+    let intent = world.get("payment_intent", call.id(), "intent")?;
+    let status = field::text(&intent, "status");
+    let open = matches!(
+        status,
+        "requires_payment_method" | "requires_confirmation" | "requires_action"
+    );
+    // What decides about the payment; where one of these changes, it has to be confirmed again.
+    const DECISIVE: &[&str] = &[
+        "amount",
+        "capture_method",
+        "currency",
+        "customer",
+        "payment_method",
+        "payment_method_data",
+        "payment_method_options",
+        "setup_future_usage",
+    ];
+    let decisive = DECISIVE.iter().find(|name| params.has(name));
+    if let Some(name) = decisive.filter(|_| !open) {
+        let message = format!(
+            "This PaymentIntent's {name} could not be updated because it has a status of {status}. You may only update the \
+             {name} of a PaymentIntent with one of the following statuses: requires_payment_method, requires_confirmation, \
+             requires_action."
+        );
+        return Err(in_state(&intent, message).param(*name));
+    }
+    if let Some(name) = ["amount", "currency", "customer"].iter().find(|name| params.has(name))
+        && let Some((maker, _)) = maker(&intent)
+    {
+        let message = format!("You cannot update the {name} of a PaymentIntent that was created by {maker}.");
+        return Err(in_state(&intent, message).param(*name));
+    }
+    let mut changed = intent.clone();
+    write(&mut changed, params)?;
+    if let Some(amount) = params.integer("amount") {
+        field::set(&mut changed, "amount", amount);
+    }
+    if params.has("currency") {
+        field::set(&mut changed, "currency", currency(params, "currency"));
+    }
+    if params.has("amount") || params.has("currency") {
+        check_amount(field::integer(&changed, "amount"), field::text(&changed, "currency"))?;
+    }
+    if let Some(customer) = params.text("customer") {
+        world.get("customer", customer, "customer")?;
+        field::set(&mut changed, "customer", customer);
+    }
+    let customer = field::some_text(&changed, "customer").map(str::to_owned);
+    if let Some(method) = payment_method::chosen(world, params, customer.as_deref())? {
+        field::set(&mut changed, "payment_method", field::at(&method, "id").clone());
+        if open {
+            field::set(&mut changed, "status", "requires_confirmation");
+        }
+    } else if params.has("customer")
+        && let Some(method) = field::some_text(&changed, "payment_method")
+    {
+        let method = world.get("payment_method", method, "payment_method")?;
+        payment_method::check_usable(&method, customer.as_deref())?;
+    }
+    if decisive.is_some() && status == "requires_action" {
+        field::set(&mut changed, "status", "requires_confirmation");
+        field::set(&mut changed, "next_action", Value::Null);
+    }
+    // Updating an intent is no event at Stripe.
+    world.put(&changed);
+    Ok(rendered(&changed))
 }
 
 fn confirm(world: &mut World, call: &Call) -> Answer {
+    let params = &call.params;
     let intent = world.get("payment_intent", call.id(), "intent")?;
-    if !matches!(
-        field::text(&intent, "status"),
-        "requires_payment_method" | "requires_confirmation"
-    ) {
-        return Err(unexpected_state(&intent, "confirm"));
+    check_secret(&intent, params)?;
+    match field::text(&intent, "status") {
+        "requires_payment_method" | "requires_confirmation" | "requires_action" => {}
+        "succeeded" => {
+            let message = "You cannot confirm this PaymentIntent because it has already succeeded after being previously \
+                confirmed.";
+            return Err(in_state(&intent, message));
+        }
+        status => {
+            let message = format!(
+                "You cannot confirm this PaymentIntent because it has a status of {status}. Only a PaymentIntent with one of \
+                 the following statuses may be confirmed: requires_confirmation, requires_action."
+            );
+            return Err(in_state(&intent, message));
+        }
     }
-    let Some(method) = call.params.text("payment_method") else {
-        return pay(world, &intent);
-    };
-    let method = payment_method::named(world, method, "payment_method")?;
-    let intent = world.edit(call.id(), |one| {
-        field::set(one, "payment_method", field::at(&method, "id").clone());
-    });
-    pay(world, &intent)
+    let how = how_to_confirm(params)?;
+    let mut changed = intent.clone();
+    write(&mut changed, params)?;
+    let customer = field::some_text(&intent, "customer");
+    let method = payment_method::chosen(world, params, customer)?;
+    world.put(&changed);
+    pay(world, &changed, method, &how)
 }
 
-/// Charges the intent to its payment method; where it pays an invoice, that is settled too.
-fn pay(world: &mut World, intent: &Value) -> Answer {
-    let id = field::text(intent, "id");
-    let Some(method) = field::some_text(intent, "payment_method") else {
-        let message = "You cannot confirm this PaymentIntent because it's missing a payment method.";
-        return Err(ApiError::invalid(message)
-            .code("payment_intent_unexpected_state")
-            .param("payment_method"));
+/// Confirms the intent with `method`, or with the one it has.
+fn pay(world: &mut World, intent: &Value, method: Option<Value>, how: &Confirmation) -> Answer {
+    let method = match (method, field::some_text(intent, "payment_method")) {
+        (Some(method), _) => method,
+        (None, Some(method)) => {
+            let method = world.get("payment_method", method, "payment_method")?;
+            payment_method::check_usable(&method, field::some_text(intent, "customer"))?;
+            method
+        }
+        (None, None) => {
+            let message = "You cannot confirm this PaymentIntent because it's missing a payment method. You can either \
+                update the PaymentIntent with a payment method and then confirm it again, or confirm it again directly with \
+                a payment method or ConfirmationToken.";
+            return Err(in_state(intent, message).param("payment_method"));
+        }
     };
-    let method = world.get("payment_method", method, "payment_method")?;
-    let invoice = invoicing::invoice_of(world, id);
-    let customer = field::text(intent, "customer").to_owned();
-    // What a customer pays an invoice with is kept for the next one. Source:
-    // https://docs.stripe.com/api/subscriptions/create#create_subscription-payment_settings-save_default_payment_method
-    let method_id = field::text(&method, "id").to_owned();
-    match (payment::attempt(world, id, &method), invoice) {
-        (Ok(paid), None) => Ok(rendered(&paid)),
-        (Ok(_), Some(invoice)) => {
-            if !customer.is_empty() {
-                payment_method::attach(world, &method_id, &customer, "payment_method")?;
-            }
-            let subscription = world
-                .find(&invoice)
-                .map(|one| field::text(one, "parent.subscription_details.subscription").to_owned());
-            if let Some(subscription) = subscription {
-                world.update(&subscription, "customer.subscription.updated", |one| {
-                    if field::text(one, "payment_settings.save_default_payment_method") == "on_subscription" {
-                        field::set(one, "default_payment_method", method_id);
-                    }
-                });
-            }
-            invoicing::settle(world, &invoice);
-            retrieve(world, "payment_intent", id)
+    confirmation::confirm(world, field::text(intent, "id"), &method, how)
+}
+
+fn capture(world: &mut World, call: &Call) -> Answer {
+    let params = &call.params;
+    let intent = world.get("payment_intent", call.id(), "intent")?;
+    match field::text(&intent, "status") {
+        "requires_capture" => {}
+        "succeeded" => {
+            let message = "This PaymentIntent could not be captured because it has already been captured.";
+            return Err(in_state(&intent, message));
         }
-        (Err(error), invoice) => {
-            if let Some(invoice) = invoice {
-                renewal::fail_first(world, &invoice);
-            }
-            Err(error)
+        status => {
+            let message = format!(
+                "This PaymentIntent could not be captured because it has a status of {status}. Only a PaymentIntent with one \
+                 of the following statuses may be captured: requires_capture."
+            );
+            return Err(in_state(&intent, message));
         }
+    }
+    if params.boolean("final_capture") == Some(false) {
+        let message = "The sandbox captures once: a card here has no multicapture.";
+        return Err(ApiError::unserved("final_capture", message));
+    }
+    let amount = amount_to_capture(&intent, params, "amount_to_capture")?;
+    let mut changed = intent.clone();
+    write(&mut changed, params)?;
+    world.put(&changed);
+    let descriptors = changed.clone();
+    let captured = payment::capture(world, &changed, amount, |charge| {
+        for name in ["statement_descriptor", "statement_descriptor_suffix"] {
+            field::set(charge, name, field::at(&descriptors, name).clone());
+        }
+    });
+    Ok(rendered(&captured))
+}
+
+/// What is to be captured of what `intent` holds: all of it, or what was sent under `name`.
+pub(crate) fn amount_to_capture(intent: &Value, params: &Params, name: &str) -> Result<i64, ApiError> {
+    let held = field::integer(intent, "amount_capturable");
+    match params.integer(name) {
+        None => Ok(held),
+        Some(amount) if amount > held => {
+            let message = "The payment could not be captured because the requested capture amount is greater than the amount \
+                you can capture for this charge.";
+            Err(ApiError::invalid(message).code("amount_too_large").param(name))
+        }
+        Some(amount) if amount < 1 => {
+            let message = "This value must be greater than or equal to 1.";
+            Err(ApiError::invalid(message).code("parameter_invalid_integer").param(name))
+        }
+        Some(amount) => Ok(amount),
     }
 }
 
 fn cancel(world: &mut World, call: &Call) -> Answer {
     let intent = world.get("payment_intent", call.id(), "intent")?;
-    if matches!(field::text(&intent, "status"), "succeeded" | "canceled") {
-        return Err(unexpected_state(&intent, "cancel"));
+    let status = field::text(&intent, "status");
+    if matches!(status, "succeeded" | "canceled") {
+        let message = format!(
+            "You cannot cancel this PaymentIntent because it has a status of {status}. Only a PaymentIntent with one of the \
+             following statuses may be canceled: requires_payment_method, requires_capture, requires_confirmation, \
+             requires_action, processing."
+        );
+        return Err(in_state(&intent, message));
     }
-    let reason = call.params.text("cancellation_reason").map(str::to_owned);
-    let now = world.now;
-    let canceled = world.edit(call.id(), |one| {
-        field::set(one, "status", "canceled");
-        field::set(one, "canceled_at", now);
-        field::set(one, "cancellation_reason", reason);
-    });
-    world.emit("payment_intent.canceled", &canceled, None);
+    if let Some((maker, instead)) = maker(&intent) {
+        let message =
+            format!("You cannot cancel this PaymentIntent because it was created by {maker}. {instead} instead.");
+        return Err(in_state(&intent, message));
+    }
+    let canceled = payment::cancel(world, &intent, call.params.text("cancellation_reason"));
     Ok(rendered(&canceled))
 }
 
-fn unexpected_state(intent: &Value, verb: &str) -> ApiError {
-    let message = format!(
-        "You cannot {verb} this PaymentIntent because it has a status of {}.",
-        field::text(intent, "status")
-    );
+/// What an intent belongs to that no caller created, and how it is canceled.
+/// Source: <https://docs.stripe.com/api/payment_intents/cancel>.
+fn maker(intent: &Value) -> Option<(&'static str, &'static str)> {
+    let belongs = |name: &str| field::some_text(intent, name).is_some();
+    if belongs("_sandbox.invoice") {
+        return Some(("an Invoice", "Void the Invoice"));
+    }
+    belongs("_sandbox.session").then_some(("a Checkout Session", "Expire the Checkout Session"))
+}
+
+/// The refusal of what does not go with the state the intent is in.
+fn in_state(intent: &Value, message: impl Into<String>) -> ApiError {
     ApiError::invalid(message)
         .code("payment_intent_unexpected_state")
         .with("payment_intent", rendered(intent))
+}
+
+/// A client that names the intent by its secret must know it.
+pub(crate) fn check_secret(intent: &Value, params: &Params) -> Result<(), ApiError> {
+    match params.text("client_secret") {
+        Some(secret) if secret != field::text(intent, "client_secret") => {
+            let message = "The client_secret provided does not match the client_secret associated with this intent.";
+            Err(ApiError::invalid(message).param("client_secret"))
+        }
+        _ => Ok(()),
+    }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Call, LARGEST_AMOUNT, Operation, copy_texts, currency, list_of, merge_metadata, product, retrieve};
+use super::{Call, Operation, copy_texts, currency, list_of, merge_metadata, price_terms, product, retrieve, search};
 use crate::{
     field,
     http::{
@@ -24,6 +24,11 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         method: "GET",
         path: "/v1/prices",
         run: list,
+    },
+    Operation {
+        method: "GET",
+        path: "/v1/prices/search",
+        run: |world, call| search::run(world, "price", "/v1/prices/search", &call.params),
     },
     Operation {
         method: "GET",
@@ -55,41 +60,13 @@ pub(crate) fn create_from(world: &mut World, params: &Params, product: &str, wit
             format!("{within}[{name}]")
         }
     };
-    if params.text("billing_scheme") == Some("tiered") {
-        let message = "The sandbox has no prices in tiers.";
-        return Err(ApiError::unserved(&named("billing_scheme"), message));
-    }
-    let unit_amount = match (params.integer("unit_amount"), params.text("unit_amount_decimal")) {
-        (Some(_), Some(_)) => {
-            return Err(ApiError::invalid(
-                "You may only specify one of these parameters: unit_amount, unit_amount_decimal.",
-            ));
-        }
-        (Some(amount), None) => amount,
-        (None, Some(decimal)) => decimal.parse::<i64>().map_err(|_| {
-            let message = "The sandbox takes whole minor units only in unit_amount_decimal.";
-            ApiError::unserved(&named("unit_amount_decimal"), message)
-        })?,
-        (None, None) => return Err(ApiError::parameter_missing(&named("unit_amount"))),
-    };
-    if !(0..=LARGEST_AMOUNT).contains(&unit_amount) {
-        let code = if unit_amount < 0 {
-            "parameter_invalid_integer"
-        } else {
-            "amount_too_large"
-        };
-        return Err(ApiError::invalid(format!("Invalid amount: {unit_amount}"))
-            .code(code)
-            .param(named("unit_amount")));
-    }
     let mut price = shapes::price();
     field::set(&mut price, "id", world.id("price_", 24));
     field::set(&mut price, "created", world.now);
     field::set(&mut price, "livemode", world.livemode);
     field::set(&mut price, "currency", currency(params, "currency"));
     field::set(&mut price, "product", product);
-    field::set(&mut price, "unit_amount", unit_amount);
-    field::set(&mut price, "unit_amount_decimal", unit_amount.to_string());
+    price_terms::write(&mut price, params, &named)?;
     if params.has("recurring") {
         let interval = params.given("recurring[interval]");
         let count = params.integer("recurring[interval_count]").unwrap_or(1);
@@ -153,6 +130,14 @@ fn write(world: &mut World, price: &mut Value, params: &Params) -> Result<(), Ap
 
 fn update(world: &mut World, call: &Call) -> Answer {
     let mut changed = world.get("price", call.id(), "id")?;
+    let is_default = world
+        .find(field::text(&changed, "product"))
+        .is_some_and(|product| field::text(product, "default_price") == call.id());
+    if is_default && call.params.boolean("active") == Some(false) {
+        let message = "This price cannot be archived because it is the default price of its product.";
+        return Err(ApiError::invalid(message).param("active"));
+    }
+    price_terms::write_currency_options(&mut changed, &call.params, &str::to_owned)?;
     write(world, &mut changed, &call.params)?;
     Ok(rendered(
         &world.update(call.id(), "price.updated", |one| *one = changed),
@@ -163,13 +148,16 @@ fn list(world: &mut World, call: &Call) -> Answer {
     let params = &call.params;
     let active = params.boolean("active");
     let keys = params.texts("lookup_keys");
+    let wanted = currency(params, "currency");
     list_of(world, "price", "/v1/prices", params, |one| {
         active.is_none_or(|active| field::flag(one, "active") == active)
             && (keys.is_empty() || keys.iter().any(|key| key == field::text(one, "lookup_key")))
-            && matches(one, params, &["currency", "product", "type"])
-            && params
-                .text("recurring[interval]")
-                .is_none_or(|wanted| field::text(one, "recurring.interval") == wanted)
+            && (wanted.is_empty() || field::text(one, "currency") == wanted)
+            && matches(one, params, &["product", "type"])
+            && ["interval", "usage_type"].iter().all(|name| {
+                let wanted = params.text(&format!("recurring[{name}]"));
+                wanted.is_none_or(|wanted| field::text(one, &format!("recurring.{name}")) == wanted)
+            })
     })
 }
 
@@ -180,6 +168,10 @@ pub(crate) fn of_line(world: &mut World, line: &Params, within: &str) -> Answer 
         if !field::flag(&price, "active") {
             let message = "The price specified is inactive. This field only accepts active prices.";
             return Err(ApiError::invalid(message).param(format!("{within}[price]")));
+        }
+        if !field::at(&price, "custom_unit_amount").is_null() {
+            let message = "The sandbox's page does not let payers choose what they pay.";
+            return Err(ApiError::unserved(&format!("{within}[price]"), message));
         }
         return Ok(price);
     }
@@ -211,6 +203,7 @@ pub(crate) fn plan(price: &Value) -> Value {
         "metadata",
         "nickname",
         "product",
+        "tiers_mode",
     ] {
         field::set(&mut plan, name, field::at(price, name).clone());
     }
@@ -220,6 +213,8 @@ pub(crate) fn plan(price: &Value) -> Value {
         "amount_decimal",
         field::at(price, "unit_amount_decimal").clone(),
     );
+    let package = field::at(price, "transform_quantity").clone();
+    field::set(&mut plan, "transform_usage", package);
     field::set(&mut plan, "interval", field::at(price, "recurring.interval").clone());
     field::set(
         &mut plan,

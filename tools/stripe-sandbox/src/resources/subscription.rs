@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::{Call, Operation, copy_texts, list_of, merge_metadata, payment_method, price, quantity, retrieve};
 use crate::{
     billing::{
+        authentication::Presence,
         cancellation, earliest_period_end, invoicing, latest_period_end, period, renewal,
         start::{self, NewSubscription},
     },
@@ -98,7 +99,7 @@ fn create(world: &mut World, call: &Call) -> Answer {
                 a default payment method.";
             return Err(ApiError::invalid(message).code("resource_missing"));
         };
-        if let Err(mut error) = invoicing::pay(world, &invoice, &method) {
+        if let Err(mut error) = invoicing::pay(world, &invoice, &method, Presence::Present) {
             if behavior == "error_if_incomplete" {
                 error.keeps_effects = false;
                 return Err(error);
@@ -246,7 +247,7 @@ fn change_items(world: &mut World, changed: &mut Value, params: &Params) -> Resu
         if line.has("price") {
             let (price, ..) = new_item(world, line, index)?;
             field::set(changed, &path("plan"), price::plan(&price));
-            field::set(changed, &path("price"), price);
+            field::set(changed, &path("price"), rendered(&price));
         }
         let metadata = merge_metadata(field::at(changed, &path("metadata")), line, "metadata")?;
         field::set(changed, &path("metadata"), metadata);

@@ -49,12 +49,14 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     },
 ];
 
+/// Source: <https://docs.stripe.com/webhooks#register-webhook>.
+const MOST_ENDPOINTS: usize = 16;
+
 fn create(world: &mut World, call: &Call) -> Answer {
     let params = &call.params;
-    if let Some(version) = params.text("api_version").filter(|version| *version != API_VERSION) {
-        return Err(
-            ApiError::invalid(format!("The sandbox speaks {API_VERSION} only, not {version}.")).param("api_version"),
-        );
+    if world.all("webhook_endpoint").len() >= MOST_ENDPOINTS {
+        let message = format!("You have reached the maximum of {MOST_ENDPOINTS} webhook endpoints.");
+        return Err(ApiError::invalid(message));
     }
     let secret = world.id("whsec_", 32);
     let new = NewEndpoint {
@@ -63,6 +65,7 @@ fn create(world: &mut World, call: &Call) -> Answer {
         connect: params.boolean("connect").unwrap_or(false),
         enabled_events: params.texts("enabled_events"),
         name: None,
+        api_version: params.text("api_version").unwrap_or(API_VERSION).to_owned(),
     };
     let mut endpoint = register(world, &new)?;
     copy_texts(&mut endpoint, params, &["description"]);
@@ -85,6 +88,8 @@ pub(crate) struct NewEndpoint {
     pub(crate) enabled_events: Vec<String>,
     /// Set by the control API: what it finds the endpoint by when its URL changes.
     pub(crate) name: Option<String>,
+    /// The version its events are shaped in.
+    pub(crate) api_version: String,
 }
 
 /// Stores a new endpoint.
@@ -103,9 +108,28 @@ pub(crate) fn register(world: &mut World, new: &NewEndpoint) -> Answer {
 pub(crate) fn write(endpoint: &mut Value, new: &NewEndpoint) -> Result<(), ApiError> {
     field::set(endpoint, "url", checked_url(&new.url)?);
     field::set(endpoint, "enabled_events", checked_events(&new.enabled_events)?);
+    field::set(endpoint, "api_version", new.api_version.clone());
     field::set(endpoint, "_sandbox.secret", new.secret.clone());
     field::set(endpoint, "_sandbox.connect", new.connect);
     Ok(())
+}
+
+/// Gives an endpoint a new secret; the old one goes on signing until it expires.
+pub(crate) fn roll(endpoint: &mut Value, secret: &str, now: i64, expire_seconds: i64) {
+    let mut former: Vec<Value> = field::elements(endpoint, "_sandbox.former_secrets").to_vec();
+    former.retain(|one| field::integer(one, "until") > now);
+    former.push(json!({ "secret": field::text(endpoint, "_sandbox.secret"), "until": now + expire_seconds }));
+    field::set(endpoint, "_sandbox.former_secrets", former);
+    field::set(endpoint, "_sandbox.secret", secret);
+}
+
+/// The secrets that sign an endpoint's deliveries at `now`, the newest first.
+pub(crate) fn live_secrets(endpoint: &Value, now: i64) -> Vec<&str> {
+    let former = field::elements(endpoint, "_sandbox.former_secrets").iter().rev();
+    let live = former.filter(|one| field::integer(one, "until") > now);
+    let mut secrets = vec![field::text(endpoint, "_sandbox.secret")];
+    secrets.extend(live.map(|one| field::text(one, "secret")));
+    secrets
 }
 
 fn checked_url(url: &str) -> Result<&str, ApiError> {

@@ -16,6 +16,11 @@ impl Clock {
         Self { frozen, offset: 0 }
     }
 
+    /// The same clock, never advanced.
+    pub(crate) fn unmoved(&self) -> Self {
+        Self::new(self.frozen)
+    }
+
     /// Whether time passes by itself.
     pub(crate) fn ticks(&self) -> bool {
         self.frozen.is_none()

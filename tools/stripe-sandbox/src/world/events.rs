@@ -1,10 +1,12 @@
 //! Events: written with the change that causes them, then handed to every endpoint that listens.
 
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::{API_VERSION, World, rendered};
-use crate::{field, webhooks::Delivery};
+use crate::{
+    field,
+    webhooks::{Delivery, Postponed},
+};
 
 impl World {
     /// Stores a new object and tells of it.
@@ -39,16 +41,14 @@ impl World {
         value
     }
 
-    /// Tells of `object`: an event in the data set at work and a delivery for every endpoint that listens.
-    pub(crate) fn emit(&mut self, kind: &str, object: &Value, previous: Option<Value>) {
+    /// Tells of `object`: an event in the data set at work, whose id is given, and a delivery for every endpoint that
+    /// listens. Under a fault there is no event of some types.
+    pub(crate) fn emit(&mut self, kind: &str, object: &Value, previous: Option<Value>) -> Option<String> {
+        if self.faults.deliveries.never_generate.iter().any(|never| never == kind) {
+            return None;
+        }
         let id = self.id("evt_", 24);
-        let listeners: Vec<String> = self
-            .all_of("", "webhook_endpoint")
-            .into_iter()
-            .filter(|endpoint| listens(endpoint, kind, &self.account))
-            .map(|endpoint| field::text(&endpoint, "id").to_owned())
-            .rev()
-            .collect();
+        let listeners = self.listeners(kind);
         let mut data = json!({ "object": rendered(object) });
         if let Some(previous) = previous {
             field::set(&mut data, "previous_attributes", previous);
@@ -60,7 +60,7 @@ impl World {
             "created": self.now,
             "data": data,
             "livemode": self.livemode,
-            "pending_webhooks": listeners.len(),
+            "pending_webhooks": 0,
             "request": {
                 "id": self.cause.request_id,
                 "idempotency_key": self.cause.idempotency_key,
@@ -70,28 +70,79 @@ impl World {
         if !self.account.is_empty() {
             field::set(&mut event, "account", self.account.clone());
         }
+        set_pending(&mut event, &listeners);
         self.put(&event);
+        let copies = self.copies(&id);
+        let delay = self.faults.deliveries.delay_seconds;
+        let due = if delay > 0 { self.now + delay } else { 0 };
         for endpoint in listeners {
-            if self.faults.deliveries.drop.iter().any(|dropped| dropped == kind) {
+            if self.drops(kind, &id, &endpoint) {
                 self.change.dropped += 1;
                 continue;
             }
-            for _ in 0..self.copies(&id) {
+            for _ in 0..copies {
                 self.deliver(Delivery {
                     id: 0,
                     account: self.account.clone(),
                     event: id.clone(),
                     endpoint: endpoint.clone(),
+                    failures: 0,
+                    due,
                 });
             }
         }
+        Some(id)
+    }
+
+    /// The endpoints that want this type of event of the data set at work, in order of registration.
+    pub(crate) fn listeners(&self, kind: &str) -> Vec<String> {
+        let endpoints = self.all_of("", "webhook_endpoint").into_iter().rev();
+        endpoints
+            .filter(|endpoint| listens(endpoint, kind, &self.account))
+            .map(|endpoint| field::text(&endpoint, "id").to_owned())
+            .collect()
+    }
+
+    /// Sends an event of the data set at work to `endpoint` once more, or now if it waits to be tried again.
+    pub(crate) fn send_again(&mut self, event: &str, endpoint: &str) {
+        let waiting =
+            self.outbox.pending.values().find(|one| {
+                one.due > 0 && one.account == self.account && one.event == event && one.endpoint == endpoint
+            });
+        match waiting {
+            Some(Delivery { id, failures, .. }) => self.change.postponed.push(Postponed {
+                id: *id,
+                failures: *failures,
+                due: 0,
+            }),
+            None => self.deliver(Delivery {
+                id: 0,
+                account: self.account.clone(),
+                event: event.to_owned(),
+                endpoint: endpoint.to_owned(),
+                failures: 0,
+                due: 0,
+            }),
+        }
+        self.edit(event, |event| {
+            let mut pending = pending(event);
+            if !pending.iter().any(|one| one == endpoint) {
+                pending.push(endpoint.to_owned());
+            }
+            set_pending(event, &pending);
+        });
+    }
+
+    /// Whether an event is not delivered to this endpoint.
+    fn drops(&self, kind: &str, event: &str, endpoint: &str) -> bool {
+        let faults = &self.faults.deliveries;
+        faults.drop.iter().any(|dropped| dropped == kind)
+            || self.faults.draw(&format!("drop:{event}:{endpoint}")) < faults.drop_percent
     }
 
     /// How often an event is sent: the seeded choice of the fault setting.
     fn copies(&self, event: &str) -> u32 {
-        let digest = Sha256::digest(format!("{}:{event}", self.faults.seed));
-        let draw = digest.first().map_or(0, |byte| u32::from(*byte) * 100 / 256);
-        if draw < self.faults.deliveries.copy_percent {
+        if self.faults.draw(event) < self.faults.deliveries.copy_percent {
             self.faults.deliveries.copies
         } else {
             1
@@ -120,13 +171,6 @@ impl World {
             .cloned()
     }
 
-    /// The event to deliver.
-    pub(crate) fn event(&self, account: &str, id: &str) -> Option<Value> {
-        self.objects
-            .get(&(account.to_owned(), id.to_owned()))
-            .map(|stored| stored.value.clone())
-    }
-
     /// Settles a delivery: it and the event's count of pending webhooks, as one change.
     pub(crate) fn settle(&mut self, delivery: &Delivery) {
         self.begin(
@@ -136,15 +180,22 @@ impl World {
                 ..Default::default()
             },
         );
-        let others = self.outbox.pending.values().any(|other| {
-            other.id != delivery.id && other.event == delivery.event && other.endpoint == delivery.endpoint
+        self.edit(&delivery.event, |event| {
+            let mut pending = pending(event);
+            pending.retain(|endpoint| *endpoint != delivery.endpoint);
+            set_pending(event, &pending);
         });
-        if !others {
-            self.edit(&delivery.event, |event| {
-                let pending = field::integer(event, "pending_webhooks");
-                field::set(event, "pending_webhooks", (pending - 1).max(0));
-            });
-        }
         self.change.settled.push(delivery.id);
     }
+}
+
+/// The endpoints that have not accepted an event yet.
+fn pending(event: &Value) -> Vec<String> {
+    let endpoints = field::elements(event, "_sandbox.pending").iter();
+    endpoints.filter_map(|one| one.as_str().map(str::to_owned)).collect()
+}
+
+fn set_pending(event: &mut Value, endpoints: &[String]) {
+    field::set(event, "_sandbox.pending", endpoints);
+    field::set(event, "pending_webhooks", endpoints.len());
 }

@@ -38,6 +38,15 @@ impl Ids {
         format!("{prefix}{}", letters(&format!("{}:{prefix}", self.seed), length))
     }
 
+    pub(crate) fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// All counts.
+    pub(crate) fn given(&self) -> &BTreeMap<String, u64> {
+        &self.given
+    }
+
     /// The counts that moved since the last call, for the journal.
     pub(crate) fn take_fresh(&mut self) -> BTreeMap<String, u64> {
         std::mem::take(&mut self.fresh)

@@ -7,6 +7,7 @@ pub(crate) mod clock;
 pub(crate) mod events;
 pub(crate) mod ids;
 pub(crate) mod journal;
+mod snapshot;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -108,10 +109,20 @@ pub(crate) struct World {
 impl World {
     /// The world of a journal, or a new one.
     pub(crate) fn open(config: &Config, base_url: String) -> anyhow::Result<Self> {
-        let mut world = Self {
-            livemode: config.livemode(),
+        let ids = Ids::new(config.seed);
+        let mut world = Self::new(config.livemode(), base_url, Clock::new(config.frozen_time), ids);
+        if let Some(path) = &config.journal {
+            let journal = Journal::open(path, config.seed, config.livemode(), |change| world.apply(change))?;
+            world.journal = Some(journal);
+        }
+        Ok(world)
+    }
+
+    fn new(livemode: bool, base_url: String, clock: Clock, ids: Ids) -> Self {
+        Self {
+            livemode,
             base_url,
-            clock: Clock::new(config.frozen_time),
+            clock,
             now: 0,
             account: String::new(),
             cause: Cause::default(),
@@ -119,7 +130,7 @@ impl World {
             outbox: Outbox::default(),
             ledger: Vec::new(),
             change: Change::default(),
-            ids: Ids::new(config.seed),
+            ids,
             objects: BTreeMap::new(),
             kinds: HashMap::new(),
             sequence: 0,
@@ -127,12 +138,7 @@ impl World {
             kept: HashMap::new(),
             before: Vec::new(),
             journal: None,
-        };
-        if let Some(path) = &config.journal {
-            let journal = Journal::open(path, config.seed, config.livemode(), |change| world.apply(change))?;
-            world.journal = Some(journal);
         }
-        Ok(world)
     }
 
     fn apply(&mut self, change: Change) {
@@ -151,13 +157,16 @@ impl World {
         if let Some(faults) = change.faults {
             self.faults = faults;
         }
-        self.outbox.dropped += change.dropped;
+        self.outbox.counts = change.counts.unwrap_or(self.outbox.counts);
+        self.outbox.counts.dropped += change.dropped;
         change
             .deliveries
             .into_iter()
             .for_each(|delivery| self.outbox.add(delivery));
         change.settled.into_iter().for_each(|id| self.outbox.settle(id));
         change.abandoned.into_iter().for_each(|id| self.outbox.abandon(id));
+        change.failed.into_iter().for_each(|id| self.outbox.fail(id));
+        change.postponed.iter().for_each(|one| self.outbox.postpone(one));
         self.ledger.extend(change.effects);
     }
 
@@ -183,7 +192,7 @@ impl World {
                 id: id.clone(),
                 value: is.value.clone(),
             });
-            if object != "event" {
+            if object != "event" && !object.starts_with(PRIVATE) {
                 let effect = match was {
                     None => "created",
                     Some(_) if field::flag(&is.value, "deleted") => "deleted",
@@ -201,11 +210,7 @@ impl World {
                 });
             }
         }
-        let matters = !(change.objects.is_empty() && change.settled.is_empty() && change.abandoned.is_empty())
-            || change.kept.is_some()
-            || change.offset.is_some()
-            || change.faults.is_some();
-        if let Some(journal) = self.journal.as_mut().filter(|_| matters)
+        if let Some(journal) = self.journal.as_mut().filter(|_| change.matters())
             && let Err(error) = journal.append(&change)
         {
             self.roll_back();
@@ -277,6 +282,11 @@ impl World {
         (*at <= until).then(|| (*at, account.clone(), id.clone()))
     }
 
+    /// Whether nothing has happened in it yet.
+    pub(crate) fn is_new(&self) -> bool {
+        self.objects.is_empty() && self.faults == Faults::default()
+    }
+
     /// A new id.
     pub(crate) fn id(&mut self, prefix: &str, length: usize) -> String {
         self.ids.next(prefix, length)
@@ -287,11 +297,21 @@ impl World {
         self.ids.fixed("acct_", 16)
     }
 
+    /// The publishable key of this world.
+    pub(crate) fn publishable_key(&self) -> String {
+        let prefix = if self.livemode { "pk_live_" } else { "pk_test_" };
+        self.ids.fixed(prefix, 24)
+    }
+
+    /// What is stored under `id` in one account's data set.
+    pub(crate) fn found(&self, account: &str, id: &str) -> Option<&Value> {
+        let stored = self.objects.get(&(account.to_owned(), id.to_owned()));
+        stored.map(|stored| &stored.value)
+    }
+
     /// The object stored under `id` in the data set at work, deleted stubs included.
     pub(crate) fn find(&self, id: &str) -> Option<&Value> {
-        self.objects
-            .get(&(self.account.clone(), id.to_owned()))
-            .map(|stored| &stored.value)
+        self.found(&self.account, id)
     }
 
     /// The object of this kind, or the 404 that names `param`. Deleted ones are missing.
@@ -344,6 +364,14 @@ impl World {
         format!("{BASE}{path}")
     }
 
+    /// The URL of a page, with this sandbox's origin if it is one of its own.
+    pub(crate) fn resolve(&self, url: &str) -> String {
+        match url.strip_prefix(BASE) {
+            Some(path) => format!("{}{path}", self.base_url),
+            None => url.to_owned(),
+        }
+    }
+
     /// `body` as text that may leave the sandbox: stored page URLs get this sandbox's origin.
     pub(crate) fn publish(&self, body: &Value) -> String {
         body.to_string()
@@ -358,7 +386,10 @@ impl World {
             let mut stored = stored.clone();
             match field::text(&stored.value, "object") {
                 "webhook_endpoint" => continue,
-                "event" => field::set(&mut stored.value, "pending_webhooks", Value::Null),
+                "event" => {
+                    field::set(&mut stored.value, "pending_webhooks", Value::Null);
+                    field::set(&mut stored.value, PRIVATE, Value::Null);
+                }
                 _ => {}
             }
             hasher.update(json!([account, id, stored.value]).to_string());

@@ -161,3 +161,109 @@ async fn a_setting_that_does_not_fit_is_refused_and_the_old_one_stays() {
     );
     assert_eq!(world.control("clock", json!({ "advance": 1 })).await.status, 400);
 }
+
+#[tokio::test]
+async fn a_refusal_may_say_when_to_come_back_and_may_come_after_the_effect() {
+    let world = start().await;
+    let fault = |more: Value| {
+        let mut fault = json!({ "method": "POST", "path": "/v1/customers", "kind": "status" });
+        fault.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({ "answers": [fault] })
+    };
+    set(
+        &world,
+        fault(json!({ "status": 429, "code": "lock_timeout", "retry_after": 7 })),
+    )
+    .await;
+    let locked = world.call("POST", "/v1/customers", &[]).await;
+    assert_eq!(
+        (
+            locked.status,
+            locked.header("retry-after"),
+            &locked.json()["error"]["code"]
+        ),
+        (429, "7", &json!("lock_timeout"))
+    );
+    set(&world, fault(json!({ "status": 429 }))).await;
+    assert_eq!(world.call("POST", "/v1/customers", &[]).await.header("retry-after"), "");
+    assert_eq!(world.get("/v1/customers").await["data"], json!([]));
+    set(&world, fault(json!({ "status": 503, "executed": true }))).await;
+    assert_eq!(world.call("POST", "/v1/customers", &[]).await.status, 503);
+    assert_eq!(world.get("/v1/customers").await["data"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_proxys_page_comes_and_a_body_breaks_off() {
+    let world = start().await;
+    let call = || {
+        world
+            .request(Method::POST, "/v1/customers")
+            .header("idempotency-key", "k")
+            .form(&[("name", "n")])
+    };
+    let page = json!({ "method": "POST", "path": "/v1/customers", "kind": "html_502" });
+    set(&world, json!({ "answers": [page] })).await;
+    let answer = call().send().await.unwrap();
+    assert_eq!(answer.status(), 502);
+    assert_eq!(answer.headers()["content-type"], "text/html");
+    assert_eq!(answer.headers().get("request-id"), None);
+    assert!(answer.text().await.unwrap().contains("<h1>502 Bad Gateway</h1>"));
+    assert_eq!(world.get("/v1/customers").await["data"], json!([]));
+
+    let torn = json!({ "method": "POST", "path": "/v1/customers", "kind": "truncated" });
+    set(&world, json!({ "answers": [torn] })).await;
+    let mut answer = call().send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let whole: usize = answer.headers()["content-length"].to_str().unwrap().parse().unwrap();
+    let first = answer.chunk().await.unwrap().unwrap();
+    assert!(first.starts_with(b"{") && first.len() < whole);
+    assert!(answer.chunk().await.is_err());
+    let replayed = call().send().await.unwrap();
+    assert_eq!(replayed.headers()["idempotent-replayed"], "true");
+    assert_eq!(replayed.text().await.unwrap().len(), whole);
+}
+
+#[tokio::test]
+async fn a_type_that_is_never_generated_is_not_even_in_the_list() {
+    let world = start().await;
+    let receiver = Receiver::start().await;
+    receiver.register(&world, json!({})).await;
+    set(
+        &world,
+        json!({ "deliveries": { "never_generate": ["customer.created"] } }),
+    )
+    .await;
+    world.customer().await;
+    world.post("/v1/products", &[("name", "P")]).await;
+    world.settle().await;
+    assert_eq!(receiver.types(), ["product.created"]);
+    assert_eq!(world.events().await, ["product.created"]);
+}
+
+#[tokio::test]
+async fn a_delivery_can_be_late_by_the_clock() {
+    let world = start().await;
+    let receiver = Receiver::start().await;
+    receiver.register(&world, json!({})).await;
+    set(&world, json!({ "deliveries": { "delay_seconds": 3600 } })).await;
+    world.customer().await;
+    world.advance(3599).await;
+    assert_eq!(world.rest().await["attempts"], 0);
+    world.advance(1).await;
+    world.settle().await;
+    assert_eq!(receiver.types(), ["customer.created"]);
+}
+
+#[tokio::test]
+async fn what_a_setting_has_met_is_not_forgotten_over_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = folder.path().join("world");
+    let world = crate::client::start_on(&journal).await;
+    let fault = json!({ "method": "POST", "path": "/v1/customers", "times": 2, "kind": "status", "status": 500 });
+    set(&world, json!({ "answers": [fault] })).await;
+    assert_eq!(world.call("POST", "/v1/customers", &[]).await.status, 500);
+    world.sandbox.stop().await;
+    let world = crate::client::start_on(&journal).await;
+    assert_eq!(world.call("POST", "/v1/customers", &[]).await.status, 500);
+    assert_eq!(world.call("POST", "/v1/customers", &[]).await.status, 200);
+}

@@ -1,15 +1,11 @@
-use std::{
-    io::{BufRead, BufReader, Write},
-    path::Path,
-    process::{Child, Command, Stdio},
-};
+use std::io::Write;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use stripe_sandbox::{Config, Sandbox};
 use tokio::net::TcpListener;
 
 use crate::{
-    client::{client, config, send, start_on, text},
+    client::{config, send, start_on, text},
     receiver::Receiver,
 };
 
@@ -132,105 +128,4 @@ async fn a_journal_belongs_to_one_seed_one_mode_and_one_process() {
     );
     std::fs::write(&journal, b"not a journal\n").unwrap();
     assert!(open(|_| ()).await.unwrap_err().contains("another world"));
-}
-
-struct Process(Child);
-
-impl Process {
-    fn start(journal: &Path) -> (Self, String) {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_stripe-sandbox"))
-            .args([
-                "--secret-key",
-                "sk_test_process",
-                "--frozen-time",
-                "1800000000",
-                "--journal",
-            ])
-            .arg(journal)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let url = line
-            .split_whitespace()
-            .find(|word| word.starts_with("http://"))
-            .expect(&line)
-            .to_owned();
-        (Self(child), url)
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-#[tokio::test]
-async fn every_answered_call_survives_a_kill_in_the_middle_of_others() {
-    let folder = tempfile::tempdir().unwrap();
-    let journal = folder.path().join("world");
-    let (mut process, url) = Process::start(&journal);
-    let http = client();
-    let answered = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
-    let callers: Vec<_> = (0..4)
-        .map(|_| {
-            let (http, url, answered) = (http.clone(), url.clone(), answered.clone());
-            tokio::spawn(async move {
-                loop {
-                    let call = http
-                        .post(format!("{url}/v1/customers"))
-                        .bearer_auth("sk_test_process")
-                        .send()
-                        .await;
-                    let Ok(answer) = call else { return };
-                    let Ok(body) = answer.text().await else { return };
-                    let body: Value = serde_json::from_str(&body).unwrap();
-                    answered.lock().unwrap().push(text(&body["id"]));
-                }
-            })
-        })
-        .collect();
-    while answered.lock().unwrap().len() < 200 {
-        tokio::task::yield_now().await;
-    }
-    process.0.kill().unwrap();
-    for caller in callers {
-        caller.await.unwrap();
-    }
-    drop(process);
-    let (_process, url) = Process::start(&journal);
-    let objects = send(http.get(format!("{url}/_sandbox/objects/customer"))).await.json();
-    let kept: std::collections::BTreeSet<String> = objects["data"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|one| text(&one["object"]["id"]))
-        .collect();
-    let answered = answered.lock().unwrap();
-    assert!(answered.len() >= 200);
-    assert!(answered.iter().all(|id| kept.contains(id)));
-}
-
-#[tokio::test]
-async fn the_process_ends_cleanly_on_sigterm() {
-    let folder = tempfile::tempdir().unwrap();
-    let (mut process, url) = Process::start(&folder.path().join("world"));
-    assert_eq!(
-        send(client().get(format!("{url}/_sandbox/clock"))).await.json(),
-        json!({ "now": 1_800_000_000, "ticks": false })
-    );
-    Command::new("kill")
-        .args(["-TERM", &process.0.id().to_string()])
-        .status()
-        .unwrap();
-    let status = tokio::task::spawn_blocking(move || process.0.wait())
-        .await
-        .unwrap()
-        .unwrap();
-    assert!(status.success());
 }

@@ -10,11 +10,24 @@
 )]
 
 mod api;
+mod authentication;
 mod billing;
+mod catalog;
 mod client;
 mod connect;
+mod discounts;
 mod faults;
 mod idempotency;
 mod journal;
+mod keys;
+mod money;
+mod payments;
+mod process;
 mod receiver;
+mod retries;
+mod saved_cards;
+mod scenario;
+mod snapshot;
+mod tax_ids;
+mod trigger;
 mod webhooks;

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc, Mutex,
-    atomic::{AtomicU32, Ordering},
+    atomic::{AtomicU16, AtomicU32, Ordering},
 };
 
 use axum::{Router, body::Bytes, extract::State, http::HeaderMap, http::StatusCode, routing::post};
@@ -26,6 +26,7 @@ struct Seen {
     accepted: Mutex<Vec<Value>>,
     signatures: Mutex<Vec<String>>,
     failures_left: AtomicU32,
+    failure: AtomicU16,
 }
 
 impl Receiver {
@@ -35,8 +36,14 @@ impl Receiver {
 
     /// Answers the first `failures` deliveries with 503.
     pub(crate) async fn failing(failures: u32) -> Self {
+        Self::failing_with(StatusCode::SERVICE_UNAVAILABLE, failures).await
+    }
+
+    /// Answers the first `failures` deliveries with this status.
+    pub(crate) async fn failing_with(failure: StatusCode, failures: u32) -> Self {
         let seen = Arc::new(Seen {
             failures_left: AtomicU32::new(failures),
+            failure: AtomicU16::new(failure.as_u16()),
             ..Seen::default()
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -91,7 +98,7 @@ async fn receive(State(seen): State<Arc<Seen>>, headers: HeaderMap, body: Bytes)
         .failures_left
         .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
     if fails.is_ok() {
-        return StatusCode::SERVICE_UNAVAILABLE;
+        return StatusCode::from_u16(seen.failure.load(Ordering::SeqCst)).unwrap();
     }
     seen.accepted
         .lock()
@@ -100,15 +107,29 @@ async fn receive(State(seen): State<Arc<Seen>>, headers: HeaderMap, body: Bytes)
     StatusCode::OK
 }
 
+/// Whether one of the `v1` signatures is made with our secret.
 pub(crate) fn is_genuine(header: &str, body: &[u8]) -> bool {
-    let (timestamp, signature) = header.strip_prefix("t=").unwrap().split_once(",v1=").unwrap();
+    let (timestamp, rest) = header.strip_prefix("t=").unwrap().split_once(',').unwrap();
     let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
     mac.update(format!("{timestamp}.").as_bytes());
     mac.update(body);
-    mac.verify_slice(&hex::decode(signature).unwrap()).is_ok()
+    rest.split(',')
+        .filter_map(|part| part.strip_prefix("v1="))
+        .any(|signature| mac.clone().verify_slice(&hex::decode(signature).unwrap()).is_ok())
 }
 
 impl World {
+    /// Waits until what is still to be delivered waits for its time.
+    pub(crate) async fn rest(&self) -> Value {
+        loop {
+            let deliveries = self.look("deliveries").await;
+            if deliveries["pending"] == deliveries["waiting"] {
+                return deliveries;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Waits until nothing is to be delivered any more.
     pub(crate) async fn settle(&self) {
         while self.look("deliveries").await["pending"] != 0 {

@@ -1,0 +1,198 @@
+//! The balance: every movement of money is a balance transaction, pending until its day and then available.
+//!
+//! Each currency is settled in itself, so there is one balance for each. Sources: <https://docs.stripe.com/api/balance>,
+//! <https://docs.stripe.com/api/balance_transactions>, <https://docs.stripe.com/reports/balance-transaction-types>.
+
+use serde_json::{Value, json};
+
+use crate::{field, shapes, world::World};
+
+/// A payment is available so long after it was made.
+const SETTLEMENT: i64 = 2 * 86_400;
+
+/// The card whose payments are available at once. Source: <https://docs.stripe.com/testing#available-balance>.
+const BYPASSES_PENDING: &str = "bypassPending";
+
+/// The balance of an account is one object, kept under this id, which is never answered and which no caller can choose.
+const ID: &str = "/balance";
+
+/// What moves money, on the way to its balance transaction.
+struct Posting<'a> {
+    kind: &'a str,
+    /// In minor units: positive comes in, negative goes out.
+    amount: i64,
+    /// What Stripe keeps of it.
+    fee: i64,
+    currency: &'a str,
+    source: &'a str,
+    description: Option<&'a str>,
+    available_on: i64,
+}
+
+/// Posts a charge whose money was taken, and names the transaction in it. The charge need not be stored yet.
+pub(crate) fn post_charge(world: &mut World, charge: &mut Value) {
+    let amount = field::integer(charge, "amount_captured");
+    let at_once = world
+        .find(field::text(charge, "payment_method"))
+        .is_some_and(|method| field::text(method, "_sandbox.card") == BYPASSES_PENDING);
+    let posting = Posting {
+        kind: "charge",
+        amount,
+        fee: fee(amount),
+        currency: field::text(charge, "currency"),
+        source: field::text(charge, "id"),
+        description: field::some_text(charge, "description"),
+        available_on: if at_once { world.now } else { world.now + SETTLEMENT },
+    };
+    let id = post(world, &posting);
+    field::set(charge, "balance_transaction", id);
+}
+
+/// Takes the money of a refund out of the balance, from what its charge brought in: not before that is available.
+pub(crate) fn post_refund(world: &mut World, refund: &Value) -> String {
+    let settled_on = world
+        .find(field::text(refund, "charge"))
+        .and_then(|charge| world.find(field::text(charge, "balance_transaction")))
+        .map(|transaction| field::integer(transaction, "available_on"));
+    let posting = Posting {
+        kind: "refund",
+        amount: -field::integer(refund, "amount"),
+        fee: 0,
+        currency: field::text(refund, "currency"),
+        source: field::text(refund, "id"),
+        description: Some("REFUND FOR CHARGE"),
+        available_on: settled_on.unwrap_or_default().max(world.now),
+    };
+    post(world, &posting)
+}
+
+/// Puts the money of a refund that failed or was canceled back into the balance.
+pub(crate) fn post_refund_failure(world: &mut World, refund: &Value) -> String {
+    let posting = Posting {
+        kind: "refund_failure",
+        amount: field::integer(refund, "amount"),
+        fee: 0,
+        currency: field::text(refund, "currency"),
+        source: field::text(refund, "id"),
+        description: Some("REFUND FAILURE"),
+        available_on: world.now,
+    };
+    post(world, &posting)
+}
+
+/// What Stripe keeps of a charge: 2.9 % and 30 minor units, rounded half up.
+fn fee(amount: i64) -> i64 {
+    (amount * 29 + 500) / 1000 + 30
+}
+
+/// Writes a balance transaction and moves the balance by its net.
+fn post(world: &mut World, posting: &Posting<'_>) -> String {
+    let id = world.id("txn_", 24);
+    let mut transaction = shapes::balance_transaction();
+    let net = posting.amount - posting.fee;
+    let available = posting.available_on <= world.now;
+    field::set(&mut transaction, "id", id.clone());
+    field::set(&mut transaction, "created", world.now);
+    field::set(&mut transaction, "available_on", posting.available_on);
+    field::set(&mut transaction, "amount", posting.amount);
+    field::set(&mut transaction, "fee", posting.fee);
+    field::set(&mut transaction, "net", net);
+    field::set(&mut transaction, "currency", posting.currency);
+    field::set(&mut transaction, "source", posting.source);
+    field::set(&mut transaction, "description", posting.description);
+    field::set(&mut transaction, "type", posting.kind);
+    field::set(&mut transaction, "reporting_category", posting.kind);
+    if posting.fee != 0 {
+        let kept = json!({
+            "amount": posting.fee, "application": null, "currency": posting.currency,
+            "description": "Stripe processing fees", "type": "stripe_fee",
+        });
+        field::set(&mut transaction, "fee_details", json!([kept]));
+    }
+    if available {
+        field::set(&mut transaction, "status", "available");
+    }
+    world.put(&transaction);
+    let half = if available { "available" } else { "pending" };
+    let mut balance = of(world);
+    add(&mut balance, half, posting.currency, net);
+    world.put(&balance);
+    id
+}
+
+/// The day of a pending transaction has come: its net is available, which is told once for all that come at a moment.
+pub(crate) fn settle(world: &mut World, transaction: &Value) {
+    let (currency, net) = (field::text(transaction, "currency"), field::integer(transaction, "net"));
+    world.edit(field::text(transaction, "id"), |one| {
+        field::set(one, "status", "available")
+    });
+    let mut balance = of(world);
+    add(&mut balance, "pending", currency, -net);
+    add(&mut balance, "available", currency, net);
+    world.put(&balance);
+    let next = world.next_due(world.now);
+    let more_follow = next.is_some_and(|(_, account, id)| account == world.account && id.starts_with("txn_"));
+    if !more_follow {
+        let told = answered(&balance, currency);
+        world.emit("balance.available", &told, None);
+    }
+}
+
+/// The balance of the account at work, as it is stored.
+pub(crate) fn of(world: &World) -> Value {
+    let none = json!({ "id": ID, "object": "balance", "available": [], "livemode": world.livemode, "pending": [] });
+    world.find(ID).cloned().unwrap_or(none)
+}
+
+fn add(balance: &mut Value, half: &str, currency: &str, amount: i64) {
+    for each in ["available", "pending"] {
+        let amount = if each == half { amount } else { 0 };
+        let Value::Array(amounts) = field::place(balance, each) else {
+            continue;
+        };
+        match amounts.iter_mut().find(|one| field::text(one, "currency") == currency) {
+            Some(one) => {
+                let sum = field::integer(one, "amount") + amount;
+                *one = in_currency(currency, sum);
+            }
+            None => amounts.push(in_currency(currency, amount)),
+        }
+    }
+}
+
+fn in_currency(currency: &str, amount: i64) -> Value {
+    json!({ "amount": amount, "currency": currency, "source_types": { "card": amount } })
+}
+
+/// A balance as it is answered; one that nothing has moved yet is zero in the account's own currency.
+pub(crate) fn answered(balance: &Value, own_currency: &str) -> Value {
+    let mut balance = balance.clone();
+    if field::elements(&balance, "available").is_empty() {
+        add(&mut balance, "available", own_currency, 0);
+    }
+    if let Value::Object(fields) = &mut balance {
+        fields.shift_remove("id");
+    }
+    balance
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fee_is_rounded_half_up() {
+        for (amount, kept) in [
+            (10_000, 320),
+            (2900, 114),
+            (50, 31),
+            (500, 45),
+            (1, 30),
+            (17, 30),
+            (18, 31),
+            (99_999_999, 2_900_030),
+        ] {
+            assert_eq!(fee(amount), kept, "of {amount}");
+        }
+    }
+}

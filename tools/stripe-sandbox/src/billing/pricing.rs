@@ -1,0 +1,134 @@
+//! What a quantity costs at a price: by the unit, by the package, or in tiers.
+//!
+//! Sources: <https://docs.stripe.com/subscriptions/pricing-models/tiered-pricing>,
+//! <https://docs.stripe.com/products-prices/pricing-models#package-pricing>.
+
+use serde_json::Value;
+
+use super::decimal;
+use crate::{field, world::World};
+
+/// What `quantity` costs at a price as it is stored, in minor units. All of it is reckoned exactly and rounded once, half up.
+pub(crate) fn amount(price: &Value, quantity: i64) -> i64 {
+    let exact = if field::text(price, "billing_scheme") == "tiered" {
+        tiered(price, quantity)
+    } else {
+        units(price, quantity) * decimal_of(price, "unit_amount_decimal")
+    };
+    decimal::divided(exact, decimal::ONE)
+}
+
+/// As [`amount`], for a price as it is shown, perhaps without its tiers, in a line or an item.
+pub(crate) fn amount_at(world: &World, price: &Value, quantity: i64) -> i64 {
+    let stored = world.find(field::text(price, "id"));
+    amount(stored.unwrap_or(price), quantity)
+}
+
+/// What is counted: the quantity itself, or how many packages of it.
+fn units(price: &Value, quantity: i64) -> i128 {
+    let quantity = i128::from(quantity);
+    let package = i128::from(field::integer(price, "transform_quantity.divide_by"));
+    if package <= 0 {
+        return quantity;
+    }
+    let whole = quantity / package;
+    let begun = quantity % package > 0 && field::text(price, "transform_quantity.round") == "up";
+    whole + i128::from(begun)
+}
+
+fn tiered(price: &Value, quantity: i64) -> i128 {
+    let quantity = i128::from(quantity);
+    let tiers = field::elements(price, "_sandbox.tiers");
+    // The last tier has no end.
+    let end = |tier: &Value| field::at(tier, "up_to").as_i64().map_or(i128::MAX, i128::from);
+    let cost = |tier: &Value, units: i128| {
+        units * decimal_of(tier, "unit_amount_decimal") + decimal_of(tier, "flat_amount_decimal")
+    };
+    if field::text(price, "tiers_mode") == "volume" {
+        let reached = tiers.iter().find(|tier| quantity <= end(tier));
+        return reached.map_or(0, |tier| cost(tier, quantity));
+    }
+    let (mut sum, mut counted) = (0, 0);
+    for (index, tier) in tiers.iter().enumerate() {
+        let within = (quantity.min(end(tier)) - counted).max(0);
+        // The first tier's flat amount is due for nothing, too.
+        if within > 0 || index == 0 {
+            sum += cost(tier, within);
+        }
+        counted += within;
+    }
+    sum
+}
+
+fn decimal_of(value: &Value, name: &str) -> i128 {
+    decimal::of(field::at(value, name)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn tier(up_to: Option<i64>, unit: &str, flat: &str) -> Value {
+        json!({ "up_to": up_to, "unit_amount_decimal": unit, "flat_amount_decimal": flat })
+    }
+
+    fn tiered(mode: &str, tiers: &[Value]) -> Value {
+        json!({ "billing_scheme": "tiered", "tiers_mode": mode, "_sandbox": { "tiers": tiers } })
+    }
+
+    #[test]
+    fn every_kind_of_price_costs_what_it_should_to_the_cent() {
+        let per_unit = |unit: &str| json!({ "billing_scheme": "per_unit", "unit_amount_decimal": unit });
+        let packed = |round: &str| json!({ "unit_amount_decimal": "1000", "transform_quantity": { "divide_by": 5, "round": round } });
+        // The first two are Stripe's examples.
+        let fonts = [
+            tier(Some(5), "700", "0"),
+            tier(Some(10), "650", "0"),
+            tier(None, "600", "0"),
+        ];
+        let flat = [
+            tier(Some(5), "500", "1000"),
+            tier(Some(10), "400", "2000"),
+            tier(Some(15), "300", "3000"),
+            tier(Some(20), "200", "4000"),
+            tier(None, "100", "5000"),
+        ];
+        let calls = [tier(Some(1000), "0.5", "0"), tier(None, "0.0125", "0")];
+        for (price, amounts) in [
+            (per_unit("2000"), vec![(0, 0), (1, 2000), (3, 6000)]),
+            (per_unit("0.05"), vec![(9, 0), (10, 1), (29, 1), (30, 2)]),
+            (packed("up"), vec![(0, 0), (1, 1000), (5, 1000), (6, 2000)]),
+            (packed("down"), vec![(4, 0), (5, 1000), (9, 1000)]),
+            (
+                tiered("volume", &fonts),
+                vec![(1, 700), (5, 3500), (6, 3900), (20, 12_000), (25, 15_000)],
+            ),
+            (
+                tiered("graduated", &fonts),
+                vec![(1, 700), (5, 3500), (6, 4150), (20, 12_750), (25, 15_750)],
+            ),
+            (
+                tiered("graduated", &flat),
+                vec![(0, 1000), (1, 1500), (5, 3500), (6, 5900), (20, 17_000), (25, 22_500)],
+            ),
+            (
+                tiered("volume", &flat),
+                vec![(0, 1000), (1, 1500), (5, 3500), (6, 4400), (20, 8000), (25, 7500)],
+            ),
+            (
+                tiered("graduated", &calls),
+                vec![(1, 1), (1000, 500), (1039, 500), (1040, 501), (101_000, 1750)],
+            ),
+            (
+                tiered("volume", &[tier(None, "99999999", "99999999")]),
+                vec![(999_999, 99_999_999_000_000)],
+            ),
+        ] {
+            for (quantity, cost) in amounts {
+                assert_eq!(amount(&price, quantity), cost, "{quantity} at {price}");
+            }
+        }
+    }
+}

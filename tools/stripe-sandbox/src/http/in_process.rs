@@ -1,0 +1,78 @@
+//! The API without a network, for tests that make many calls.
+
+use serde_json::Value;
+
+use super::{App, run};
+use crate::{Config, app, field, http::route::Routes, world::World};
+
+/// 2027-01-15T08:00:00Z, where the clock stands at first.
+const START: i64 = 1_800_000_000;
+
+pub(crate) struct InProcess {
+    pub(crate) app: App,
+}
+
+impl InProcess {
+    pub(crate) fn new() -> Self {
+        let routes = Routes::new().unwrap();
+        Self {
+            app: App::new(new_world(), &Config::default(), routes),
+        }
+    }
+
+    /// Begins again with nothing.
+    pub(crate) fn reset(&self) {
+        *self.app.world() = new_world();
+    }
+
+    /// One call: the status and the body.
+    pub(crate) fn call(&self, method: &str, path: &str, form: &str) -> (u16, Value) {
+        let (uri, body) = match method {
+            "POST" => (path.to_owned(), form),
+            _ => (format!("{path}?{form}"), ""),
+        };
+        let request = http::Request::builder()
+            .method(method)
+            .uri(uri)
+            .header("authorization", format!("Bearer {}", self.app.secret_key));
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        match run(&self.app, &parts, body.as_bytes(), "", None, "req_test", false) {
+            Ok(reply) => (reply.status, serde_json::from_str(&reply.body).unwrap()),
+            Err(error) => (error.status, error.body()),
+        }
+    }
+
+    /// A call that is taken: the object it answers with.
+    pub(crate) fn post(&self, path: &str, form: &str) -> Value {
+        let (status, body) = self.call("POST", path, form);
+        assert_eq!(status, 200, "POST {path} {form}: {body}");
+        body
+    }
+
+    /// What a call that is taken answers with.
+    pub(crate) fn get(&self, path: &str, form: &str) -> Value {
+        let (status, body) = self.call("GET", path, form);
+        assert_eq!(status, 200, "GET {path} {form}: {body}");
+        body
+    }
+
+    /// The id of what a call makes.
+    pub(crate) fn make(&self, path: &str, form: &str) -> String {
+        field::text(&self.post(path, form), "id").to_owned()
+    }
+
+    /// Lets time pass, and does what comes due.
+    pub(crate) fn advance(&self, seconds: i64) {
+        let mut world = self.app.world();
+        world.clock.offset += seconds;
+        app::catch_up(&mut world).unwrap();
+    }
+}
+
+fn new_world() -> World {
+    let config = Config {
+        frozen_time: Some(START),
+        ..Config::default()
+    };
+    World::open(&config, "http://sandbox".to_owned()).unwrap()
+}

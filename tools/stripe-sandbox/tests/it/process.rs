@@ -1,0 +1,185 @@
+//! The binary, killed at any moment.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+};
+
+use reqwest::Client;
+use serde_json::{Value, json};
+
+use crate::client::{client, send, text};
+
+/// A sandbox on a journal, killed when dropped.
+struct Process(Child);
+
+impl Process {
+    fn start(journal: &Path) -> (Self, String) {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_stripe-sandbox"))
+            .args([
+                "--secret-key",
+                "sk_test_process",
+                "--frozen-time",
+                "1800000000",
+                "--journal",
+            ])
+            .arg(journal)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let url = line
+            .split_whitespace()
+            .find(|word| word.starts_with("http://"))
+            .expect(&line)
+            .to_owned();
+        (Self(child), url)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A call under a key, and its answer if one came.
+#[derive(Clone)]
+struct Call {
+    key: String,
+    path: &'static str,
+    form: Vec<(&'static str, &'static str)>,
+}
+
+impl Call {
+    /// Makes, pays and is declined in turn.
+    fn new(key: String, index: usize) -> Self {
+        let (path, form): (_, &[_]) = match index % 3 {
+            0 => ("/v1/customers", &[("email", "a@example.com")]),
+            1 => ("/v1/products", &[("name", "Pro")]),
+            _ => (
+                "/v1/payment_intents",
+                &[
+                    ("amount", "900"),
+                    ("currency", "usd"),
+                    ("confirm", "true"),
+                    ("payment_method", "pm_card_chargeDeclined"),
+                ],
+            ),
+        };
+        let form = form.to_vec();
+        Self { key, path, form }
+    }
+
+    /// The answer (status, whether it is a replay, body), or that none came whole.
+    async fn send(&self, http: &Client, url: &str) -> Result<(u16, bool, String), reqwest::Error> {
+        let call = http.post(format!("{url}{}", self.path)).bearer_auth("sk_test_process");
+        let answer = call
+            .header("idempotency-key", &self.key)
+            .form(&self.form)
+            .send()
+            .await?;
+        let (status, replayed) = (
+            answer.status().as_u16(),
+            answer.headers().contains_key("idempotent-replayed"),
+        );
+        Ok((status, replayed, answer.text().await?))
+    }
+}
+
+/// Every answered call of all rounds: its key, and what was answered.
+type Answered = Arc<Mutex<Vec<(Call, u16, String)>>>;
+
+/// Calls without end, until no answer comes any more.
+async fn hammer(http: Client, url: String, caller: String, answered: Answered) {
+    for index in 0.. {
+        let call = Call::new(format!("{caller}-{index}"), index);
+        match call.send(&http, &url).await {
+            Ok((status, _, body)) => answered.lock().unwrap().push((call, status, body)),
+            Err(_) => return,
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_answered_call_is_there_after_each_of_twenty_kills_and_is_replayed() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = folder.path().join("world");
+    let http = client();
+    let answered = Answered::default();
+    let mut replayed = 0;
+    for round in 0..20 {
+        let (mut process, url) = Process::start(&journal);
+        // What was answered before the kill is answered again, word for word.
+        let before: Vec<_> = answered.lock().unwrap()[replayed..].to_vec();
+        for (call, status, body) in &before {
+            let again = call.send(&http, &url).await.unwrap();
+            assert_eq!(again, (*status, true, body.clone()), "round {round}, {}", call.key);
+        }
+        replayed += before.len();
+        let callers: Vec<_> = (0..4)
+            .map(|caller| {
+                let (http, url, answered) = (http.clone(), url.clone(), answered.clone());
+                tokio::spawn(hammer(http, url, format!("{round}-{caller}"), answered))
+            })
+            .collect();
+        let enough = replayed + 5 + (round * 37) % 23;
+        while answered.lock().unwrap().len() < enough {
+            tokio::task::yield_now().await;
+        }
+        process.0.kill().unwrap();
+        for caller in callers {
+            caller.await.unwrap();
+        }
+    }
+    let (_process, url) = Process::start(&journal);
+    let look = async |path: &str| send(http.get(format!("{url}/_sandbox/{path}"))).await.json();
+    let mut ids = BTreeSet::new();
+    for kind in ["customer", "product", "payment_intent"] {
+        let objects = look(&format!("objects/{kind}")).await;
+        let objects = objects["data"].as_array().unwrap().clone();
+        ids.extend(objects.iter().map(|one| text(&one["object"]["id"])));
+    }
+    let answered = answered.lock().unwrap().clone();
+    for (call, _, body) in answered.iter() {
+        let body: Value = serde_json::from_str(body).unwrap();
+        let object = body.pointer("/error/payment_intent").unwrap_or(&body);
+        assert!(ids.contains(&text(&object["id"])), "{}: {object}", call.key);
+    }
+    let mut made: BTreeMap<String, usize> = BTreeMap::new();
+    for effect in look("ledger").await["effects"].as_array().unwrap() {
+        if effect["effect"] == "created"
+            && ["customer", "product", "payment_intent"].contains(&&*text(&effect["object"]))
+        {
+            *made.entry(text(&effect["idempotency_key"])).or_default() += 1;
+        }
+    }
+    assert!(answered.iter().all(|(call, ..)| made[&call.key] == 1));
+    assert!(made.values().all(|count| *count == 1), "a key had its effect twice");
+}
+
+#[tokio::test]
+async fn the_process_ends_cleanly_on_sigterm() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut process, url) = Process::start(&folder.path().join("world"));
+    assert_eq!(
+        send(client().get(format!("{url}/_sandbox/clock"))).await.json(),
+        json!({ "now": 1_800_000_000, "ticks": false })
+    );
+    Command::new("kill")
+        .args(["-TERM", &process.0.id().to_string()])
+        .status()
+        .unwrap();
+    let status = tokio::task::spawn_blocking(move || process.0.wait())
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(status.success());
+}
