@@ -196,6 +196,9 @@ fn intent(world: &mut World, session: &Value) -> String {
             field::at(session, &format!("_sandbox.intent.{name}")).clone(),
         );
     }
+    if let Some(capture) = field::some_text(session, "_sandbox.intent.capture_method") {
+        field::set(&mut intent, "capture_method", capture);
+    }
     world.create("payment_intent.created", &intent);
     let id = field::text(&intent, "id").to_owned();
     let session_id = field::text(session, "id");
@@ -258,21 +261,16 @@ fn pay_once(
     name: Option<&str>,
 ) -> Result<(), ApiError> {
     let customer = is_customer_wanted(session).then(|| payer(world, session, email, name));
-    let free = field::integer(session, "amount_total") == 0;
-    if !free {
+    let mut status = "no_payment_required";
+    if field::integer(session, "amount_total") > 0 {
         let intent = intent(world, session);
         world.edit(&intent, |one| field::set(one, "customer", customer.clone()));
-        payment::pay(world, &intent, method, &Confirmation::default())?;
+        let paid = payment::pay(world, &intent, method, &Confirmation::default())?;
+        // What is only held is paid when it is captured.
+        let held = field::text(&paid, "status") == "requires_capture";
+        status = if held { "unpaid" } else { "paid" };
     }
-    complete(
-        world,
-        session,
-        customer.as_deref(),
-        email,
-        name,
-        if free { "no_payment_required" } else { "paid" },
-        None,
-    );
+    complete(world, session, customer.as_deref(), email, name, status, None);
     Ok(())
 }
 

@@ -87,10 +87,10 @@ pub(crate) fn confirm(world: &mut World, id: &str, method: &Value, how: &Confirm
     Ok(rendered(&waiting))
 }
 
-/// As [`confirm`], unless the intent was paid already.
+/// As [`confirm`], unless the intent was paid already, or its money is held.
 pub(crate) fn pay(world: &mut World, id: &str, method: &Value, how: &Confirmation) -> Answer {
     match world.get("payment_intent", id, "intent")? {
-        intent if field::text(&intent, "status") == "succeeded" => Ok(rendered(&intent)),
+        intent if matches!(field::text(&intent, "status"), "succeeded" | "requires_capture") => Ok(rendered(&intent)),
         _ => confirm(world, id, method, how),
     }
 }
@@ -211,6 +211,9 @@ pub(crate) fn capture(world: &mut World, intent: &Value, amount: i64, edit: impl
         field::set(one, "amount_received", amount);
     });
     world.emit("payment_intent.succeeded", &captured, None);
+    if let Some(session) = field::some_text(&captured, "_sandbox.session") {
+        world.edit(session, |one| field::set(one, "payment_status", "paid"));
+    }
     captured
 }
 

@@ -245,6 +245,7 @@ fn create(world: &mut World, call: &Call) -> Answer {
             "saves_name": params.text("customer_update[name]") == Some("auto"),
             "intent": {
                 "metadata": intent_metadata,
+                "capture_method": params.text("payment_intent_data[capture_method]"),
                 "description": params.text("payment_intent_data[description]"),
                 "receipt_email": params.text("payment_intent_data[receipt_email]"),
                 "setup_future_usage": params.text("payment_intent_data[setup_future_usage]"),

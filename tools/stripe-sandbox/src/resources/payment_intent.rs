@@ -419,7 +419,9 @@ fn maker(intent: &Value) -> Option<(&'static str, &'static str)> {
     if belongs("_sandbox.invoice") {
         return Some(("an Invoice", "Void the Invoice"));
     }
-    belongs("_sandbox.session").then_some(("a Checkout Session", "Expire the Checkout Session"))
+    // What a completed session holds can be let go.
+    let is_held = field::text(intent, "status") == "requires_capture";
+    (belongs("_sandbox.session") && !is_held).then_some(("a Checkout Session", "Expire the Checkout Session"))
 }
 
 /// The refusal of what does not go with the state the intent is in.

@@ -359,3 +359,42 @@ async fn a_session_is_changed_expired_and_found_by_its_state() {
         2
     );
 }
+
+#[tokio::test]
+async fn a_session_may_hold_the_money_until_it_is_captured() {
+    for (number, asks) in [("4242424242424242", false), ("4000002760003184", true)] {
+        let world = start().await;
+        let mut form = pens();
+        form.push(("payment_intent_data[capture_method]", "manual"));
+        let session = world.post("/v1/checkout/sessions", &form).await;
+        let paid = [
+            ("card_number", number),
+            ("card_expiry", "12/34"),
+            ("card_cvc", "123"),
+            ("email", "a@b.c"),
+        ];
+        let answer = send(world.http.post(text(&session["url"])).form(&paid)).await;
+        assert_eq!(answer.status, 303, "{}", answer.text);
+        if asks {
+            let authenticated = [("action", "complete")];
+            let answer = send(world.http.post(answer.header("location")).form(&authenticated)).await;
+            assert_eq!(answer.status, 303, "{}", answer.text);
+        }
+        let path = format!("/v1/checkout/sessions/{}", text(&session["id"]));
+        let held = world.get(&path).await;
+        assert_eq!(
+            (&held["status"], &held["payment_status"]),
+            (&json!("complete"), &json!("unpaid"))
+        );
+        let charges = world.get("/v1/charges").await;
+        assert_eq!(charges["data"].as_array().unwrap().len(), 1);
+        assert_eq!(charges["data"][0]["balance_transaction"], json!(null));
+        let capture = format!("/v1/payment_intents/{}/capture", text(&held["payment_intent"]));
+        world.post(&capture, &[("amount_to_capture", "1000")]).await;
+        assert_eq!(world.get(&path).await["payment_status"], "paid");
+        let charge = world.get("/v1/charges?expand[]=data.balance_transaction").await["data"][0].clone();
+        assert_eq!(charge["balance_transaction"]["amount"], 1000);
+        let refund = world.post("/v1/refunds", &[("charge", &*text(&charge["id"]))]).await;
+        assert_eq!(refund["amount"], 1000);
+    }
+}
