@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs the tests with code that is not ours. Stripe's own SDKs for Python and Node act as clients of the sandbox in scenarios;
-# all that they and it say is recorded, and judged in the end against Stripe's description of its API. Then Python's signs an
+# all that they and it say is recorded, judged in the end against Stripe's description of its API, and parsed by async-stripe.
+# Then Python's signs an
 # event for the gateway of a suite started for it, and protovalidate's own implementation judges the services' checks of
 # requests. What they need is installed under .tools/ once, and again when requirements.txt or package-lock.json changes.
 #
@@ -119,5 +120,6 @@ if [ -n "$scripts" ]; then
 fi
 if [ -n "$(ls "$PEERS_RECORDS")" ]; then
     "$PEERS_PYTHON" -m judge "$PEERS_RECORDS"/* || failed=1
+    (cd "$root" && cargo run --locked --quiet -p counterfoil-stripe --example parse_records -- "$PEERS_RECORDS"/*) || failed=1
 fi
 exit $failed

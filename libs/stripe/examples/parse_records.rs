@@ -1,0 +1,145 @@
+//! Parses every object of Stripe's in recorded traffic with async-stripe's types, and says which do not fit. The records are
+//! those of `tests/peers`: lines of JSON, each with what was answered or delivered.
+//!
+//! ```sh
+//! cargo run -p counterfoil-stripe --example parse_records -- .counterfoil/peers-records/*
+//! ```
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use counterfoil_stripe::objects;
+use miniserde::json::from_str;
+use serde_json::Value;
+use stripe_core::Balance;
+use stripe_misc::{TaxCalculation, WebhookEndpoint};
+
+/// The version that the types are made for; events may be in others.
+const VERSION: &str = "2026-09-30.endive";
+
+/// Each type by what Stripe calls its object.
+const TYPES: [(&str, fn(&str) -> bool); 31] = [
+    ("account", |json| from_str::<objects::Account>(json).is_ok()),
+    ("application_fee", |json| {
+        from_str::<objects::ApplicationFee>(json).is_ok()
+    }),
+    ("balance", |json| from_str::<Balance>(json).is_ok()),
+    ("balance_transaction", |json| {
+        from_str::<objects::BalanceTransaction>(json).is_ok()
+    }),
+    ("charge", |json| from_str::<objects::Charge>(json).is_ok()),
+    ("checkout.session", |json| {
+        from_str::<objects::CheckoutSession>(json).is_ok()
+    }),
+    ("coupon", |json| from_str::<objects::Coupon>(json).is_ok()),
+    ("customer", |json| from_str::<objects::Customer>(json).is_ok()),
+    ("customer_balance_transaction", |json| {
+        from_str::<objects::CustomerBalanceTransaction>(json).is_ok()
+    }),
+    ("discount", |json| from_str::<objects::Discount>(json).is_ok()),
+    ("dispute", |json| from_str::<objects::Dispute>(json).is_ok()),
+    ("event", |json| from_str::<objects::Event>(json).is_ok()),
+    ("invoice", |json| from_str::<objects::Invoice>(json).is_ok()),
+    ("invoice_payment", |json| {
+        from_str::<objects::InvoicePayment>(json).is_ok()
+    }),
+    ("item", |json| from_str::<objects::CheckoutSessionItem>(json).is_ok()),
+    ("line_item", |json| from_str::<objects::InvoiceLineItem>(json).is_ok()),
+    ("payment_intent", |json| {
+        from_str::<objects::PaymentIntent>(json).is_ok()
+    }),
+    ("payment_method", |json| {
+        from_str::<objects::PaymentMethod>(json).is_ok()
+    }),
+    ("plan", |json| from_str::<objects::Plan>(json).is_ok()),
+    ("price", |json| from_str::<objects::Price>(json).is_ok()),
+    ("product", |json| from_str::<objects::Product>(json).is_ok()),
+    ("promotion_code", |json| {
+        from_str::<objects::PromotionCode>(json).is_ok()
+    }),
+    ("refund", |json| from_str::<objects::Refund>(json).is_ok()),
+    ("review", |json| from_str::<objects::Review>(json).is_ok()),
+    ("setup_attempt", |json| from_str::<objects::SetupAttempt>(json).is_ok()),
+    ("setup_intent", |json| from_str::<objects::SetupIntent>(json).is_ok()),
+    ("subscription", |json| from_str::<objects::Subscription>(json).is_ok()),
+    ("subscription_item", |json| {
+        from_str::<objects::SubscriptionItem>(json).is_ok()
+    }),
+    ("tax.calculation", |json| from_str::<TaxCalculation>(json).is_ok()),
+    ("tax_id", |json| from_str::<objects::TaxId>(json).is_ok()),
+    ("webhook_endpoint", |json| from_str::<WebhookEndpoint>(json).is_ok()),
+];
+
+/// How many objects of a kind were read, and which do not fit.
+#[derive(Default)]
+struct Found {
+    read: usize,
+    misfits: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    let mut found: BTreeMap<&'static str, Found> = BTreeMap::new();
+    for path in std::env::args().skip(1) {
+        let lines = match std::fs::read_to_string(&path) {
+            Ok(lines) => lines,
+            Err(error) => {
+                eprintln!("{path}: {error}");
+                return ExitCode::FAILURE;
+            }
+        };
+        for (number, line) in (1..).zip(lines.lines()) {
+            let Ok(line) = serde_json::from_str::<Value>(line) else {
+                eprintln!("{path}:{number} is no JSON");
+                return ExitCode::FAILURE;
+            };
+            if let Some(body) = line.get("body") {
+                read(body, &format!("{path}:{number}"), &mut found);
+            }
+        }
+    }
+    let (mut read, mut misfits) = (0_usize, 0_usize);
+    for (kind, of_kind) in &found {
+        read = read.saturating_add(of_kind.read);
+        misfits = misfits.saturating_add(of_kind.misfits.len());
+        for misfit in of_kind.misfits.iter().take(3) {
+            println!("{kind} of {misfit} does not fit async-stripe's type");
+        }
+    }
+    println!(
+        "async-stripe parsed {read} objects of {} types: {misfits} do not fit",
+        found.len()
+    );
+    if read > 0 && misfits == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// Reads `value` if it is an object of a known kind, and whatever is in it.
+fn read(value: &Value, place: &str, found: &mut BTreeMap<&'static str, Found>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| read(item, place, found)),
+        Value::Object(fields) => {
+            let text = |name: &str| fields.get(name).and_then(Value::as_str);
+            if text("api_version").is_some_and(|version| version != VERSION) {
+                return;
+            }
+            let is_deleted = fields.get("deleted") == Some(&Value::Bool(true));
+            let kind = TYPES.iter().find(|(name, _)| Some(*name) == text("object"));
+            if let Some((name, parses)) = kind.filter(|_| !is_deleted) {
+                let of_kind = found.entry(name).or_default();
+                of_kind.read = of_kind.read.saturating_add(1);
+                if !parses(&value.to_string()) {
+                    of_kind
+                        .misfits
+                        .push(format!("{place} ({})", text("id").unwrap_or("no id")));
+                }
+            }
+            // What was before a change is no object of its own.
+            let inner = fields.iter().filter(|(name, _)| *name != "previous_attributes");
+            inner.for_each(|(_, inner)| read(inner, place, found));
+        }
+        _ => {}
+    }
+}
