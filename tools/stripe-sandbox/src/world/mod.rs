@@ -3,6 +3,8 @@
 //! Operations are plain functions on `&mut World`. What one of them changes is collected in a change, which is either
 //! committed whole (journal first) or rolled back whole.
 
+#[cfg(test)]
+pub(crate) mod books;
 pub(crate) mod clock;
 pub(crate) mod events;
 pub(crate) mod ids;

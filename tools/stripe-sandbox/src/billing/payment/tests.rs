@@ -7,7 +7,11 @@ use proptest::{
 };
 
 use super::*;
-use crate::{billing::charges::HOLD, http::in_process::InProcess, world::Cause};
+use crate::{
+    billing::charges::HOLD,
+    http::in_process::InProcess,
+    world::{Cause, books},
+};
 
 const CASES: u32 = 1500;
 const AMOUNT: i64 = 1000;
@@ -234,6 +238,8 @@ fn an_intent_stays_consistent_whatever_is_done_to_it() {
                 fresh
             );
         }
+        let problems = books::problems(&sandbox.app.world());
+        prop_assert!(problems.is_empty(), "{:?}", problems);
         Ok(())
     });
     if let Err(failure) = outcome {

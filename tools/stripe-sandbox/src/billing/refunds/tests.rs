@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::{
     field,
     http::in_process::InProcess,
-    world::{World, rendered},
+    world::{World, books, rendered},
 };
 
 const CASES: u32 = 1_000;
@@ -153,6 +153,8 @@ fn the_money_adds_up_after_any_charges_refunds_and_waiting() {
         }
         let balance = stripe.get("/v1/balance", "");
         let world = stripe.app.world();
+        let problems = books::problems(&world);
+        prop_assert!(problems.is_empty(), "{:?}", problems);
         check_balance(&world, &balance)?;
         check_refunds(&world)
     });

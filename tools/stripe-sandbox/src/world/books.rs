@@ -1,0 +1,63 @@
+//! What must be true of every world, for tests that make one by any calls.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::World;
+use crate::field;
+
+/// What is wrong with the world's books: nothing, however it came about.
+///
+/// Every object stands in the ledger with what made it; every event tells of an object there is; the balance of each account
+/// and currency is the sum of its transactions.
+pub(crate) fn problems(world: &World) -> Vec<String> {
+    let mut problems = Vec::new();
+    let created: BTreeSet<(&str, &str)> = world
+        .ledger
+        .iter()
+        .filter(|effect| effect.effect == "created")
+        .map(|effect| (effect.account.as_str(), effect.id.as_str()))
+        .collect();
+    let mut moved: BTreeMap<(&str, &str), i64> = BTreeMap::new();
+    for ((account, id), stored) in &world.objects {
+        let object = field::text(&stored.value, "object");
+        if object == "event" {
+            problems.extend(told_of_nothing(world, account, &stored.value));
+        } else if !created.contains(&(account.as_str(), id.as_str())) {
+            problems.push(format!("{object} {id} stands in no ledger"));
+        }
+        if object == "balance_transaction" {
+            let currency = field::text(&stored.value, "currency");
+            *moved.entry((account, currency)).or_default() += field::integer(&stored.value, "net");
+        }
+    }
+    for ((account, currency), sum) in moved {
+        let balance = held(world, account, currency);
+        if balance != sum {
+            problems.push(format!("{account:?} holds {balance} {currency}, and {sum} were moved"));
+        }
+    }
+    problems
+}
+
+/// An event of an object that is not there. A balance has no id.
+fn told_of_nothing(world: &World, account: &str, event: &Value) -> Option<String> {
+    let id = field::some_text(event, "data.object.id")?;
+    let there = world.objects.contains_key(&(account.to_owned(), id.to_owned()))
+        // An account is told of in its own events and kept by its platform.
+        || world.objects.contains_key(&(String::new(), id.to_owned()));
+    (!there).then(|| format!("{} tells of {id}, which is not there", field::text(event, "type")))
+}
+
+/// What an account has of a currency, available and pending.
+fn held(world: &World, account: &str, currency: &str) -> i64 {
+    world
+        .all_of(account, "balance")
+        .iter()
+        .flat_map(|balance| ["available", "pending"].map(|part| field::elements(balance, part).to_vec()))
+        .flatten()
+        .filter(|one| field::text(one, "currency") == currency)
+        .map(|one| field::integer(&one, "amount"))
+        .sum()
+}
