@@ -153,12 +153,16 @@ fn summary(session: &Value) -> String {
     let currency = field::text(session, "currency");
     let mut out = "<table>\n<caption class=\"note\">What you pay for</caption>\n".to_owned();
     for line in field::elements(session, "_sandbox.line_items") {
+        let asked = match field::text(line, "price.type") {
+            "recurring" => worded(field::at(line, "price")),
+            _ => money(field::integer(line, "amount_subtotal"), currency),
+        };
         let _ = writeln!(
             out,
             "<tr><td>{} × {}</td><td>{}</td></tr>",
             field::integer(line, "quantity"),
             escaped(field::text(line, "description")),
-            escaped(&worded(field::at(line, "price"))),
+            escaped(&asked),
         );
     }
     let tax = field::integer(session, "total_details.amount_tax");

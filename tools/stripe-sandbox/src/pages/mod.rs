@@ -104,7 +104,7 @@ label{display:block;margin:.8rem 0 .2rem}input,select{font:inherit;padding:.5rem
 border:1px solid #697386;border-radius:.3rem}button{font:inherit;margin-top:1.2rem;padding:.6rem 1.2rem;border:0;\
 border-radius:.3rem;background:#4b3fcf;color:#fff;cursor:pointer}button.plain{background:none;color:#4b3fcf;\
 text-decoration:underline}table{width:100%;border-collapse:collapse}td,th{text-align:left;padding:.3rem 0;\
-border-bottom:1px solid #e3e8ee}td:last-child,th:last-child{text-align:right}[role=alert]{background:#fde8e8;\
+border-bottom:1px solid #e3e8ee}td:last-child,th:last-child{text-align:right}code{white-space:nowrap}[role=alert]{background:#fde8e8;\
 border-left:.3rem solid #b3093c;padding:.6rem 1rem}.note{color:#4f566b;font-size:.9rem}";
 
 #[cfg(test)]

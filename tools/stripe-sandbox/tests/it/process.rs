@@ -183,3 +183,16 @@ async fn the_process_ends_cleanly_on_sigterm() {
         .unwrap();
     assert!(status.success());
 }
+
+#[test]
+fn what_is_wrong_at_the_start_is_told_in_a_line() {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_stripe-sandbox"))
+        .args(["--secret-key", "mine"])
+        .env("RUST_BACKTRACE", "1")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.starts_with("stripe-sandbox: secret key must begin with"), "{told}");
+    assert_eq!(told.lines().count(), 1, "{told}");
+}
