@@ -17,8 +17,11 @@ use stripe_misc::{TaxCalculation, WebhookEndpoint};
 /// The version that the types are made for; events may be in others.
 const VERSION: &str = "2026-09-30.endive";
 
+/// Whether an object's JSON is one of a type.
+type Parses = fn(&str) -> bool;
+
 /// Each type by what Stripe calls its object.
-const TYPES: [(&str, fn(&str) -> bool); 31] = [
+const TYPES: [(&str, Parses); 31] = [
     ("account", |json| from_str::<objects::Account>(json).is_ok()),
     ("application_fee", |json| {
         from_str::<objects::ApplicationFee>(json).is_ok()
