@@ -54,6 +54,8 @@ const LONGEST_KEY: usize = 255;
 pub(crate) async fn api(State(app): State<Arc<App>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let account = account::account(&parts.headers);
+    // Read in any case: what is left unread costs the client its connection.
+    let form = axum::body::to_bytes(body, LARGEST_BODY).await;
     if let Err(error) = app.admit(&account, Instant::now()) {
         let id = app.world().id("req_", 14);
         return respond(
@@ -72,7 +74,6 @@ pub(crate) async fn api(State(app): State<Arc<App>>, request: Request) -> Respon
         return answer;
     }
     let failing = kind == Some(AnswerFaultKind::Error500Cached);
-    let form = axum::body::to_bytes(body, LARGEST_BODY).await;
     let key = idempotency_key(&parts);
     // Held until the answer is on its way, or until the client has given up waiting for it.
     let held = key.as_ref().map(|key| app.hold_key(&account, key));

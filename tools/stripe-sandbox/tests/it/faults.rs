@@ -1,5 +1,9 @@
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::TcpStream,
+};
 
 use crate::{
     client::{World, start, text},
@@ -266,4 +270,36 @@ async fn what_a_setting_has_met_is_not_forgotten_over_a_restart() {
     let world = crate::client::start_on(&journal).await;
     assert_eq!(world.call("POST", "/v1/customers", &[]).await.status, 500);
     assert_eq!(world.call("POST", "/v1/customers", &[]).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_refusal_for_the_moment_leaves_the_connection_as_it_is() {
+    let world = start().await;
+    let refused = json!({ "method": "POST", "path": "/v1/customers", "kind": "status", "status": 429 });
+    set(&world, json!({ "answers": [refused] })).await;
+    let address = world.sandbox.url().strip_prefix("http://").unwrap();
+    let mut connection = BufReader::new(TcpStream::connect(address).await.unwrap());
+    for status in ["429", "200"] {
+        let head = format!(
+            "POST /v1/customers HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {}\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 10\r\n\r\n",
+            world.sandbox.secret_key()
+        );
+        connection.write_all(head.as_bytes()).await.unwrap();
+        // The body comes in a packet of its own, when the head has long been there.
+        world.look("clock").await;
+        connection.write_all(b"name=Jenny").await.unwrap();
+        let mut length = 0;
+        let mut line = String::new();
+        connection.read_line(&mut line).await.unwrap();
+        assert!(line.starts_with(&format!("HTTP/1.1 {status}")), "{line}");
+        while line != "\r\n" {
+            line.clear();
+            connection.read_line(&mut line).await.unwrap();
+            if let Some(told) = line.strip_prefix("content-length: ") {
+                length = told.trim().parse().unwrap();
+            }
+        }
+        connection.read_exact(&mut vec![0; length]).await.unwrap();
+    }
 }
