@@ -1,7 +1,8 @@
 """A proxy between an SDK and the sandbox that leaves everything as it is, and writes down every exchange.
 
 Each is one line of JSON: what was asked, without the secret key, and what answered. A connection that one side ends without
-an answer is ended on the other side too, and its line has the status null.
+an answer is ended on the other side too, and its line has the status null; one that ends within an answer is passed on as far
+as it came, and its line is marked `torn`.
 
 As a program it is for peers in other languages: `recorder.py RECORD` reads addresses of sandboxes from its input, a line each,
 and prints for each the address of a proxy in front of it.
@@ -71,13 +72,13 @@ class _Recording(BaseHTTPRequestHandler):
         asked = self.rfile.read(int(self.headers.get("content-length", 0)))
         try:
             answer = self._ask(asked)
-            pieces = pieces_of(answer) if answer else []
         except (http.client.HTTPException, OSError):
-            answer, pieces = None, []
+            answer = None
+        pieces, torn = pieces_of(answer) if answer else ([], False)
         # Written before the client can have the answer, so that a test that ends with it loses no line.
-        self._write_down(asked, answer, b"".join(pieces))
+        self._write_down(asked, answer, b"".join(pieces), torn)
         if answer:
-            self._pass_on(answer, pieces)
+            self._pass_on(answer, pieces, torn)
         else:
             self.close_connection = True
 
@@ -92,20 +93,20 @@ class _Recording(BaseHTTPRequestHandler):
         ready, _, _ = select.select([self.sandbox.sock, self.connection], [], [])
         return self.sandbox.getresponse() if self.sandbox.sock in ready else None
 
-    def _pass_on(self, answer, pieces):
-        """Sends the answer in the pieces in which it came."""
+    def _pass_on(self, answer, pieces, torn):
+        """Sends the answer in the pieces in which it came, and its end if it had one."""
         self.send_response_only(answer.status, answer.reason)
         for name, value in answer.getheaders():
             self.send_header(name, value)
         self.end_headers()
         for piece in pieces:
             self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece) if answer.chunked else piece)
-        if answer.chunked:
+        if answer.chunked and not torn:
             self.wfile.write(b"0\r\n\r\n")
         self.wfile.flush()
-        self.close_connection = self.close_connection or answer.will_close
+        self.close_connection = self.close_connection or answer.will_close or torn
 
-    def _write_down(self, asked, answer, answered):
+    def _write_down(self, asked, answer, answered, torn):
         address = urllib.parse.urlsplit(self.path)
         is_form = "json" not in self.headers.get("content-type", "")
         self.record.write(
@@ -118,6 +119,7 @@ class _Recording(BaseHTTPRequestHandler):
             status=answer.status if answer else None,
             headers=lowered(answer.headers) if answer else {},
             body=parsed(answered),
+            **({"torn": True} if torn else {}),
         )
 
     def log_message(self, *_):
@@ -125,9 +127,15 @@ class _Recording(BaseHTTPRequestHandler):
 
 
 def pieces_of(answer):
-    """The body as it comes; the connection can then be used for the next."""
-    with answer:
-        return list(iter(answer.read1, b""))
+    """The body as it comes, and whether it ends too early; if not, the connection can be used for the next."""
+    pieces = []
+    try:
+        with answer:
+            pieces.extend(iter(answer.read1, b""))
+    except (http.client.HTTPException, OSError):
+        return pieces, True
+    told = answer.getheader("content-length")
+    return pieces, told is not None and sum(map(len, pieces)) < int(told)
 
 
 def lowered(headers, without=()):

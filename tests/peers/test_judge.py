@@ -139,6 +139,38 @@ class JudgeTest(unittest.TestCase):
         self.assertEqual(list(judge.line(self.lines["customer"] | {"status": None}, "here")), [])
         self.assertEqual((judge.unanswered, judge.exchanges), (1, 0))
 
+    def test_an_object_of_an_older_version_is_judged_by_its_shape_then(self):
+        now = self.lines["code event"]
+        judge = Judge(self.specification)
+        self.assertEqual(list(judge.line(now, "here")), [])
+        older = copy.deepcopy(now)
+        older["body"]["api_version"] = "2025-08-27.basil"
+        found = {one.path for one in judge.line(older, "here")}
+        self.assertEqual(found, {"data.object.promotion", "data.object.coupon"})
+        code = older["body"]["data"]["object"]
+        code["coupon"] = self.lines["coupon"]["body"]
+        del code["promotion"]
+        self.assertEqual(list(judge.line(older, "here")), [])
+        code["coupon"] = {**code["coupon"], "valid": None}
+        self.assertEqual([one.path for one in judge.line(older, "here")], ["data.object.coupon.valid"])
+
+    def test_a_proxys_page_and_half_a_body_pass_where_they_were_wished_for_and_once(self):
+        headers = {"content-type": "text/html"}
+        page = self.lines["customer"] | {"status": 502, "headers": headers, "body": "<html></html>"}
+        half = self.lines["customer"] | {"body": '{"id":', "torn": True}
+        for kind, line in (("html_502", page), ("truncated", half)):
+            with self.subTest(kind):
+                judge = Judge(self.specification)
+                self.assertNotEqual(list(judge.line(line, "here")), [])
+                fault = {"method": "POST", "path": "/v1/*", "kind": kind}
+                self.assertEqual(list(judge.line({"kind": "faults", "body": {"answers": [fault]}}, "here")), [])
+                self.assertEqual(list(judge.line(line, "here")), [])
+                self.assertNotEqual(list(judge.line(line, "here")), [])
+        judge = Judge(self.specification)
+        judge.faults = [{"method": "*", "path": "/v1/**", "kind": "html_502", "times": 1}]
+        ours = page | {"headers": {**headers, "request-id": "req_1"}}
+        self.assertEqual([one.path for one in judge.line(ours, "here")], ["header request-id"])
+
     def test_the_secret_key_is_in_no_record(self):
         self.assertNotIn("sk_test", record_path(NAME).read_text())
 
@@ -154,6 +186,8 @@ def act(world):
     v1.prices.retrieve(price.id, {"expand": ["product"]})
     v1.products.list()
     v1.events.list({"type": "customer.updated"})
+    coupon = v1.coupons.create({"percent_off": 20})
+    v1.promotion_codes.create({"promotion": {"type": "coupon", "coupon": coupon.id}})
     v1.customers.delete(customer.id)
     try:
         v1.customers.create({"nickname": "x"})
@@ -168,6 +202,8 @@ def recorded_lines():
     exchanges = [line for line in lines if line["kind"] == "exchange"]
     return {
         "event": first(lines, lambda line: line["body"].get("type") == "customer.updated"),
+        "code event": first(lines, lambda line: line["body"].get("type") == "promotion_code.created"),
+        "coupon": first(exchanges, lambda line: line["path"] == "/v1/coupons"),
         "customer": first(exchanges, lambda line: (line["method"], line["path"]) == ("POST", "/v1/customers")),
         "price": first(exchanges, lambda line: line["path"] == "/v1/prices"),
         "expanded": first(exchanges, lambda line: line["query"] == [["expand[0]", "product"]]),

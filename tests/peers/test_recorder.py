@@ -14,7 +14,7 @@ from support import PATIENCE_SECONDS, World, record_path
 
 
 class Upstream(BaseHTTPRequestHandler):
-    """Echoes what it is asked, in pieces where the path wants it, or hangs until the client is gone."""
+    """Echoes what it is asked, in pieces or half of it where the path wants it, or hangs until the client is gone."""
 
     protocol_version = "HTTP/1.1"
     connections = 0
@@ -36,6 +36,11 @@ class Upstream(BaseHTTPRequestHandler):
             self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
             self.wfile.write(b"2\r\n" + body[:2] + b"\r\n3\r\n" + body[2:5] + b"\r\n0\r\n\r\n")
+        elif self.path == "/half":
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body[: len(body) // 2])
+            self.close_connection = True
         else:
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -68,6 +73,14 @@ class RecorderTest(unittest.TestCase):
             self.assertEqual(answer.headers["transfer-encoding"], "chunked" if path == "/pieces" else None)
             self.assertEqual(answer.read(), b"hello")
         self.assertEqual(Upstream.connections, before + 1)
+
+    def test_half_an_answer_is_passed_on_and_then_the_end(self):
+        client = http.client.HTTPConnection(self.address, timeout=PATIENCE_SECONDS)
+        self.addCleanup(client.close)
+        client.request("POST", "/half", "hello!")
+        with self.assertRaises(http.client.IncompleteRead) as caught:
+            client.getresponse().read()
+        self.assertEqual(caught.exception.partial, b"hel")
 
     def test_a_client_that_stops_waiting_is_gone_for_upstream_too(self):
         host, _, port = self.address.partition(":")

@@ -1,6 +1,7 @@
 """A record of traffic, line by line: what was asked for, what answered, which events were delivered.
 
-Lines are what `recorder.py` and the receivers of webhooks write: `{"kind": "exchange", ...}` and `{"kind": "event", ...}`.
+Lines are what `recorder.py` and the receivers of webhooks write: `{"kind": "exchange", ...}` and `{"kind": "event", ...}`. A
+scenario that wants answers spoiled says so first, `{"kind": "faults", ...}`: only then may a proxy's page come, or half a body.
 """
 
 import json
@@ -36,6 +37,7 @@ class Judge:
         self.chosen_ids = set()
         self.specification = specification
         self.schemas = Schemas(specification, self.chosen_ids)
+        self.faults = []
         self.exchanges = self.unanswered = self.events = 0
 
     def records(self, paths):
@@ -52,7 +54,9 @@ class Judge:
 
     def line(self, line, place):
         """Every violation in one line."""
-        if line["kind"] == "event":
+        if line["kind"] == "faults":
+            self.faults = [{"times": 1, **fault} for fault in line["body"].get("answers", [])]
+        elif line["kind"] == "event":
             self.events += 1
             yield from self._event(line, place)
         elif line["status"] is None:
@@ -70,8 +74,16 @@ class Judge:
     def _exchange(self, line, place):
         operation = self.specification.operation(line["method"], line["path"])
         name = operation.name if operation else f"{line['method']} {line['path']}"
+        if line["status"] == 502 and self._wished_for("html_502", line):
+            for what, expected, found in faults_of_page(line):
+                yield Violation(place, name, what, expected, shown(found))
+            return
         for what, expected, found in faults_of_headers(line, operation):
             yield Violation(place, name, what, expected, shown(found))
+        if line.get("torn"):
+            if not self._wished_for("truncated", line):
+                yield Violation(place, name, "(the body)", "all of it", "half of it")
+            return
         schema = self._schema_of_answer(line, operation)
         if isinstance(schema, str):
             yield Violation(place, name, "status", schema, str(line["status"]))
@@ -79,6 +91,14 @@ class Judge:
             sent = line["query"] + line["form"]
             asked = asked_expansions(value for name, value in sent if name.startswith("expand["))
             yield from self._body(schema, line["body"], asked, place, name)
+
+    def _wished_for(self, kind, line):
+        """Whether a fault of this kind was wished for such a call, and is not spent; it is then."""
+        for fault in self.faults:
+            if fault["kind"] == kind and fault["times"] > 0 and meets(fault, line):
+                fault["times"] -= 1
+                return True
+        return False
 
     def _schema_of_answer(self, line, operation):
         """The schema of a body, none for what is no JSON, or in words which status was expected."""
@@ -108,7 +128,8 @@ def faults_of_headers(line, operation):
     sent, got = line["request_headers"], line["headers"]
     if not re.fullmatch(r"req_\w+", got.get("request-id", "")):
         yield "header request-id", "req_ and more", got.get("request-id", MISSING)
-    version = sent.get("stripe-version")
+    # What is no version is refused, in any.
+    version = re.fullmatch(r"\d{4}-\d\d-\d\d(\.[a-z]+)?", sent.get("stripe-version", "")) and sent["stripe-version"]
     if "stripe-version" not in got or (version and got["stripe-version"] != version):
         yield "header stripe-version", version or "a version", got.get("stripe-version", MISSING)
     if not is_http_date(got.get("date", "")):
@@ -116,6 +137,24 @@ def faults_of_headers(line, operation):
     kinds = list(operation.answers) if operation and line["status"] == 200 else ["application/json"]
     if got.get("content-type", "").partition(";")[0] not in kinds:
         yield "header content-type", " or ".join(kinds), got.get("content-type", MISSING)
+
+
+def faults_of_page(line):
+    """What a proxy's page has that only an answer of the API itself can have, or lacks."""
+    got = line["headers"]
+    for name in ("request-id", "stripe-version"):
+        if name in got:
+            yield f"header {name}", "nothing, on a proxy's page", got[name]
+    if got.get("content-type") != "text/html":
+        yield "header content-type", "text/html", got.get("content-type", MISSING)
+    if not str(line["body"]).startswith("<html>"):
+        yield "(the body)", "a page", line["body"]
+
+
+def meets(fault, line):
+    """Whether a fault is for calls like this one: `*` stands for any method or segment, a last `**` for all that follow."""
+    steps = [".+" if step == "**" else "[^/]+" if step == "*" else re.escape(step) for step in fault["path"].split("/")]
+    return fault["method"] in ("*", line["method"]) and re.fullmatch("/".join(steps), line["path"]) is not None
 
 
 def is_http_date(text):

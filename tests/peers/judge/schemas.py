@@ -156,6 +156,7 @@ class Schemas:
         if schema is None:
             yield ValidationError("an object with a schema", path=["data", "object", "object"], instance=snapshot.get("object"))
             return
+        schema = self.specification.as_of(event.get("api_version"), schema)
         for found in validator.descend(snapshot, schema, path="object"):
             found.relative_path.appendleft("data")
             yield found

@@ -1,7 +1,8 @@
 """Stripe's description of its API: operations by method and path, schemas by the name of their object, types of events.
 
 The file describes version 2026-05-27.dahlia. `endive.json` lists, each with its reason, the facts by which the version that
-our clients speak differs; they are kept beside the schemas and never written into them.
+our clients speak differs; they are kept beside the schemas and never written into them. `former.json` does the same for the
+older versions in which an endpoint may want its events.
 """
 
 import gzip
@@ -29,12 +30,14 @@ class Specification:
         with gzip.open(path) as file:
             self.document = json.load(file)
         self.endive = json.loads((HERE / "endive.json").read_text())
+        self.former = json.loads((HERE / "former.json").read_text())["changes"]
         self.prefixes = json.loads((HERE / "prefixes.json").read_text())
         self.schemas = self.document["components"]["schemas"]
         self.names = {id(schema): name for name, schema in self.schemas.items()}
         self.event_types = self._event_types()
         self.objects = self._objects()
         self._operations = self._index_operations()
+        self._as_of = {}
 
     def component(self, reference):
         """The schema that a `$ref` points to."""
@@ -43,6 +46,21 @@ class Specification:
     def added_properties(self, schema):
         """The properties that the newer version adds to a schema."""
         return self.endive["properties"].get(self.names.get(id(schema)), {})
+
+    def as_of(self, version, schema):
+        """An object's schema as it was in an older version; always the same one for the same version."""
+        name = self.names.get(id(schema))
+        facts = [changed[name] for day, changed in self.former.items() if str(version) < day and name in changed]
+        if not facts:
+            return schema
+        if (version, name) not in self._as_of:
+            properties, required = dict(schema["properties"]), set(schema.get("required", ()))
+            for fact in facts:
+                properties = {key: value for key, value in properties.items() if key not in fact["without"]} | fact["with"]
+                required = required - set(fact["without"]) | set(fact["with"])
+            changed = self._as_of[version, name] = {**schema, "properties": properties, "required": sorted(required)}
+            self.names[id(changed)] = name
+        return self._as_of[version, name]
 
     def operation(self, method, path):
         """The operation that answers a path; a literal segment is nearer than a parameter."""
