@@ -2,14 +2,9 @@
 
 import assert from "node:assert/strict";
 
-import { DAY, scenario } from "./support.mjs";
+import { DAY, priced, scenario } from "./support.mjs";
 
 const DONE = "https://example.com/done?session={CHECKOUT_SESSION_ID}";
-
-async function priced(stripe, amount, more = {}) {
-  const product = await stripe.products.create({ name: "Thing" });
-  return stripe.prices.create({ product: product.id, currency: "usd", unit_amount: amount, ...more });
-}
 
 scenario("three things are paid at once", async ({ stripe, followed, pay }) => {
   const price = await priced(stripe, 500);
@@ -66,7 +61,7 @@ scenario("a subscription is paid each month until it is canceled", async ({ stri
   assert.deepEqual([first.data.object.amount, invoice.data.object.billing_reason], [2900, "subscription_create"]);
 
   await advance(32 * DAY);
-  const [, renewal] = await followed(...billed);
+  const [, renewal] = await followed(...billed, "balance.available");
   assert.deepEqual([renewal.data.object.amount_paid, renewal.data.object.billing_reason], [2900, "subscription_cycle"]);
 
   const { subscription } = await stripe.checkout.sessions.retrieve(session.id);

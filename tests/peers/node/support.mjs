@@ -56,7 +56,8 @@ class Program {
 
 /** One recorder for the scenarios of a file: for the address of each sandbox it opens another door. */
 const file = basename(process.argv[1], ".test.mjs");
-const recorder = new Program(process.env.PEERS_PYTHON ?? "python3", RECORDER, join(records, `node-${file}.jsonl`));
+const record = join(records, `node-${file}.jsonl`);
+const recorder = new Program(process.env.PEERS_PYTHON ?? "python3", RECORDER, record);
 after(() => recorder.end());
 
 function recorded(address) {
@@ -67,6 +68,7 @@ function recorded(address) {
 /** Takes deliveries and verifies each with the SDK. */
 class Receiver {
   events = [];
+  raw = [];
   refused = [];
 
   constructor(stripe, record, secret) {
@@ -87,6 +89,7 @@ class Receiver {
       return 400;
     }
     appendFileSync(record, `${JSON.stringify({ kind: "event", body: JSON.parse(body) })}\n`);
+    this.raw.push([body, signature]);
     return 200;
   }
 
@@ -107,9 +110,9 @@ class World {
   #seen = 0;
   #receivers = [];
 
-  constructor(name, seed = 7) {
-    const options = ["--listen", "127.0.0.1:0", "--secret-key", SECRET_KEY, "--seed", String(seed)];
-    this.sandbox = new Program(process.env.STRIPE_SANDBOX_BIN, ...options);
+  constructor(name, options = [], seed = 7) {
+    const usual = ["--listen", "127.0.0.1:0", "--secret-key", SECRET_KEY, "--seed", String(seed)];
+    this.sandbox = new Program(process.env.STRIPE_SANDBOX_BIN, ...usual, ...options);
     this.eventRecord = join(records, `node-${name.replaceAll(/\W+/g, "_")}.events.jsonl`);
   }
 
@@ -135,17 +138,34 @@ class World {
     return receiver.listen();
   };
 
-  clientOf = (key, maxNetworkRetries = 0) => {
+  clientOf = (key, maxNetworkRetries = 0, more = {}) => {
     const { hostname, port } = new URL(this.url);
-    return new Stripe(key, { host: hostname, port, protocol: "http", maxNetworkRetries, telemetry: false });
+    return new Stripe(key, { host: hostname, port, protocol: "http", maxNetworkRetries, telemetry: false, ...more });
   };
 
-  /** Calls the sandbox's control API, which no record has. */
+  /** Calls the sandbox's control API, of which the record has only which faults were wished for. */
   control = async (path, body) => {
-    const request = body ? { method: "POST", body: JSON.stringify(body) } : {};
-    const answer = await fetch(`${this.sandboxUrl}/_sandbox/${path}`, request);
+    if (path === "faults" && body) appendFileSync(record, `${JSON.stringify({ kind: "faults", body })}\n`);
+    return JSON.parse(await this.#control(path, body && JSON.stringify(body)));
+  };
+
+  async #control(path, body) {
+    const answer = await fetch(`${this.sandboxUrl}/_sandbox/${path}`, body ? { method: "POST", body } : {});
     assert.equal(answer.status, 200, path);
-    return answer.json();
+    return answer.text();
+  }
+
+  /** From now on some answers, or deliveries, go wrong; called with nothing, none does. */
+  spoil = (answers = [], deliveries = {}) => this.control("faults", { answers, deliveries });
+
+  snapshot = () => this.#control("snapshot", "{}");
+
+  restore = (snapshot) => this.#control("restore", snapshot);
+
+  /** What happened to objects of a kind, by the sandbox's ledger: each effect and the operation it came of. */
+  effects = async (kind) => {
+    const { effects } = await this.control("ledger");
+    return effects.filter((one) => one.object === kind).map((one) => [one.effect, one.operation]);
   };
 
   /** Moves the sandbox's time on; all that came due is done when this resolves. */
@@ -186,6 +206,13 @@ class World {
     return types.map((type) => events.splice(events.findIndex((event) => event.type === type), 1)[0]);
   };
 
+  /** As `followed`, for events of a call that is not over: waits until as many have come. */
+  awaited = async (...types) => {
+    const deadline = Date.now() + PATIENCE_MS;
+    while (this.receiver.events.length < this.#seen + types.length && Date.now() < deadline) await pause(5);
+    return this.followed(...types);
+  };
+
   /** Fills in the form of a checkout page. */
   pay = (url, number = "4242424242424242", fields = {}) => {
     const form = { card_number: number, card_expiry: "12/40", card_cvc: "123", ...fields };
@@ -199,9 +226,9 @@ class World {
 }
 
 /** A test in a world of its own, so that none sees another's events and ids are always the same. */
-export function scenario(name, play) {
+export function scenario(name, play, options) {
   test(name, async () => {
-    const world = new World(name);
+    const world = new World(name, options);
     try {
       await world.begin();
       await play(world);
@@ -210,6 +237,15 @@ export function scenario(name, play) {
     }
   });
 }
+
+/** A price of a product of its own. */
+export async function priced(stripe, amount, more = {}) {
+  const product = await stripe.products.create({ name: "Thing" });
+  return stripe.prices.create({ product: product.id, currency: "usd", unit_amount: amount, ...more });
+}
+
+/** The ids of a list, or of its page. */
+export const ids = (list) => (list.data ?? list).map((one) => one.id);
 
 /** Asserts that a call is refused; gives the error. */
 export async function refused(call, type, status, code) {

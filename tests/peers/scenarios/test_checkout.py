@@ -6,10 +6,6 @@ DONE = "https://example.com/done?session={CHECKOUT_SESSION_ID}"
 
 
 class Checkout(Scenario):
-    def price(self, amount, **more):
-        product = self.v1.products.create({"name": "Thing"})
-        return self.v1.prices.create({"product": product.id, "currency": "usd", "unit_amount": amount, **more})
-
     def test_three_things_are_paid_at_once(self):
         price = self.price(500)
         session = self.v1.checkout.sessions.create(
