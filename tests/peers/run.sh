@@ -50,7 +50,7 @@ install_node() {
 }
 
 if [ $# -eq 0 ]; then
-    set -- test_sandbox test_judge test_recorder scenarios node test_gateway test_rules
+    set -- test_sandbox test_judge test_recorder test_readme scenarios node test_gateway test_rules
 fi
 modules='' scripts=''
 for chosen in "$@"; do
@@ -62,9 +62,9 @@ for chosen in "$@"; do
 done
 
 install peers-venv requirements.txt install_python
-if [ -n "$scripts" ]; then
-    install peers-node node/package-lock.json install_node
-fi
+case "$scripts $modules " in *.mjs* | *" test_readme "*)
+    install peers-node node/package-lock.json install_node ;;
+esac
 
 : "${STRIPE_SANDBOX_BIN:=$root/target/debug/stripe-sandbox}"
 export STRIPE_SANDBOX_BIN
