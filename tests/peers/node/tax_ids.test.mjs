@@ -44,7 +44,7 @@ scenario("a customer's tax ids are listed and deleted", async ({ stripe, followe
   assert.deepEqual(left.data.map((one) => one.value), ["GB123456789"]);
   const gone = stripe.customers.retrieveTaxId(customer.id, listed[0].id);
   await refused(gone, "StripeInvalidRequestError", 404, "resource_missing");
-  const wrong = stripe.customers.createTaxId(customer.id, { type: "eu_vat", value: "XX123456789" });
+  const wrong = stripe.customers.createTaxId(customer.id, { type: "eu_vat", value: "DE12" });
   assert.equal((await refused(wrong, "StripeInvalidRequestError", 400, "tax_id_invalid")).param, "value");
   await followed();
 });

@@ -46,7 +46,7 @@ class TaxIds(Scenario):
             stripe.InvalidRequestError, 404, "resource_missing",
             self.v1.customers.tax_ids.retrieve, customer.id, listed[0].id,
         )
-        wrong = {"type": "eu_vat", "value": "XX123456789"}
+        wrong = {"type": "eu_vat", "value": "DE12"}
         refused = self.refused(
             stripe.InvalidRequestError, 400, "tax_id_invalid", self.v1.customers.tax_ids.create, customer.id, wrong
         )

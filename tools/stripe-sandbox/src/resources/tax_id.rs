@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Call, Operation, list_of, retrieve, tax_rates};
+use super::{Call, Operation, list_of, retrieve};
 use crate::{
     field,
     http::{
@@ -145,12 +145,73 @@ fn is_in_form(kind: &str, value: &str) -> bool {
     let magic = matches!(value, "000000000" | "111111111" | "222222222");
     magic
         || match kind {
-            "eu_vat" => tax_rates::is_eu_business(kind, value),
+            "eu_vat" => is_eu_vat(value),
             "gb_vat" => value
                 .strip_prefix("GB")
                 .is_some_and(|digits| matches!(digits.len(), 9 | 12) && digits.bytes().all(|it| it.is_ascii_digit())),
             _ => !value.is_empty() && value.chars().count() <= 64,
         }
+}
+
+/// What follows the letters of each member state: `9` is a digit, `A` a letter, `*` either, all else itself.
+/// Source: <https://ec.europa.eu/taxation_customs/vies/#/faq> (question 11).
+const EU_FORMS: &[(&str, &[&str])] = &[
+    ("AT", &["U99999999"]),
+    ("BE", &["9999999999"]),
+    ("BG", &["999999999", "9999999999"]),
+    ("CY", &["99999999A"]),
+    ("CZ", &["99999999", "999999999", "9999999999"]),
+    ("DE", &["999999999"]),
+    ("DK", &["99999999"]),
+    ("EE", &["999999999"]),
+    ("EL", &["999999999"]),
+    ("ES", &["*9999999*"]),
+    ("FI", &["99999999"]),
+    ("FR", &["**999999999"]),
+    ("HR", &["99999999999"]),
+    ("HU", &["99999999"]),
+    ("IE", &["9*99999A", "9999999AA"]),
+    ("IT", &["99999999999"]),
+    ("LT", &["999999999", "999999999999"]),
+    ("LU", &["99999999"]),
+    ("LV", &["99999999999"]),
+    ("MT", &["99999999"]),
+    ("NL", &["999999999B99"]),
+    ("PL", &["9999999999"]),
+    ("PT", &["999999999"]),
+    (
+        "RO",
+        &[
+            "99",
+            "999",
+            "9999",
+            "99999",
+            "999999",
+            "9999999",
+            "99999999",
+            "999999999",
+            "9999999999",
+        ],
+    ),
+    ("SE", &["999999999999"]),
+    ("SI", &["99999999"]),
+    ("SK", &["9999999999"]),
+];
+
+fn is_eu_vat(value: &str) -> bool {
+    let fits = |form: &str, rest: &str| {
+        form.len() == rest.len()
+            && form.bytes().zip(rest.bytes()).all(|(wanted, byte)| match wanted {
+                b'9' => byte.is_ascii_digit(),
+                b'A' => byte.is_ascii_uppercase(),
+                b'*' => byte.is_ascii_digit() || byte.is_ascii_uppercase(),
+                itself => byte == itself,
+            })
+    };
+    EU_FORMS.iter().any(|(state, forms)| {
+        let rest = value.strip_prefix(state);
+        rest.is_some_and(|rest| forms.iter().any(|form| fits(form, rest)))
+    })
 }
 
 /// What the authority will say. Source: <https://docs.stripe.com/billing/customer/tax-ids#verification-test>.
@@ -231,4 +292,40 @@ fn delete(world: &mut World, gone: &Value) -> Value {
         world.emit("customer.tax_id.deleted", gone, None);
     }
     stub
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vat_number_has_the_form_of_its_member_state() {
+        for value in [
+            "ATU12345678",
+            "DE123456789",
+            "EL123456789",
+            "ESX12345678",
+            "FRAB123456789",
+            "IE1234567FA",
+            "IE1W34567A",
+            "NL123456789B12",
+            "RO12",
+            "LT123456789012",
+        ] {
+            assert!(is_eu_vat(value), "{value}");
+        }
+        for value in [
+            "DE12",
+            "DE12345678A",
+            "de123456789",
+            "GR123456789",
+            "AT12345678",
+            "XX123456789",
+            "DE",
+            "D",
+            "",
+        ] {
+            assert!(!is_eu_vat(value), "{value}");
+        }
+    }
 }
