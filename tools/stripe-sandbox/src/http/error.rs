@@ -15,6 +15,8 @@ pub(crate) struct ApiError {
     pub(crate) keeps_effects: bool,
     /// Execution had begun, so the refusal is kept under the idempotency key.
     pub(crate) replayable: bool,
+    /// The id of which there is no object.
+    missing: Option<Box<str>>,
 }
 
 /// What an operation gives: the object to answer with, or the refusal.
@@ -31,6 +33,7 @@ impl ApiError {
             headers: Vec::new(),
             keeps_effects: false,
             replayable: true,
+            missing: None,
         }
     }
 
@@ -64,10 +67,25 @@ impl ApiError {
         self
     }
 
+    /// There is no object `id` of this kind.
     pub(crate) fn missing(kind: &str, id: &str, param: &str) -> Self {
-        Self::new(404, "invalid_request_error", format!("No such {kind}: '{id}'"))
-            .code("resource_missing")
-            .param(param)
+        let error = Self::new(404, "invalid_request_error", format!("No such {kind}: '{id}'"));
+        Self {
+            missing: Some(id.into()),
+            ..error.code("resource_missing").param(param)
+        }
+    }
+
+    /// What is missing is a 404 where one of `ids`, those in the URL, names it, and a wrong parameter otherwise.
+    pub(crate) fn in_url(mut self, ids: &[String]) -> Self {
+        if self
+            .missing
+            .as_ref()
+            .is_some_and(|id| ids.iter().all(|one| **one != **id))
+        {
+            self.status = 400;
+        }
+        self
     }
 
     pub(crate) fn parameter_missing(param: &str) -> Self {

@@ -197,7 +197,7 @@ fn run(
 }
 
 fn operate(world: &mut World, operation: &Operation, call: &Call, expansions: &[String]) -> Result<Value, ApiError> {
-    let mut answer = (operation.run)(world, call)?;
+    let mut answer = (operation.run)(world, call).map_err(|error| error.in_url(&call.ids))?;
     for path in expansions {
         expand::expand(world, &mut answer, path)?;
     }

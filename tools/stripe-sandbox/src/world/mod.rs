@@ -316,7 +316,7 @@ impl World {
         self.found(&self.account, id)
     }
 
-    /// The object of this kind, or the 404 that names `param`. Deleted ones are missing.
+    /// The object of this kind, or the refusal that names `param`. Deleted ones are missing.
     pub(crate) fn get(&self, object: &str, id: &str, param: &str) -> Result<Value, ApiError> {
         self.find(id)
             .filter(|value| field::text(value, "object") == object && !field::flag(value, "deleted"))

@@ -32,6 +32,68 @@ async fn an_answer_carries_a_request_id_the_version_and_the_virtual_date() {
 }
 
 #[tokio::test]
+async fn what_is_missing_is_a_404_in_the_url_and_a_400_in_a_parameter() {
+    let world = start().await;
+    let customer = world.customer().await;
+    let own = format!("/v1/customers/{customer}");
+    let payment = [("amount", "1000"), ("currency", "usd")];
+    let of_nobody = [&payment[..], &[("customer", "cus_0")]].concat();
+    let with_nothing = [&payment[..], &[("payment_method", "pm_0")]].concat();
+    let default = [("invoice_settings[default_payment_method]", "pm_0")];
+    for (method, path, form, status, param) in [
+        ("GET", "/v1/customers/cus_0", &[][..], 404, "id"),
+        ("POST", "/v1/customers/cus_0", &[("name", "x")], 404, "id"),
+        (
+            "POST",
+            "/v1/payment_methods/pm_0/attach",
+            &[("customer", &*customer)],
+            404,
+            "payment_method",
+        ),
+        ("POST", "/v1/payment_intents", &of_nobody, 400, "customer"),
+        ("POST", "/v1/payment_intents", &with_nothing, 400, "payment_method"),
+        ("POST", "/v1/setup_intents", &[("customer", "cus_0")], 400, "customer"),
+        (
+            "POST",
+            "/v1/refunds",
+            &[("payment_intent", "pi_0")],
+            400,
+            "payment_intent",
+        ),
+        (
+            "POST",
+            "/v1/prices",
+            &[("currency", "usd"), ("unit_amount", "1"), ("product", "prod_0")],
+            400,
+            "product",
+        ),
+        ("POST", &own, &default, 400, default[0].0),
+        (
+            "GET",
+            "/v1/setup_attempts",
+            &[("setup_intent", "seti_0")],
+            400,
+            "setup_intent",
+        ),
+        (
+            "GET",
+            "/v1/charges",
+            &[("starting_after", "ch_0")],
+            400,
+            "starting_after",
+        ),
+    ] {
+        let answer = world.call(method, path, form).await;
+        let error = &answer.json()["error"];
+        assert_eq!(
+            (answer.status, &*text(&error["code"]), &*text(&error["param"])),
+            (status, "resource_missing", param),
+            "{method} {path} {form:?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn an_unknown_parameter_a_missing_one_and_an_unknown_id_are_told_apart() {
     let world = start().await;
     let unknown = world
@@ -195,7 +257,7 @@ async fn lists_are_cut_by_limit_and_cursor_newest_first() {
             .call("GET", "/v1/customers", &[("starting_after", "cus_none")])
             .await
             .status,
-        404
+        400
     );
 }
 

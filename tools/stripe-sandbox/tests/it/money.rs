@@ -218,7 +218,7 @@ async fn what_cannot_be_refunded_is_refused_in_stripes_words() {
     refused(&[], 400, json!("parameter_missing"), none).await;
     refused(
         &[("charge", "ch_x")],
-        404,
+        400,
         json!("resource_missing"),
         "No such charge: 'ch_x'",
     )

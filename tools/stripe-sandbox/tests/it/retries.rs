@@ -66,7 +66,7 @@ async fn after_the_last_retry_a_delivery_is_given_up_and_can_be_sent_by_hand() {
     let unknown = world.call("POST", &path, &[("webhook_endpoint", "we_x")]).await;
     assert_eq!(
         (unknown.status, &unknown.json()["error"]["param"]),
-        (404, &json!("webhook_endpoint"))
+        (400, &json!("webhook_endpoint"))
     );
     let again = world.post(&path, &[("webhook_endpoint", &endpoint)]).await;
     assert_eq!(again["pending_webhooks"], 1);
