@@ -102,7 +102,7 @@ pub(crate) fn refuse(
     charge
 }
 
-/// Captures `amount` of a held charge; the rest is given back to its owner. Source:
+/// Captures `amount` of a held charge; the rest is given back to its owner and counts as refunded. Source:
 /// <https://docs.stripe.com/payments/place-a-hold-on-a-payment-method#capture-the-funds>.
 pub(crate) fn capture(world: &mut World, id: &str, amount: i64, edit: impl FnOnce(&mut Value)) -> Value {
     let Some(mut captured) = world.find(id).cloned() else {
@@ -110,6 +110,8 @@ pub(crate) fn capture(world: &mut World, id: &str, amount: i64, edit: impl FnOnc
     };
     field::set(&mut captured, "captured", true);
     field::set(&mut captured, "amount_captured", amount);
+    let released = field::integer(&captured, "amount") - amount;
+    field::set(&mut captured, "amount_refunded", released);
     edit(&mut captured);
     balance::post_charge(world, &mut captured);
     world.put(&captured);

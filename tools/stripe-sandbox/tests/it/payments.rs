@@ -286,6 +286,11 @@ async fn held_money_is_captured_in_part_and_only_once() {
         (&charge["captured"], &charge["amount_captured"]),
         (&json!(true), &json!(700))
     );
+    assert_eq!(
+        (&charge["amount_refunded"], &charge["refunded"]),
+        (&json!(300), &json!(false)),
+        "the rest is released"
+    );
     let again = world.call("POST", &capture, &[]).await.json()["error"].clone();
     assert_eq!(again["code"], "payment_intent_unexpected_state");
     assert_eq!(again["payment_intent"]["id"], captured["id"]);
