@@ -436,7 +436,8 @@ pub(crate) fn check_secret(intent: &Value, params: &Params) -> Result<(), ApiErr
     match params.text("client_secret") {
         Some(secret) if secret != field::text(intent, "client_secret") => {
             let message = "The client_secret provided does not match the client_secret associated with this intent.";
-            Err(ApiError::invalid(message).param("client_secret"))
+            let code = format!("{}_invalid_parameter", field::text(intent, "object"));
+            Err(ApiError::invalid(message).code(&code).param("client_secret"))
         }
         _ => Ok(()),
     }

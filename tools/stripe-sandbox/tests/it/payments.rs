@@ -374,7 +374,11 @@ async fn an_intent_is_updated_while_that_can_still_matter() {
     );
     let confirm = format!("{}/confirm", path(&intent));
     let wrong = world.call("POST", &confirm, &[("client_secret", "x")]).await.json();
-    assert_eq!(wrong["error"]["param"], "client_secret");
+    let wrong = (&wrong["error"]["code"], &wrong["error"]["param"]);
+    assert_eq!(
+        wrong,
+        (&json!("payment_intent_invalid_parameter"), &json!("client_secret"))
+    );
     let paid = world.post(&confirm, &[("client_secret", &secret)]).await;
     assert_eq!(paid["amount_received"], 2500);
     let charge = latest_charge(&world, &paid).await;
