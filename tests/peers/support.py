@@ -35,6 +35,9 @@ from recorder import Record, Recorder
 SECRET_KEY = "sk_test_peers"
 WEBHOOK_SECRET = "whsec_peers_receiver"
 DAY = 86_400
+RETURN = "https://example.com/return"
+# What follows a payment at once.
+PAID = ("payment_intent.created", "payment_intent.succeeded", "charge.succeeded")
 PATIENCE_SECONDS = 30
 
 
@@ -170,8 +173,16 @@ class World:
 
     def pay(self, url, number="4242424242424242", **fields):
         """Fills in the form of a checkout page: status, headers and text of the answer."""
-        form = {"card_number": number, "card_expiry": "12/40", "card_cvc": "123", **fields}
-        return post(url, urllib.parse.urlencode(form).encode())
+        return self.submit(url, **{"card_number": number, "card_expiry": "12/40", "card_cvc": "123", **fields})
+
+    def submit(self, url, **fields):
+        """Sends the form of a page, as a browser does: status, headers and text of the answer."""
+        return post(url, urllib.parse.urlencode(fields).encode())
+
+    def page(self, url):
+        """What a page says."""
+        with urllib.request.urlopen(url, timeout=PATIENCE_SECONDS) as answer:
+            return answer.read().decode()
 
     def end(self):
         for receiver in (self.receiver, *self._others):
@@ -218,6 +229,11 @@ class Scenario(unittest.TestCase):
         while len(self.world.receiver.events) < self._mark + len(types) and time.monotonic() < deadline:
             time.sleep(0.005)
         return self.followed(*types)
+
+    def paid(self, amount, card="visa", **more):
+        """A payment intent that is confirmed as it is created, with this test card."""
+        form = {"amount": amount, "currency": "usd", "confirm": True, "payment_method": f"pm_card_{card}", "return_url": RETURN}
+        return self.v1.payment_intents.create({**form, **more})
 
     def refused(self, error, status, code, act, *arguments):
         """Asserts that a call is refused; gives the error."""
