@@ -26,6 +26,9 @@ import { fileURLToPath } from "node:url";
 const Stripe = createRequire(join(process.env.PEERS_NODE, "package.json"))("stripe");
 
 export const DAY = 86_400;
+export const RETURN = "https://example.com/return";
+/** What follows a payment at once. */
+export const PAID = ["payment_intent.created", "payment_intent.succeeded", "charge.succeeded"];
 const SECRET_KEY = "sk_test_peers";
 const WEBHOOK_SECRET = "whsec_peers_receiver";
 const PATIENCE_MS = 30_000;
@@ -213,10 +216,17 @@ class World {
     return this.followed(...types);
   };
 
+  /** Sends the form of a page, as a browser does. */
+  submit = (url, fields) => fetch(url, { method: "POST", body: new URLSearchParams(fields), redirect: "manual" });
+
   /** Fills in the form of a checkout page. */
-  pay = (url, number = "4242424242424242", fields = {}) => {
-    const form = { card_number: number, card_expiry: "12/40", card_cvc: "123", ...fields };
-    return fetch(url, { method: "POST", body: new URLSearchParams(form), redirect: "manual" });
+  pay = (url, number = "4242424242424242", fields = {}) =>
+    this.submit(url, { card_number: number, card_expiry: "12/40", card_cvc: "123", ...fields });
+
+  /** A payment intent that is confirmed as it is created, with this test card. */
+  paid = (amount, card = "visa", more = {}) => {
+    const form = { amount, currency: "usd", confirm: true, payment_method: `pm_card_${card}`, return_url: RETURN };
+    return this.stripe.paymentIntents.create({ ...form, ...more });
   };
 
   async end() {
