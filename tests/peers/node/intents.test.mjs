@@ -41,9 +41,12 @@ scenario("an amount has limits", async ({ stripe, followed }) => {
   const intents = stripe.paymentIntents;
   for (const [amount, currency, code] of [
     [49, "usd", "amount_too_small"], [29, "gbp", "amount_too_small"], [100_000_000, "usd", "amount_too_large"],
+    [0, "usd", "parameter_invalid_integer"], [-50, "usd", "parameter_invalid_integer"],
   ]) {
     assert.equal((await refused(intents.create({ amount, currency }), INVALID, 400, code)).param, "amount");
   }
+  const error = await refused(intents.create({ amount: 500, currency: "xxx" }), INVALID, 400, undefined);
+  assert.match(error.message, /^Invalid currency: xxx\. Stripe currently supports/);
   await followed();
   const least = await intents.create({ amount: 50, currency: "usd" });
   const most = await intents.create({ amount: 99_999_999, currency: "usd" });

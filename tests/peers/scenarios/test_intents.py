@@ -41,10 +41,13 @@ class Intents(Scenario):
         intents = self.v1.payment_intents
         for amount, currency, code in (
             (49, "usd", "amount_too_small"), (29, "gbp", "amount_too_small"), (100_000_000, "usd", "amount_too_large"),
+            (0, "usd", "parameter_invalid_integer"), (-50, "usd", "parameter_invalid_integer"),
         ):
             with self.subTest(amount=amount, currency=currency):
                 form = {"amount": amount, "currency": currency}
                 self.assertEqual(self.refused(INVALID, 400, code, intents.create, form).param, "amount")
+        error = self.refused(INVALID, 400, None, intents.create, {"amount": 500, "currency": "xxx"})
+        self.assertTrue(error.user_message.startswith("Invalid currency: xxx. Stripe currently supports"), error)
         self.followed()
         self.assertEqual(intents.list().data, [])
         least, most = (intents.create({"amount": amount, "currency": "usd"}) for amount in (50, 99_999_999))

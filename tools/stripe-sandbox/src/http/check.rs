@@ -5,6 +5,7 @@
 use serde_json::{Map, Value};
 
 use super::{
+    currencies,
     error::ApiError,
     form::{LARGEST_INTEGER, Params},
     table::{Kind, Parameter, Takes},
@@ -133,10 +134,11 @@ fn refusal(kind: &Kind, text: &str, path: &str) -> Option<ApiError> {
             Some(_) => None,
         },
         Kind::Number => (!is_number(text)).then(|| invalid("decimal", text, path)),
-        Kind::Currency => {
-            let is_code = text.len() == 3 && text.bytes().all(|letter| letter.is_ascii_alphabetic());
-            (!is_code).then(|| invalid("currency", text, path))
-        }
+        Kind::Currency => (!currencies::knows(text)).then(|| {
+            let (text, known) = (shown(&text.to_lowercase()), currencies::KNOWN);
+            let message = format!("Invalid currency: {text}. Stripe currently supports these currencies: {known}");
+            ApiError::invalid(message).param(path)
+        }),
         Kind::Timestamp => {
             let is_time = integer(text).is_some_and(|at| at >= 0);
             let message = "Invalid timestamp: must be an integer Unix timestamp.";

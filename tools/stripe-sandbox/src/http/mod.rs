@@ -3,6 +3,7 @@
 pub(crate) mod account;
 pub(crate) mod answer;
 pub(crate) mod check;
+mod currencies;
 pub(crate) mod error;
 pub(crate) mod expand;
 pub(crate) mod form;

@@ -103,7 +103,7 @@ fn places_in(kind: &Kind, name: String, required: bool, all: &mut Vec<Place>) {
         Kind::Enum(values) => values.to_vec(),
         Kind::Integer(..) | Kind::Number => vec!["1", "2", "100", "2900", "99999999999"],
         Kind::Timestamp => vec!["1", "1800003600", "99999999999"],
-        Kind::Currency => vec!["usd", "EUR", "xxx"],
+        Kind::Currency => vec!["usd", "EUR", "jpy"],
         Kind::Boolean => vec!["true", "false"],
     };
     all.push(Place {

@@ -101,6 +101,12 @@ const MINIMUMS: &[(&str, i64)] = &[
 ];
 
 fn check_amount(amount: i64, currency: &str) -> Result<(), ApiError> {
+    if amount < 1 {
+        let message = "This value must be greater than or equal to 1.";
+        return Err(ApiError::invalid(message)
+            .code("parameter_invalid_integer")
+            .param("amount"));
+    }
     let least = MINIMUMS
         .iter()
         .find(|(code, _)| *code == currency)

@@ -421,4 +421,8 @@ async fn a_payment_intent_is_declined_then_paid_and_not_paid_twice() {
         .call("POST", "/v1/payment_intents", &[("amount", "49"), ("currency", "usd")])
         .await;
     assert_eq!(small.json()["error"]["code"], "amount_too_small");
+    let nothing = world
+        .call("POST", "/v1/payment_intents", &[("amount", "0"), ("currency", "usd")])
+        .await;
+    assert_eq!(nothing.json()["error"]["code"], "parameter_invalid_integer");
 }

@@ -190,6 +190,11 @@ fn a_value_of_the_wrong_type_is_told_in_stripes_words() {
     let empty = "You passed an empty string for 'currency'. We assume empty values are an attempt to unset a parameter; however \
         'currency' cannot be unset. You should remove 'currency' from your request or supply a non-empty value.";
     let long = format!("currency=usd&nickname=begin{}end", "n".repeat(5000));
+    let unknown = |code: &str| {
+        let known = super::currencies::KNOWN;
+        format!("Invalid currency: {code}. Stripe currently supports these currencies: {known}")
+    };
+    let (dollars, none) = (unknown("dollars"), unknown("xxx"));
     assert_refused(&[
         (
             INTENTS,
@@ -226,13 +231,8 @@ fn a_value_of_the_wrong_type_is_told_in_stripes_words() {
             "confirm",
             "Invalid boolean: yes",
         ),
-        (
-            INTENTS,
-            "amount=1&currency=dollars",
-            "",
-            "currency",
-            "Invalid currency: dollars",
-        ),
+        (INTENTS, "amount=1&currency=dollars", "", "currency", &dollars),
+        (INTENTS, "amount=1&currency=XXX", "", "currency", &none),
         (
             INTENTS,
             "amount=1&currency=",

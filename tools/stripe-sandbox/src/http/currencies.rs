@@ -1,0 +1,16 @@
+//! The currencies that Stripe takes money in.
+//!
+//! Source: <https://docs.stripe.com/currencies#presentment-currencies>.
+
+/// As its refusals list them: the dollar first.
+pub(crate) const KNOWN: &str = "usd, aed, afn, all, amd, ang, aoa, ars, aud, awg, azn, bam, bbd, bdt, bgn, bhd, bif, bmd, bnd, bob, \
+    brl, bsd, bwp, byn, bzd, cad, cdf, chf, clp, cny, cop, crc, cve, czk, djf, dkk, dop, dzd, egp, etb, eur, fjd, fkp, gbp, gel, \
+    gip, gmd, gnf, gtq, gyd, hkd, hnl, htg, huf, idr, ils, inr, isk, jmd, jod, jpy, kes, kgs, khr, kmf, krw, kwd, kyd, kzt, lak, \
+    lbp, lkr, lrd, lsl, mad, mdl, mga, mkd, mmk, mnt, mop, mur, mvr, mwk, mxn, myr, mzn, nad, ngn, nio, nok, npr, nzd, omr, pab, \
+    pen, pgk, php, pkr, pln, pyg, qar, ron, rsd, rub, rwf, sar, sbd, scr, sek, sgd, shp, sle, sos, srd, std, szl, thb, tjs, tnd, \
+    top, try, ttd, twd, tzs, uah, ugx, uyu, uzs, vnd, vuv, wst, xaf, xcd, xcg, xof, xpf, yer, zar, zmw";
+
+/// Whether this is one of them, in whichever case it is written.
+pub(crate) fn knows(code: &str) -> bool {
+    KNOWN.split(", ").any(|known| known.eq_ignore_ascii_case(code))
+}
