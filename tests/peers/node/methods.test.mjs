@@ -42,8 +42,12 @@ scenario("a card is made of a token saved and changed", async (world) => {
   const [updated] = await followed("payment_method.updated");
   assert.deepEqual(before(updated).billing_details, { email: null });
   assert.deepEqual(before(updated).metadata, { nick: "red" });
-  const unknown = methods.create({ type: "card", card: { token: "tok_none" } });
-  assert.equal((await refused(unknown, INVALID, 400, "resource_missing")).param, "card[token]");
+  for (const [code, param, form] of [
+    ["resource_missing", "card[token]", { card: { token: "tok_none" } }],
+    ["email_invalid", "billing_details[email]", { card: { token: "tok_visa" }, billing_details: { email: "jenny" } }],
+  ]) {
+    assert.equal((await refused(methods.create({ type: "card", ...form }), INVALID, 400, code)).param, param);
+  }
 });
 
 scenario("a detached card never serves again", async (world) => {

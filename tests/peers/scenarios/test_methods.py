@@ -40,8 +40,12 @@ class Methods(Scenario):
         (updated,) = self.followed("payment_method.updated")
         self.assertEqual(before(updated)["billing_details"], {"email": None})
         self.assertEqual(before(updated)["metadata"], {"nick": "red"})
-        error = self.refused(INVALID, 400, "resource_missing", methods.create, {"type": "card", "card": {"token": "tok_none"}})
-        self.assertEqual(error.param, "card[token]")
+        for code, param, form in (
+            ("resource_missing", "card[token]", {"card": {"token": "tok_none"}}),
+            ("email_invalid", "billing_details[email]", {"card": {"token": "tok_visa"}, "billing_details": {"email": "jenny"}}),
+        ):
+            error = self.refused(INVALID, 400, code, methods.create, {"type": "card", **form})
+            self.assertEqual(error.param, param)
 
     def test_a_detached_card_never_serves_again(self):
         customer = self.customer()

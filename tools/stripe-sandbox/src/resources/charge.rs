@@ -5,7 +5,8 @@
 use serde_json::Value;
 
 use super::{
-    Call, Operation, copy_texts, list_of, merge_metadata, payment_intent::amount_to_capture, retrieve, search, shipping,
+    Call, Operation, check_email, copy_texts, list_of, merge_metadata, payment_intent::amount_to_capture, retrieve,
+    search, shipping,
 };
 use crate::{
     billing::payment,
@@ -52,6 +53,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
 fn update(world: &mut World, call: &Call) -> Answer {
     let params = &call.params;
     let charge = world.get("charge", call.id(), "charge")?;
+    check_email(params, "receipt_email")?;
     let mut changed = charge.clone();
     let metadata = merge_metadata(field::at(&charge, "metadata"), params, "metadata")?;
     field::set(&mut changed, "metadata", metadata);

@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{Call, Operation, address, copy_texts, list_of, merge_metadata, payment_method, search, tax_id, tax_rates};
+use super::{
+    Call, Operation, address, check_email, copy_texts, list_of, merge_metadata, payment_method, search, tax_id,
+    tax_rates,
+};
 use crate::{
     billing::cancellation,
     field,
@@ -157,14 +160,7 @@ fn write(customer: &mut Value, params: &Params) -> Result<(), ApiError> {
         ],
     );
     copy_texts(customer, params, &["invoice_prefix"]);
-    if let Some(email) = params
-        .text("email")
-        .filter(|email| !email.contains('@') || email.len() > 512)
-    {
-        return Err(ApiError::invalid(format!("Invalid email address: {email}"))
-            .code("email_invalid")
-            .param("email"));
-    }
+    check_email(params, "email")?;
     let metadata = merge_metadata(field::at(customer, "metadata"), params, "metadata")?;
     field::set(customer, "metadata", metadata);
     if params.has("address") {

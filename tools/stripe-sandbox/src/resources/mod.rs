@@ -223,6 +223,18 @@ pub(crate) fn shipping(params: &Params) -> Value {
     shipping
 }
 
+/// Whether what was sent under `name`, if anything, may be an email address.
+/// Source: <https://docs.stripe.com/error-codes#email-invalid>.
+pub(crate) fn check_email(params: &Params, name: &str) -> Result<(), ApiError> {
+    match params.text(name) {
+        Some(email) if !email.contains('@') || email.len() > 512 => {
+            let message = format!("Invalid email address: {email}");
+            Err(ApiError::invalid(message).code("email_invalid").param(name))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// A currency in lower case, in whichever it was sent.
 pub(crate) fn currency(params: &Params, name: &str) -> String {
     params.given(name).to_ascii_lowercase()

@@ -5,7 +5,8 @@
 use serde_json::{Value, json};
 
 use super::{
-    Call, LARGEST_AMOUNT, Operation, copy_texts, currency, list_of, merge_metadata, payment_method, search, shipping,
+    Call, LARGEST_AMOUNT, Operation, check_email, copy_texts, currency, list_of, merge_metadata, payment_method,
+    search, shipping,
 };
 use crate::{
     billing::{
@@ -174,6 +175,7 @@ fn create(world: &mut World, call: &Call) -> Answer {
 
 /// Writes what may be given at creation, at an update and at a confirmation alike.
 fn write(intent: &mut Value, params: &Params) -> Result<(), ApiError> {
+    check_email(params, "receipt_email")?;
     let metadata = merge_metadata(field::at(intent, "metadata"), params, "metadata")?;
     field::set(intent, "metadata", metadata);
     copy_texts(

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Call, Operation, address, list_of, merge_metadata, retrieve};
+use super::{Call, Operation, address, check_email, list_of, merge_metadata, retrieve};
 use crate::{
     billing::{cards, payment},
     field,
@@ -103,6 +103,7 @@ fn update(world: &mut World, call: &Call) -> Answer {
         let message = "You must save this PaymentMethod to a customer before you can update it.";
         return Err(ApiError::invalid(message));
     }
+    check_email(params, "billing_details[email]")?;
     let mut changed = method.clone();
     let metadata = merge_metadata(field::at(&method, "metadata"), params, "metadata")?;
     field::set(&mut changed, "metadata", metadata);
@@ -206,6 +207,7 @@ pub(crate) fn from_data(world: &mut World, params: &Params, within: &str) -> Ans
         }
         (None, None) => return Err(ApiError::parameter_missing(&named("card"))),
     };
+    check_email(&data, "billing_details[email]").map_err(|error| error.param(named("billing_details[email]")))?;
     let is_cvc_known = data.has("card[cvc]") || data.has("card[token]");
     let metadata = merge_metadata(&json!({}), &data, "metadata")?;
     let payer = Payer {

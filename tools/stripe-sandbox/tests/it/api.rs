@@ -32,6 +32,32 @@ async fn an_answer_carries_a_request_id_the_version_and_the_virtual_date() {
 }
 
 #[tokio::test]
+async fn an_email_is_one_wherever_it_is_taken() {
+    let world = start().await;
+    let payment = [("amount", "1000"), ("currency", "usd")];
+    let receipt = [&payment[..], &[("receipt_email", "jenny")]].concat();
+    let card = [
+        ("payment_method_data[type]", "card"),
+        ("payment_method_data[card][token]", "tok_visa"),
+        ("payment_method_data[billing_details][email]", "jenny"),
+    ];
+    let described = [&payment[..], &card].concat();
+    for (path, form) in [
+        ("/v1/customers", &[("email", "jenny")][..]),
+        ("/v1/payment_intents", &receipt),
+        ("/v1/payment_intents", &described),
+    ] {
+        let answer = world.call("POST", path, form).await;
+        let error = &answer.json()["error"];
+        let param = form.last().map(|(name, _)| *name).unwrap_or_default();
+        assert_eq!(
+            (answer.status, &error["code"], &error["param"]),
+            (400, &json!("email_invalid"), &json!(param)),
+        );
+    }
+}
+
+#[tokio::test]
 async fn what_is_missing_is_a_404_in_the_url_and_a_400_in_a_parameter() {
     let world = start().await;
     let customer = world.customer().await;
