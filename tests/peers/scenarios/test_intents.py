@@ -184,7 +184,7 @@ class Intents(Scenario):
         wrong = {"client_secret": f"{intent.id}_secret_wrong"}
         for one in (client, self.v1.payment_intents):
             self.assertEqual(self.refused(INVALID, 400, WRONG, one.retrieve, intent.id, wrong).param, "client_secret")
-        error = self.refused(stripe.AuthenticationError, 401, None, client.list).error
+        error = self.refused(stripe.AuthenticationError, 401, "secret_key_required", client.list).error
         self.assertEqual(error.code, "secret_key_required")
         self.followed()
         card = {"type": "card", "card": {"token": "tok_visa"}, "billing_details": {"name": "Jenny"}}
