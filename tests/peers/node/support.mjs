@@ -254,6 +254,12 @@ export async function priced(stripe, amount, more = {}) {
   return stripe.prices.create({ product: product.id, currency: "usd", unit_amount: amount, ...more });
 }
 
+/** What the properties that an event is about were before it, but for the second of a product's last change. */
+export const before = (event) => {
+  const { updated, ...previous } = event.data.previous_attributes;
+  return previous;
+};
+
 /** The ids of a list, or of its page. */
 export const ids = (list) => (list.data ?? list).map((one) => one.id);
 
