@@ -1,5 +1,6 @@
 //! The API without a network, for tests that make many calls.
 
+use http::Uri;
 use serde_json::Value;
 
 use super::{App, run};
@@ -25,20 +26,27 @@ impl InProcess {
         *self.app.world() = new_world();
     }
 
-    /// One call: the status and the body.
+    /// One call: the status and the body. The form is the body of a POST, and else the query.
     pub(crate) fn call(&self, method: &str, path: &str, form: &str) -> (u16, Value) {
-        let (uri, body) = match method {
-            "POST" => (path.to_owned(), form),
-            _ => (format!("{path}?{form}"), ""),
+        let uri = match method {
+            "POST" => path.to_owned(),
+            _ => format!("{path}?{form}"),
         };
+        let (status, body) = self.send(method, uri.parse().unwrap(), form.as_bytes());
+        (status, serde_json::from_str(&body).unwrap())
+    }
+
+    /// One call to any address; the body is sent by a POST only.
+    pub(crate) fn send(&self, method: &str, uri: Uri, body: &[u8]) -> (u16, String) {
         let request = http::Request::builder()
             .method(method)
             .uri(uri)
             .header("authorization", format!("Bearer {}", self.app.secret_key));
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        match run(&self.app, &parts, body.as_bytes(), "", None, "req_test", false) {
-            Ok(reply) => (reply.status, serde_json::from_str(&reply.body).unwrap()),
-            Err(error) => (error.status, error.body()),
+        let body = if method == "POST" { body } else { b"" };
+        match run(&self.app, &parts, body, "", None, "req_test", false) {
+            Ok(reply) => (reply.status, reply.body),
+            Err(error) => (error.status, error.body().to_string()),
         }
     }
 

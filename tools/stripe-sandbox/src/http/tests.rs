@@ -13,7 +13,10 @@ use super::{
     table::{Kind, Parameter, Takes},
     *,
 };
-use crate::{Config, http::route::Routes, world::books};
+use crate::{
+    http::{in_process::InProcess, route::Routes},
+    world::books,
+};
 
 const CASES: u32 = 100_000;
 /// A world this old is replaced by a new one, as lists take ever longer.
@@ -150,7 +153,7 @@ fn encoded(places: &[Place], form: &Form, ids: &[String]) -> Vec<u8> {
 
 /// A world with one of most things, and their ids.
 struct Furnished {
-    app: App,
+    sandbox: InProcess,
     /// Where each was made.
     made_at: Vec<&'static str>,
     ids: Vec<String>,
@@ -160,14 +163,8 @@ struct Furnished {
 
 impl Furnished {
     fn new() -> Self {
-        let config = Config {
-            frozen_time: Some(1_800_000_000),
-            ..Config::default()
-        };
-        let world = World::open(&config, "http://sandbox".to_owned()).unwrap();
-        let app = App::new(world, &config, Routes::new().unwrap());
         let mut furnished = Self {
-            app,
+            sandbox: InProcess::new(),
             made_at: Vec::new(),
             ids: Vec::new(),
             cases: 0,
@@ -217,10 +214,7 @@ impl Furnished {
     }
 
     fn make(&mut self, path: &'static str, form: &str) -> String {
-        let (status, body) = self.call("POST", path, form.as_bytes());
-        assert_eq!(status, 200, "{path} {form}: {body}");
-        let made: Value = serde_json::from_str(&body).unwrap();
-        let id = field::text(&made, "id").to_owned();
+        let id = self.sandbox.make(path, form);
         self.ids.push(id.clone());
         self.made_at.push(path);
         id
@@ -243,8 +237,7 @@ impl Furnished {
     }
 
     fn call(&self, method: &str, path: &str, form: &[u8]) -> (u16, String) {
-        let in_query = method != "POST";
-        let uri = if in_query {
+        let uri = if method != "POST" {
             format!(
                 "{path}?{}",
                 percent_encoding::percent_encode(form, percent_encoding::CONTROLS)
@@ -255,16 +248,9 @@ impl Furnished {
         let uri = uri
             .replace(|letter: char| " \"<>{}|\\^`#".contains(letter), "%20")
             .parse::<http::Uri>();
-        let Ok(uri) = uri else { return (400, String::new()) };
-        let request = http::Request::builder()
-            .method(method)
-            .uri(uri)
-            .header("authorization", format!("Bearer {}", self.app.secret_key));
-        let (parts, ()) = request.body(()).unwrap().into_parts();
-        let body = if in_query { b"" } else { form };
-        match run(&self.app, &parts, body, "", None, "req_test", false) {
-            Ok(reply) => (reply.status, reply.body),
-            Err(error) => (error.status, error.body().to_string()),
+        match uri {
+            Ok(uri) => self.sandbox.send(method, uri, form),
+            Err(_) => (400, String::new()),
         }
     }
 }
@@ -292,7 +278,7 @@ fn no_form_makes_an_operation_fail() {
             let mut world = furnished.borrow_mut();
             if world.cases == CASES_PER_WORLD {
                 let taken = world.taken;
-                let problems = books::problems(&world.app.world());
+                let problems = books::problems(&world.sandbox.app.world());
                 *world = Furnished::new();
                 prop_assert!(problems.is_empty(), "{problems:?}");
                 // The handlers are tried with what gets past the check, so enough of it must.
