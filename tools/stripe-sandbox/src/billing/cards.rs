@@ -89,6 +89,15 @@ const fn of(country: &'static str, number: &'static str, names: &'static [&'stat
     }
 }
 
+const fn refused(refusal: Refusal, number: &'static str, names: &'static [&'static str]) -> Card {
+    Card {
+        refusal: Some(refusal),
+        attaches: false,
+        ..visa(number, names)
+    }
+}
+
+/// Refused by the bank, which says why in a decline code.
 const fn declining(
     decline_code: &'static str,
     advice_code: &'static str,
@@ -96,18 +105,16 @@ const fn declining(
     number: &'static str,
     names: &'static [&'static str],
 ) -> Card {
-    Card {
-        refusal: Some(Refusal {
-            code: "card_declined",
-            decline_code: Some(decline_code),
-            advice_code: Some(advice_code),
-            message,
-        }),
-        attaches: false,
-        ..visa(number, names)
-    }
+    let refusal = Refusal {
+        code: "card_declined",
+        decline_code: Some(decline_code),
+        advice_code: Some(advice_code),
+        message,
+    };
+    refused(refusal, number, names)
 }
 
+/// Refused with a code of its own.
 const fn failing(
     code: &'static str,
     advice_code: &'static str,
@@ -115,16 +122,13 @@ const fn failing(
     number: &'static str,
     names: &'static [&'static str],
 ) -> Card {
-    Card {
-        refusal: Some(Refusal {
-            code,
-            decline_code: None,
-            advice_code: Some(advice_code),
-            message,
-        }),
-        attaches: false,
-        ..visa(number, names)
-    }
+    let refusal = Refusal {
+        code,
+        decline_code: None,
+        advice_code: Some(advice_code),
+        message,
+    };
+    refused(refusal, number, names)
 }
 
 const fn authenticated(authentication: Authentication, card: Card) -> Card {

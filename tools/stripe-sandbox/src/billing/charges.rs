@@ -186,6 +186,14 @@ fn card_details(method: &Value, amount: i64, authenticated: bool) -> Value {
     if let Value::Object(exemption) = field::place(&mut card, "three_d_secure") {
         exemption.insert("exemption_indicator".to_owned(), Value::Null);
     }
+    copy_card(&mut card, method);
+    let regulated = field::at(method, "card.regulated_status").clone();
+    field::set(&mut card, "regulated_status", regulated);
+    card
+}
+
+/// Copies what an attempt tells of the card it was made with.
+pub(crate) fn copy_card(to: &mut Value, method: &Value) {
     for name in [
         "brand",
         "checks",
@@ -195,12 +203,10 @@ fn card_details(method: &Value, amount: i64, authenticated: bool) -> Value {
         "fingerprint",
         "funding",
         "last4",
-        "regulated_status",
     ] {
-        field::set(&mut card, name, field::at(method, &format!("card.{name}")).clone());
+        field::set(to, name, field::at(method, &format!("card.{name}")).clone());
     }
-    field::set(&mut card, "network", field::at(method, "card.brand").clone());
-    card
+    field::set(to, "network", field::at(method, "card.brand").clone());
 }
 
 /// How the owner of the card authenticated; null where they did not.

@@ -30,6 +30,14 @@ pub(crate) struct Typed<'a> {
     pub(crate) email: Option<&'a str>,
 }
 
+/// Who pays a session, and with what.
+struct Attempt<'a> {
+    session: &'a Value,
+    method: &'a Value,
+    email: &'a str,
+    name: Option<&'a str>,
+}
+
 /// Pays the open session `id` and gives the URL to go to: the `success_url`, or the page on which to authenticate first. A
 /// declined card leaves a failed attempt and an open session.
 pub(crate) fn pay(world: &mut World, id: &str, typed: &Typed<'_>) -> Result<String, ApiError> {
@@ -59,15 +67,21 @@ pub(crate) fn pay(world: &mut World, id: &str, typed: &Typed<'_>) -> Result<Stri
             email: Some(&email),
         },
     );
+    let attempt = Attempt {
+        session: &session,
+        method: &method,
+        email: &email,
+        name: typed.name,
+    };
     let is_due = field::integer(&session, "amount_total") > 0;
     let asks = authentication::is_needed(&method, Presence::Present, "automatic");
     if is_due && (asks || card.refusal.is_some()) {
-        return try_first(world, &session, &method, &email, typed.name, asks);
+        return try_first(world, &attempt, asks);
     }
     if asks && field::text(&session, "mode") == "subscription" {
-        return set_up_first(world, &session, &method, &email, typed.name);
+        return set_up_first(world, &attempt);
     }
-    finish(world, &session, &method, &email, typed.name)
+    finish(world, &attempt)
 }
 
 /// Goes on with the session `id` after its payer authenticated, or failed to, and gives the URL to go to.
@@ -82,27 +96,25 @@ pub(crate) fn resume(world: &mut World, id: &str, succeeded: bool) -> Result<Str
         field::text(&tried, "payment_method"),
         "payment_method",
     )?;
-    let (email, name) = (field::text(&tried, "email"), field::some_text(&tried, "name"));
-    finish(world, &session, &method, email, name)
+    let attempt = Attempt {
+        session: &session,
+        method: &method,
+        email: field::text(&tried, "email"),
+        name: field::some_text(&tried, "name"),
+    };
+    finish(world, &attempt)
 }
 
 /// Charges a card that is refused, or waits for authentication, before anything else happens to the session.
-fn try_first(
-    world: &mut World,
-    session: &Value,
-    method: &Value,
-    email: &str,
-    name: Option<&str>,
-    asks: bool,
-) -> Result<String, ApiError> {
-    let id = field::text(session, "id");
-    let intent = intent(world, session);
-    if asks && is_customer_wanted(session) {
-        let customer = payer(world, session, email, name);
+fn try_first(world: &mut World, attempt: &Attempt<'_>, asks: bool) -> Result<String, ApiError> {
+    let id = field::text(attempt.session, "id");
+    let intent = intent(world, attempt.session);
+    if asks && is_customer_wanted(attempt.session) {
+        let customer = payer(world, attempt);
         world.edit(&intent, |one| field::set(one, "customer", customer));
     }
-    let how = remember(world, id, method, email, name);
-    let tried = payment::confirm(world, &intent, method, &how)?;
+    let how = remember(world, attempt);
+    let tried = payment::confirm(world, &intent, attempt.method, &how)?;
     match field::text(&tried, "status") {
         "requires_action" => Ok(authentication::page(&intent)),
         _ => resume(world, id, true),
@@ -110,26 +122,26 @@ fn try_first(
 }
 
 /// Sets up the card for a subscription of which nothing is due yet.
-fn set_up_first(
-    world: &mut World,
-    session: &Value,
-    method: &Value,
-    email: &str,
-    name: Option<&str>,
-) -> Result<String, ApiError> {
-    let id = field::text(session, "id");
-    let customer = payer(world, session, email, name);
+fn set_up_first(world: &mut World, attempt: &Attempt<'_>) -> Result<String, ApiError> {
+    let customer = payer(world, attempt);
     let mut intent = setup::new_intent(world, Some(&customer));
-    field::set(&mut intent, "_sandbox.session", id);
+    field::set(&mut intent, "_sandbox.session", field::text(attempt.session, "id"));
     world.create("setup_intent.created", &intent);
-    let how = remember(world, id, method, email, name);
+    let how = remember(world, attempt);
     let intent = field::text(&intent, "id");
-    setup::confirm(world, intent, method, &how)?;
+    setup::confirm(world, intent, attempt.method, &how)?;
     Ok(authentication::page(intent))
 }
 
-/// Keeps what the payer of the session `id` typed until they have authenticated, and says where they go then.
-fn remember(world: &mut World, id: &str, method: &Value, email: &str, name: Option<&str>) -> Confirmation {
+/// Keeps what the payer typed until they have authenticated, and says where they go then.
+fn remember(world: &mut World, attempt: &Attempt<'_>) -> Confirmation {
+    let Attempt {
+        session,
+        method,
+        email,
+        name,
+    } = attempt;
+    let id = field::text(session, "id");
     world.edit(id, |one| {
         let tried = json!({ "payment_method": field::at(method, "id"), "email": email, "name": name });
         field::set(one, "_sandbox.tried", tried);
@@ -140,19 +152,13 @@ fn remember(world: &mut World, id: &str, method: &Value, email: &str, name: Opti
     }
 }
 
-fn finish(
-    world: &mut World,
-    session: &Value,
-    method: &Value,
-    email: &str,
-    name: Option<&str>,
-) -> Result<String, ApiError> {
-    match field::text(session, "mode") {
-        "subscription" => pay_subscription(world, session, method, email, name)?,
-        _ => pay_once(world, session, method, email, name)?,
+fn finish(world: &mut World, attempt: &Attempt<'_>) -> Result<String, ApiError> {
+    match field::text(attempt.session, "mode") {
+        "subscription" => pay_subscription(world, attempt)?,
+        _ => pay_once(world, attempt)?,
     }
-    let id = field::text(session, "id");
-    Ok(field::text(session, "success_url").replace("{CHECKOUT_SESSION_ID}", id))
+    let id = field::text(attempt.session, "id");
+    Ok(field::text(attempt.session, "success_url").replace("{CHECKOUT_SESSION_ID}", id))
 }
 
 /// `12/34`, `12 / 34` or `12/2034` as month and year, if it is not past.
@@ -228,7 +234,10 @@ fn is_customer_wanted(session: &Value) -> bool {
 }
 
 /// The session's customer, made now if there is none yet.
-fn payer(world: &mut World, session: &Value, email: &str, name: Option<&str>) -> String {
+fn payer(world: &mut World, attempt: &Attempt<'_>) -> String {
+    let Attempt {
+        session, email, name, ..
+    } = *attempt;
     let begun = world
         .find(field::text(session, "id"))
         .map(|one| field::text(one, "_sandbox.customer").to_owned())
@@ -253,14 +262,9 @@ fn payer(world: &mut World, session: &Value, email: &str, name: Option<&str>) ->
     }
 }
 
-fn pay_once(
-    world: &mut World,
-    session: &Value,
-    method: &Value,
-    email: &str,
-    name: Option<&str>,
-) -> Result<(), ApiError> {
-    let customer = is_customer_wanted(session).then(|| payer(world, session, email, name));
+fn pay_once(world: &mut World, attempt: &Attempt<'_>) -> Result<(), ApiError> {
+    let Attempt { session, method, .. } = *attempt;
+    let customer = is_customer_wanted(session).then(|| payer(world, attempt));
     let mut status = "no_payment_required";
     if field::integer(session, "amount_total") > 0 {
         let intent = intent(world, session);
@@ -270,18 +274,13 @@ fn pay_once(
         let held = field::text(&paid, "status") == "requires_capture";
         status = if held { "unpaid" } else { "paid" };
     }
-    complete(world, session, customer.as_deref(), email, name, status, None);
+    complete(world, attempt, customer.as_deref(), status, None);
     Ok(())
 }
 
-fn pay_subscription(
-    world: &mut World,
-    session: &Value,
-    method: &Value,
-    email: &str,
-    name: Option<&str>,
-) -> Result<(), ApiError> {
-    let customer = payer(world, session, email, name);
+fn pay_subscription(world: &mut World, attempt: &Attempt<'_>) -> Result<(), ApiError> {
+    let Attempt { session, method, .. } = *attempt;
+    let customer = payer(world, attempt);
     let method = payment_method::attach(world, field::text(method, "id"), &customer, "payment_method")?;
     let lines = field::elements(session, "_sandbox.line_items");
     let sold = |kind: &str| -> Vec<(Value, i64, Value)> {
@@ -328,32 +327,22 @@ fn pay_subscription(
         invoicing::pay(world, &invoice, &method, Presence::Present)?;
     }
     let status = if due > 0 { "paid" } else { "no_payment_required" };
-    complete(
-        world,
-        session,
-        Some(&customer),
-        email,
-        name,
-        status,
-        Some((&subscription, &invoice)),
-    );
+    complete(world, attempt, Some(&customer), status, Some((&subscription, &invoice)));
     Ok(())
 }
 
 fn complete(
     world: &mut World,
-    session: &Value,
+    attempt: &Attempt<'_>,
     customer: Option<&str>,
-    email: &str,
-    name: Option<&str>,
     payment_status: &str,
     made: Option<(&str, &str)>,
 ) {
     let details = match customer.and_then(|id| world.find(id)) {
         Some(customer) => details_of(customer),
-        None => blank_details(email, name),
+        None => blank_details(attempt.email, attempt.name),
     };
-    let completed = world.edit(field::text(session, "id"), |one| {
+    let completed = world.edit(field::text(attempt.session, "id"), |one| {
         field::set(one, "status", "complete");
         field::set(one, "payment_status", payment_status);
         field::set(one, "url", Value::Null);

@@ -231,8 +231,13 @@ fn cancel_because(world: &mut World, intent: &Value, reason: Option<&str>, relea
     if field::text(intent, "status") == "requires_capture" {
         charges::release(world, field::text(intent, "latest_charge"), release);
     }
+    end(world, field::text(intent, "id"), reason)
+}
+
+/// The intent `id` is canceled, and holds nothing any more.
+pub(crate) fn end(world: &mut World, id: &str, reason: Option<&str>) -> Value {
     let now = world.now;
-    let canceled = world.edit(field::text(intent, "id"), |one| {
+    let canceled = world.edit(id, |one| {
         field::set(one, "status", "canceled");
         field::set(one, "amount_capturable", 0);
         field::set(one, "next_action", Value::Null);

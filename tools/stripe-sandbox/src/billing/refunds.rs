@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::balance;
+use super::{balance, payment};
 use crate::{field, http::error::ApiError, shapes, world::World};
 
 /// The card whose refunds are pending at first, and the one whose refunds succeed and fail later.
@@ -93,9 +93,7 @@ fn amount(charge: &Value, wanted: Option<i64>) -> Result<i64, ApiError> {
     }
     match wanted {
         None => Ok(left),
-        Some(amount) if amount < 1 => Err(ApiError::invalid("Invalid positive integer")
-            .code("parameter_invalid_integer")
-            .param("amount")),
+        Some(amount) if amount < 1 => Err(ApiError::not_positive("amount")),
         Some(amount) if amount > left => {
             let of_what = if left == field::integer(charge, "amount") {
                 "charge amount"
@@ -132,18 +130,12 @@ fn count(world: &mut World, refund: &Value, amount: i64, event: &str) {
 
 /// What was to be taken is released, so the payment that asked for it is over.
 fn cancel_intent(world: &mut World, charge: &Value) {
-    let now = world.now;
     let id = field::text(charge, "payment_intent");
     let waits = world
         .find(id)
         .is_some_and(|intent| field::text(intent, "status") == "requires_capture");
     if waits {
-        let canceled = world.edit(id, |one| {
-            field::set(one, "status", "canceled");
-            field::set(one, "canceled_at", now);
-            field::set(one, "amount_capturable", 0);
-        });
-        world.emit("payment_intent.canceled", &canceled, None);
+        payment::end(world, id, None);
     }
 }
 

@@ -133,19 +133,7 @@ fn new_attempt(world: &mut World, intent: &Value, method: &Value) -> Value {
         field::set(&mut attempt, name, field::at(intent, name).clone());
     }
     let mut card = json!({ "three_d_secure": null, "wallet": null });
-    for name in [
-        "brand",
-        "checks",
-        "country",
-        "exp_month",
-        "exp_year",
-        "fingerprint",
-        "funding",
-        "last4",
-    ] {
-        field::set(&mut card, name, field::at(method, &format!("card.{name}")).clone());
-    }
-    field::set(&mut card, "network", field::at(method, "card.brand").clone());
+    charges::copy_card(&mut card, method);
     field::set(
         &mut attempt,
         "payment_method_details",

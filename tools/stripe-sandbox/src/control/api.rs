@@ -38,10 +38,7 @@ pub(super) fn bad(message: &str) -> Response {
 }
 
 pub(super) fn refused(error: &ApiError) -> Response {
-    answer(
-        StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
-        error.body().to_string(),
-    )
+    answer(error.status_code(), error.body().to_string())
 }
 
 /// The body as a `T`, if it is a JSON object that fits.

@@ -122,14 +122,17 @@ fn refusal(kind: &Kind, text: &str, path: &str) -> Option<ApiError> {
             ApiError::invalid(message).param(path)
         }),
         Kind::Integer(least, most) => match integer(text) {
-            None => Some(invalid_integer(path, format!("Invalid integer: {}", shown(text)))),
+            None => Some(ApiError::invalid_integer(
+                path,
+                format!("Invalid integer: {}", shown(text)),
+            )),
             Some(number) if number < *least => {
                 let message = format!("This value must be greater than or equal to {least}.");
-                Some(invalid_integer(path, message))
+                Some(ApiError::invalid_integer(path, message))
             }
             Some(number) if number > *most => {
                 let message = format!("This value must be less than or equal to {most}.");
-                Some(invalid_integer(path, message))
+                Some(ApiError::invalid_integer(path, message))
             }
             Some(_) => None,
         },
@@ -163,10 +166,6 @@ fn misshapen(kind: &Kind, value: &Value, path: &str) -> ApiError {
 
 fn invalid(kind: &str, text: &str, path: &str) -> ApiError {
     ApiError::invalid(format!("Invalid {kind}: {}", shown(text))).param(path)
-}
-
-fn invalid_integer(path: &str, message: String) -> ApiError {
-    ApiError::invalid(message).code("parameter_invalid_integer").param(path)
 }
 
 fn empty(path: &str) -> ApiError {

@@ -2,6 +2,7 @@
 //!
 //! Source: <https://docs.stripe.com/api/errors>, <https://docs.stripe.com/error-codes>.
 
+use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 /// A refusal as Stripe words it: a status and the fields of `error`.
@@ -102,6 +103,19 @@ impl ApiError {
             .before_execution()
     }
 
+    /// A number that will not do, though it is one.
+    pub(crate) fn invalid_integer(param: &str, message: impl Into<String>) -> Self {
+        Self::invalid(message).code("parameter_invalid_integer").param(param)
+    }
+
+    pub(crate) fn below_one(param: &str) -> Self {
+        Self::invalid_integer(param, "This value must be greater than or equal to 1.")
+    }
+
+    pub(crate) fn not_positive(param: &str) -> Self {
+        Self::invalid_integer(param, "Invalid positive integer")
+    }
+
     /// Stripe knows the parameter, or its value, and the sandbox does not act on it. The code is ours, not Stripe's.
     pub(crate) fn unserved_parameter(param: &str) -> Self {
         Self::unserved(param, format!("The sandbox does not serve the parameter {param}."))
@@ -113,6 +127,11 @@ impl ApiError {
             .with("code", "sandbox_unsupported_parameter")
             .param(param)
             .before_execution()
+    }
+
+    /// The status as it goes out.
+    pub(crate) fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     /// The body as it goes out.

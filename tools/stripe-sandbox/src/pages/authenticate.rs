@@ -57,10 +57,7 @@ pub(crate) async fn submit(
             );
             page(StatusCode::OK, "Authentication is over", &body)
         }
-        Err(error) => {
-            let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            form(status, &intent, &alert(&error))
-        }
+        Err(error) => form(error.status_code(), &intent, &alert(&error)),
     }
 }
 

@@ -68,8 +68,7 @@ pub(crate) async fn submit(
         Ok(url) => redirect(&app.world().resolve(&url)),
         Err(error) => {
             let session = find(&app, KIND, &id).map(|(_, session)| session).unwrap_or(session);
-            let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            form(status, &session, Some(&error), &sent)
+            form(error.status_code(), &session, Some(&error), &sent)
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::{
     },
     field,
     http::error::ApiError,
-    resources::payment_method,
+    resources::{intent, payment_method},
     world::World,
 };
 
@@ -45,23 +45,22 @@ pub(crate) async fn submit(
     let Some((account, intent)) = find(&app, KIND, &id) else {
         return unknown();
     };
-    if !is_open(&intent) {
+    if !intent::is_open(&intent) {
         return form(StatusCode::CONFLICT, &intent, None);
     }
     let number = sent.get("card_number").map(String::as_str).unwrap_or_default();
     let paid = app.change(&account, cause(&app, "payment page"), |world| {
         pay(world, &intent, number)
     });
-    let (status, error) = match paid {
+    let error = match paid {
         Ok(paid) if field::text(&paid, "status") == "requires_action" => {
             return redirect(&app.world().resolve(&authentication::page(&id)));
         }
         Ok(_) => return redirect(&app.world().resolve(&own_url(&id))),
-        Err(error) => (error.status, error),
+        Err(error) => error,
     };
     let intent = find(&app, KIND, &id).map_or(intent, |(_, intent)| intent);
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    form(status, &intent, Some(&error))
+    form(error.status_code(), &intent, Some(&error))
 }
 
 fn own_url(id: &str) -> String {
@@ -79,13 +78,6 @@ fn pay(world: &mut World, intent: &Value, number: &str) -> Result<Value, ApiErro
     confirmation::confirm(world, id, &method, &how)
 }
 
-fn is_open(intent: &Value) -> bool {
-    matches!(
-        field::text(intent, "status"),
-        "requires_payment_method" | "requires_confirmation" | "requires_action"
-    )
-}
-
 fn form(status: StatusCode, intent: &Value, error: Option<&ApiError>) -> Response {
     let amount = money(field::integer(intent, "amount"), field::text(intent, "currency"));
     let mut body = error.map(alert).unwrap_or_default();
@@ -93,7 +85,7 @@ fn form(status: StatusCode, intent: &Value, error: Option<&ApiError>) -> Respons
     if let Some(description) = field::some_text(intent, "description") {
         let _ = writeln!(body, "<p>{}</p>", escaped(description));
     }
-    if !is_open(intent) {
+    if !intent::is_open(intent) {
         let _ = writeln!(
             body,
             "<p role=\"status\">This payment is <code>{}</code>.</p>",

@@ -112,13 +112,12 @@ fn write_value(coupon: &mut Value, params: &Params) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn valid_amount(amount: i64, param: &str) -> Result<i64, ApiError> {
+/// The amount, if it is one that can be asked for.
+pub(crate) fn valid_amount(amount: i64, param: &str) -> Result<i64, ApiError> {
     if (1..=LARGEST_AMOUNT).contains(&amount) {
         return Ok(amount);
     }
-    Err(ApiError::invalid("Invalid positive integer")
-        .code("parameter_invalid_integer")
-        .param(param))
+    Err(ApiError::not_positive(param))
 }
 
 fn write_duration(coupon: &mut Value, params: &Params) -> Result<(), ApiError> {
@@ -140,9 +139,7 @@ fn write_duration(coupon: &mut Value, params: &Params) -> Result<(), ApiError> {
 /// A number that counts something, if it was sent.
 pub(crate) fn at_least_one(params: &Params, name: &str) -> Result<Option<i64>, ApiError> {
     match params.integer(name) {
-        Some(number) if number < 1 => Err(ApiError::invalid("Invalid positive integer")
-            .code("parameter_invalid_integer")
-            .param(name)),
+        Some(number) if number < 1 => Err(ApiError::not_positive(name)),
         number => Ok(number),
     }
 }

@@ -9,6 +9,7 @@ pub(crate) mod coupon;
 pub(crate) mod customer;
 pub(crate) mod customer_balance;
 pub(crate) mod event;
+pub(crate) mod intent;
 pub(crate) mod invoice;
 pub(crate) mod payment_intent;
 pub(crate) mod payment_method;
@@ -249,8 +250,6 @@ pub(crate) const LARGEST_QUANTITY: i64 = 999_999;
 pub(crate) fn quantity(params: &Params, name: &str) -> Result<i64, ApiError> {
     match params.integer(name).unwrap_or(1) {
         quantity @ 1..=LARGEST_QUANTITY => Ok(quantity),
-        quantity => Err(ApiError::invalid(format!("Invalid quantity: {quantity}"))
-            .code("parameter_invalid_integer")
-            .param(name)),
+        quantity => Err(ApiError::invalid_integer(name, format!("Invalid quantity: {quantity}"))),
     }
 }

@@ -5,8 +5,8 @@
 use serde_json::{Value, json};
 
 use super::{
-    Call, LARGEST_AMOUNT, Operation, check_email, copy_texts, currency, list_of, merge_metadata, payment_method,
-    search, shipping,
+    Call, LARGEST_AMOUNT, Operation, check_email, copy_texts, currency, intent, list_of, payment_method, search,
+    shipping,
 };
 use crate::{
     billing::{
@@ -46,11 +46,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation {
         method: "GET",
         path: "/v1/payment_intents/{id}",
-        run: |world, call| {
-            let intent = world.get("payment_intent", call.id(), "intent")?;
-            check_secret(&intent, &call.params)?;
-            Ok(rendered(&intent))
-        },
+        run: |world, call| intent::retrieve(world, "payment_intent", call),
     },
     Operation {
         method: "POST",
@@ -103,10 +99,7 @@ const MINIMUMS: &[(&str, i64)] = &[
 
 fn check_amount(amount: i64, currency: &str) -> Result<(), ApiError> {
     if amount < 1 {
-        let message = "This value must be greater than or equal to 1.";
-        return Err(ApiError::invalid(message)
-            .code("parameter_invalid_integer")
-            .param("amount"));
+        return Err(ApiError::below_one("amount"));
     }
     let least = MINIMUMS
         .iter()
@@ -137,10 +130,7 @@ fn create(world: &mut World, call: &Call) -> Answer {
             return Err(ApiError::invalid(message).param(name));
         }
     }
-    let customer = params.text("customer");
-    if let Some(customer) = customer {
-        world.get("customer", customer, "customer")?;
-    }
+    let customer = intent::customer(world, params)?;
     let new = NewIntent {
         amount,
         currency: &currency,
@@ -151,19 +141,11 @@ fn create(world: &mut World, call: &Call) -> Answer {
     };
     let mut intent = payment::new_intent(world, &new);
     field::set(&mut intent, "capture_method", "automatic_async");
-    if params.boolean("automatic_payment_methods[enabled]") != Some(false) {
-        let redirects = params.text("automatic_payment_methods[allow_redirects]");
-        field::set(
-            &mut intent,
-            "automatic_payment_methods",
-            json!({ "enabled": true, "allow_redirects": redirects.unwrap_or("always") }),
-        );
-    }
+    intent::offer_methods(&mut intent, params);
     write(&mut intent, params)?;
     let method = payment_method::chosen(world, params, customer)?;
     if let Some(method) = &method {
-        field::set(&mut intent, "payment_method", field::at(method, "id").clone());
-        field::set(&mut intent, "status", "requires_confirmation");
+        intent::take(&mut intent, method);
     }
     let how = confirms.then(|| how_to_confirm(params)).transpose()?;
     world.create("payment_intent.created", &intent);
@@ -176,13 +158,11 @@ fn create(world: &mut World, call: &Call) -> Answer {
 /// Writes what may be given at creation, at an update and at a confirmation alike.
 fn write(intent: &mut Value, params: &Params) -> Result<(), ApiError> {
     check_email(params, "receipt_email")?;
-    let metadata = merge_metadata(field::at(intent, "metadata"), params, "metadata")?;
-    field::set(intent, "metadata", metadata);
+    intent::write(intent, params)?;
     copy_texts(
         intent,
         params,
         &[
-            "description",
             "receipt_email",
             "setup_future_usage",
             "statement_descriptor",
@@ -194,16 +174,12 @@ fn write(intent: &mut Value, params: &Params) -> Result<(), ApiError> {
         if let Some((maker, _)) = maker(intent) {
             let message =
                 format!("You cannot update the capture_method of a PaymentIntent that was created by {maker}.");
-            return Err(in_state(intent, message).param("capture_method"));
+            return Err(intent::in_state(intent, message).param("capture_method"));
         }
         field::set(intent, "capture_method", how);
     }
     if params.has("shipping") {
         field::set(intent, "shipping", shipping(params));
-    }
-    let requested = "payment_method_options[card][request_three_d_secure]";
-    if let Some(requested) = params.text(requested) {
-        field::set(intent, "payment_method_options.card.request_three_d_secure", requested);
     }
     Ok(())
 }
@@ -212,33 +188,16 @@ fn how_to_confirm(params: &Params) -> Result<Confirmation, ApiError> {
     let absent = !matches!(params.text("off_session"), None | Some("false"));
     Ok(Confirmation {
         presence: if absent { Presence::Absent } else { Presence::Present },
-        return_url: return_url(params)?,
+        return_url: intent::return_url(params)?,
         use_stripe_sdk: params.boolean("use_stripe_sdk").unwrap_or(false),
         error_on_requires_action: params.boolean("error_on_requires_action").unwrap_or(false),
     })
-}
-
-/// The `return_url` sent: a web page, or a place inside an app.
-pub(crate) fn return_url(params: &Params) -> Result<Option<String>, ApiError> {
-    let Some(url) = params.text("return_url") else {
-        return Ok(None);
-    };
-    match url::Url::parse(url) {
-        Ok(parsed) if !parsed.cannot_be_a_base() => Ok(Some(url.to_owned())),
-        _ => Err(ApiError::invalid("Not a valid URL")
-            .code("url_invalid")
-            .param("return_url")),
-    }
 }
 
 fn update(world: &mut World, call: &Call) -> Answer {
     let params = &call.params;
     let intent = world.get("payment_intent", call.id(), "intent")?;
     let status = field::text(&intent, "status");
-    let open = matches!(
-        status,
-        "requires_payment_method" | "requires_confirmation" | "requires_action"
-    );
     // What decides about the payment; where one of these changes, it has to be confirmed again.
     const DECISIVE: &[&str] = &[
         "amount",
@@ -251,19 +210,19 @@ fn update(world: &mut World, call: &Call) -> Answer {
         "setup_future_usage",
     ];
     let decisive = DECISIVE.iter().find(|name| params.has(name));
-    if let Some(name) = decisive.filter(|_| !open) {
+    if let Some(name) = decisive.filter(|_| !intent::is_open(&intent)) {
         let message = format!(
             "This PaymentIntent's {name} could not be updated because it has a status of {status}. You may only update the \
              {name} of a PaymentIntent with one of the following statuses: requires_payment_method, requires_confirmation, \
              requires_action."
         );
-        return Err(in_state(&intent, message).param(*name));
+        return Err(intent::in_state(&intent, message).param(*name));
     }
     if let Some(name) = ["amount", "currency", "customer"].iter().find(|name| params.has(name))
         && let Some((maker, _)) = maker(&intent)
     {
         let message = format!("You cannot update the {name} of a PaymentIntent that was created by {maker}.");
-        return Err(in_state(&intent, message).param(*name));
+        return Err(intent::in_state(&intent, message).param(*name));
     }
     let mut changed = intent.clone();
     write(&mut changed, params)?;
@@ -276,16 +235,12 @@ fn update(world: &mut World, call: &Call) -> Answer {
     if params.has("amount") || params.has("currency") {
         check_amount(field::integer(&changed, "amount"), field::text(&changed, "currency"))?;
     }
-    if let Some(customer) = params.text("customer") {
-        world.get("customer", customer, "customer")?;
+    if let Some(customer) = intent::customer(world, params)? {
         field::set(&mut changed, "customer", customer);
     }
     let customer = field::some_text(&changed, "customer").map(str::to_owned);
     if let Some(method) = payment_method::chosen(world, params, customer.as_deref())? {
-        field::set(&mut changed, "payment_method", field::at(&method, "id").clone());
-        if open {
-            field::set(&mut changed, "status", "requires_confirmation");
-        }
+        intent::take(&mut changed, &method);
     } else if params.has("customer")
         && let Some(method) = field::some_text(&changed, "payment_method")
     {
@@ -304,20 +259,20 @@ fn update(world: &mut World, call: &Call) -> Answer {
 fn confirm(world: &mut World, call: &Call) -> Answer {
     let params = &call.params;
     let intent = world.get("payment_intent", call.id(), "intent")?;
-    check_secret(&intent, params)?;
+    intent::check_secret(&intent, params)?;
     match field::text(&intent, "status") {
         "requires_payment_method" | "requires_confirmation" | "requires_action" => {}
         "succeeded" => {
             let message = "You cannot confirm this PaymentIntent because it has already succeeded after being previously \
                 confirmed.";
-            return Err(in_state(&intent, message));
+            return Err(intent::in_state(&intent, message));
         }
         status => {
             let message = format!(
                 "You cannot confirm this PaymentIntent because it has a status of {status}. Only a PaymentIntent with one of \
                  the following statuses may be confirmed: requires_confirmation, requires_action."
             );
-            return Err(in_state(&intent, message));
+            return Err(intent::in_state(&intent, message));
         }
     }
     let how = how_to_confirm(params)?;
@@ -331,20 +286,7 @@ fn confirm(world: &mut World, call: &Call) -> Answer {
 
 /// Confirms the intent with `method`, or with the one it has.
 fn pay(world: &mut World, intent: &Value, method: Option<Value>, how: &Confirmation) -> Answer {
-    let method = match (method, field::some_text(intent, "payment_method")) {
-        (Some(method), _) => method,
-        (None, Some(method)) => {
-            let method = world.get("payment_method", method, "payment_method")?;
-            payment_method::check_usable(&method, field::some_text(intent, "customer"))?;
-            method
-        }
-        (None, None) => {
-            let message = "You cannot confirm this PaymentIntent because it's missing a payment method. You can either \
-                update the PaymentIntent with a payment method and then confirm it again, or confirm it again directly with \
-                a payment method or ConfirmationToken.";
-            return Err(in_state(intent, message).param("payment_method"));
-        }
-    };
+    let method = intent::method_of(world, intent, method)?;
     confirmation::confirm(world, field::text(intent, "id"), &method, how)
 }
 
@@ -355,14 +297,14 @@ fn capture(world: &mut World, call: &Call) -> Answer {
         "requires_capture" => {}
         "succeeded" => {
             let message = "This PaymentIntent could not be captured because it has already been captured.";
-            return Err(in_state(&intent, message));
+            return Err(intent::in_state(&intent, message));
         }
         status => {
             let message = format!(
                 "This PaymentIntent could not be captured because it has a status of {status}. Only a PaymentIntent with one \
                  of the following statuses may be captured: requires_capture."
             );
-            return Err(in_state(&intent, message));
+            return Err(intent::in_state(&intent, message));
         }
     }
     if params.boolean("final_capture") == Some(false) {
@@ -392,10 +334,7 @@ pub(crate) fn amount_to_capture(intent: &Value, params: &Params, name: &str) -> 
                 you can capture for this charge.";
             Err(ApiError::invalid(message).code("amount_too_large").param(name))
         }
-        Some(amount) if amount < 1 => {
-            let message = "This value must be greater than or equal to 1.";
-            Err(ApiError::invalid(message).code("parameter_invalid_integer").param(name))
-        }
+        Some(amount) if amount < 1 => Err(ApiError::below_one(name)),
         Some(amount) => Ok(amount),
     }
 }
@@ -409,12 +348,12 @@ fn cancel(world: &mut World, call: &Call) -> Answer {
              following statuses may be canceled: requires_payment_method, requires_capture, requires_confirmation, \
              requires_action, processing."
         );
-        return Err(in_state(&intent, message));
+        return Err(intent::in_state(&intent, message));
     }
     if let Some((maker, instead)) = maker(&intent) {
         let message =
             format!("You cannot cancel this PaymentIntent because it was created by {maker}. {instead} instead.");
-        return Err(in_state(&intent, message));
+        return Err(intent::in_state(&intent, message));
     }
     let canceled = payment::cancel(world, &intent, call.params.text("cancellation_reason"));
     Ok(rendered(&canceled))
@@ -430,23 +369,4 @@ fn maker(intent: &Value) -> Option<(&'static str, &'static str)> {
     // What a completed session holds can be let go.
     let is_held = field::text(intent, "status") == "requires_capture";
     (belongs("_sandbox.session") && !is_held).then_some(("a Checkout Session", "Expire the Checkout Session"))
-}
-
-/// The refusal of what does not go with the state the intent is in.
-fn in_state(intent: &Value, message: impl Into<String>) -> ApiError {
-    ApiError::invalid(message)
-        .code("payment_intent_unexpected_state")
-        .with("payment_intent", rendered(intent))
-}
-
-/// A client that names the intent by its secret must know it.
-pub(crate) fn check_secret(intent: &Value, params: &Params) -> Result<(), ApiError> {
-    match params.text("client_secret") {
-        Some(secret) if secret != field::text(intent, "client_secret") => {
-            let message = "The client_secret provided does not match the client_secret associated with this intent.";
-            let code = format!("{}_invalid_parameter", field::text(intent, "object"));
-            Err(ApiError::invalid(message).code(&code).param("client_secret"))
-        }
-        _ => Ok(()),
-    }
 }

@@ -157,9 +157,7 @@ fn write_package(price: &mut Value, params: &Params, named: &dyn Fn(&str) -> Str
     }
     let package = params.integer("transform_quantity[divide_by]").unwrap_or_default();
     if package < 1 {
-        return Err(ApiError::invalid("This value must be greater than or equal to 1.")
-            .code("parameter_invalid_integer")
-            .param(named("transform_quantity[divide_by]")));
+        return Err(ApiError::below_one(&named("transform_quantity[divide_by]")));
     }
     let round = params.text("transform_quantity[round]");
     field::set(

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Call, LARGEST_AMOUNT, Operation, coupon, list_of, merge_metadata, retrieve};
+use super::{Call, Operation, coupon, list_of, merge_metadata, retrieve};
 use crate::{
     billing::discounts,
     field,
@@ -130,12 +130,11 @@ fn write_restrictions(made: &mut Value, params: &Params) -> Result<(), ApiError>
         (None, Some(_)) => Err(ApiError::parameter_missing(amount)),
         (Some(_), None) => Err(ApiError::parameter_missing(currency)),
         (Some(least), Some(code)) => {
-            if !(1..=LARGEST_AMOUNT).contains(&least) {
-                return Err(ApiError::invalid("Invalid positive integer")
-                    .code("parameter_invalid_integer")
-                    .param(amount));
-            }
-            field::set(made, "restrictions.minimum_amount", least);
+            field::set(
+                made,
+                "restrictions.minimum_amount",
+                coupon::valid_amount(least, amount)?,
+            );
             field::set(made, "restrictions.minimum_amount_currency", code.to_ascii_lowercase());
             Ok(())
         }
