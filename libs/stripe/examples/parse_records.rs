@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use counterfoil_stripe::objects;
+use miniserde::Deserialize;
 use miniserde::json::from_str;
 use serde_json::Value;
 use stripe_core::Balance;
@@ -25,56 +26,45 @@ type Parses = fn(&str) -> bool;
 
 /// Each type by what Stripe calls its object.
 const TYPES: [(&str, Parses); 31] = [
-    ("account", |json| from_str::<objects::Account>(json).is_ok()),
-    ("application_fee", |json| {
-        from_str::<objects::ApplicationFee>(json).is_ok()
-    }),
-    ("balance", |json| from_str::<Balance>(json).is_ok()),
-    ("balance_transaction", |json| {
-        from_str::<objects::BalanceTransaction>(json).is_ok()
-    }),
-    ("charge", |json| from_str::<objects::Charge>(json).is_ok()),
-    ("checkout.session", |json| {
-        from_str::<objects::CheckoutSession>(json).is_ok()
-    }),
-    ("coupon", |json| from_str::<objects::Coupon>(json).is_ok()),
-    ("customer", |json| from_str::<objects::Customer>(json).is_ok()),
-    ("customer_balance_transaction", |json| {
-        from_str::<objects::CustomerBalanceTransaction>(json).is_ok()
-    }),
-    ("discount", |json| from_str::<objects::Discount>(json).is_ok()),
-    ("dispute", |json| from_str::<objects::Dispute>(json).is_ok()),
-    ("event", |json| from_str::<objects::Event>(json).is_ok()),
-    ("invoice", |json| from_str::<objects::Invoice>(json).is_ok()),
-    ("invoice_payment", |json| {
-        from_str::<objects::InvoicePayment>(json).is_ok()
-    }),
-    ("item", |json| from_str::<objects::CheckoutSessionItem>(json).is_ok()),
-    ("line_item", |json| from_str::<objects::InvoiceLineItem>(json).is_ok()),
-    ("payment_intent", |json| {
-        from_str::<objects::PaymentIntent>(json).is_ok()
-    }),
-    ("payment_method", |json| {
-        from_str::<objects::PaymentMethod>(json).is_ok()
-    }),
-    ("plan", |json| from_str::<objects::Plan>(json).is_ok()),
-    ("price", |json| from_str::<objects::Price>(json).is_ok()),
-    ("product", |json| from_str::<objects::Product>(json).is_ok()),
-    ("promotion_code", |json| {
-        from_str::<objects::PromotionCode>(json).is_ok()
-    }),
-    ("refund", |json| from_str::<objects::Refund>(json).is_ok()),
-    ("review", |json| from_str::<objects::Review>(json).is_ok()),
-    ("setup_attempt", |json| from_str::<objects::SetupAttempt>(json).is_ok()),
-    ("setup_intent", |json| from_str::<objects::SetupIntent>(json).is_ok()),
-    ("subscription", |json| from_str::<objects::Subscription>(json).is_ok()),
-    ("subscription_item", |json| {
-        from_str::<objects::SubscriptionItem>(json).is_ok()
-    }),
-    ("tax.calculation", |json| from_str::<TaxCalculation>(json).is_ok()),
-    ("tax_id", |json| from_str::<objects::TaxId>(json).is_ok()),
-    ("webhook_endpoint", |json| from_str::<WebhookEndpoint>(json).is_ok()),
+    ("account", fits::<objects::Account>),
+    ("application_fee", fits::<objects::ApplicationFee>),
+    ("balance", fits::<Balance>),
+    ("balance_transaction", fits::<objects::BalanceTransaction>),
+    ("charge", fits::<objects::Charge>),
+    ("checkout.session", fits::<objects::CheckoutSession>),
+    ("coupon", fits::<objects::Coupon>),
+    ("customer", fits::<objects::Customer>),
+    (
+        "customer_balance_transaction",
+        fits::<objects::CustomerBalanceTransaction>,
+    ),
+    ("discount", fits::<objects::Discount>),
+    ("dispute", fits::<objects::Dispute>),
+    ("event", fits::<objects::Event>),
+    ("invoice", fits::<objects::Invoice>),
+    ("invoice_payment", fits::<objects::InvoicePayment>),
+    ("item", fits::<objects::CheckoutSessionItem>),
+    ("line_item", fits::<objects::InvoiceLineItem>),
+    ("payment_intent", fits::<objects::PaymentIntent>),
+    ("payment_method", fits::<objects::PaymentMethod>),
+    ("plan", fits::<objects::Plan>),
+    ("price", fits::<objects::Price>),
+    ("product", fits::<objects::Product>),
+    ("promotion_code", fits::<objects::PromotionCode>),
+    ("refund", fits::<objects::Refund>),
+    ("review", fits::<objects::Review>),
+    ("setup_attempt", fits::<objects::SetupAttempt>),
+    ("setup_intent", fits::<objects::SetupIntent>),
+    ("subscription", fits::<objects::Subscription>),
+    ("subscription_item", fits::<objects::SubscriptionItem>),
+    ("tax.calculation", fits::<TaxCalculation>),
+    ("tax_id", fits::<objects::TaxId>),
+    ("webhook_endpoint", fits::<WebhookEndpoint>),
 ];
+
+fn fits<T: Deserialize>(json: &str) -> bool {
+    from_str::<T>(json).is_ok()
+}
 
 /// How many objects of a kind were read, and which do not fit.
 #[derive(Default)]

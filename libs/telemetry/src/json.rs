@@ -37,7 +37,7 @@ where
         line.write_str(r#"{"timestamp":""#)?;
         SystemTime.format_time(&mut line)?;
         write!(line, r#"","level":"{}""#, metadata.level())?;
-        let mut fields = Fields::after_others(&mut line);
+        let mut fields = Fields::new(&mut line, false);
         event.record(&mut fields);
         fields.written?;
         line.write_str(r#","target":"#)?;
@@ -62,21 +62,17 @@ where
 /// A span's fields are kept as `"key":value,…`, to be put into any object.
 impl<'writer> FormatFields<'writer> for JsonLines {
     fn format_fields<R: RecordFields>(&self, mut text: Writer<'writer>, fields: R) -> fmt::Result {
-        let mut first = Fields::first(&mut text);
-        fields.record(&mut first);
-        first.written
+        let mut visitor = Fields::new(&mut text, true);
+        fields.record(&mut visitor);
+        visitor.written
     }
 
     fn add_fields(&self, current: &'writer mut FormattedFields<Self>, fields: &Record<'_>) -> fmt::Result {
         let is_first = current.is_empty();
         let mut text = current.as_writer();
-        let mut more = Fields {
-            line: &mut text,
-            is_first,
-            written: Ok(()),
-        };
-        fields.record(&mut more);
-        more.written
+        let mut visitor = Fields::new(&mut text, is_first);
+        fields.record(&mut visitor);
+        visitor.written
     }
 }
 
@@ -89,18 +85,10 @@ struct Fields<'a, 'writer> {
 }
 
 impl<'a, 'writer> Fields<'a, 'writer> {
-    fn first(line: &'a mut Writer<'writer>) -> Self {
+    fn new(line: &'a mut Writer<'writer>, is_first: bool) -> Self {
         Self {
             line,
-            is_first: true,
-            written: Ok(()),
-        }
-    }
-
-    fn after_others(line: &'a mut Writer<'writer>) -> Self {
-        Self {
-            line,
-            is_first: false,
+            is_first,
             written: Ok(()),
         }
     }
