@@ -1,9 +1,9 @@
 #!/bin/sh
 # Runs the tests with code that is not ours. Stripe's own SDKs for Python and Node act as clients of the sandbox in scenarios;
 # all that they and it say is recorded, judged in the end against Stripe's description of its API, and parsed by async-stripe.
-# Then Python's signs an
-# event for the gateway of a suite started for it, and protovalidate's own implementation judges the services' checks of
-# requests. What they need is installed under .tools/ once, and again when requirements.txt or package-lock.json changes.
+# Then Python's signs an event for the gateway of a suite started for it, and protovalidate's own implementation judges the
+# services' checks of requests. What they need is installed under .tools/ once, and again when requirements.txt or
+# package-lock.json changes.
 #
 # Arguments choose what to run: `node` for all of node/, `node/customers` for one file of it, else a module of Python's, as
 # `test_sandbox`, `scenarios` for all of it, `scenarios.test_customers`. Default: all.

@@ -34,6 +34,8 @@ from recorder import Record, Recorder
 
 SECRET_KEY = "sk_test_peers"
 WEBHOOK_SECRET = "whsec_peers_receiver"
+# 2027-01-15T08:00:00Z: the clock of every scenario stands there until it is advanced.
+START = "1800000000"
 DAY = 86_400
 RETURN = "https://example.com/return"
 # What follows a payment at once.
@@ -245,18 +247,17 @@ class Scenario(unittest.TestCase):
 
 
 def before(event):
-    """What the properties that an event is about were before it, but for the second of a product's last change."""
-    previous = event.to_dict()["data"].get("previous_attributes")
-    return previous and {name: value for name, value in previous.items() if name != "updated"}
+    """What the properties that an event is about were before it."""
+    return event.to_dict()["data"].get("previous_attributes")
 
 
 def start_sandbox(seed, options=()):
-    """Starts the binary on a free port: its process and its address."""
+    """Starts the binary on a free port, with a clock that only moves when it is told to: its process and its address."""
     binary = os.environ.get("STRIPE_SANDBOX_BIN")
     if not binary or not os.access(binary, os.X_OK):
         raise AssertionError(f"STRIPE_SANDBOX_BIN names no program: {binary!r}; build it: cargo build -p stripe-sandbox")
     process = subprocess.Popen(
-        [binary, "--listen", "127.0.0.1:0", "--secret-key", SECRET_KEY, "--seed", str(seed), *options],
+        [binary, "--listen", "127.0.0.1:0", "--secret-key", SECRET_KEY, "--seed", str(seed), "--frozen-time", START, *options],
         stdout=subprocess.PIPE,
         text=True,
     )

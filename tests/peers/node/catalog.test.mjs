@@ -2,18 +2,18 @@
 
 import assert from "node:assert/strict";
 
-import { before, refused, scenario } from "./support.mjs";
+import { refused, scenario } from "./support.mjs";
 
 scenario("a product is renamed and archived", async ({ stripe, followed }) => {
   const product = await stripe.products.create({ name: "Pro", metadata: { tier: "2" } });
   await stripe.products.update(product.id, { name: "Pro 2" });
   const [, renamed] = await followed("product.created", "product.updated");
-  assert.deepEqual(before(renamed), { name: "Pro" });
+  assert.deepEqual(renamed.data.previous_attributes, { name: "Pro" });
 
   const archived = await stripe.products.update(product.id, { active: false });
   assert.deepEqual([archived.name, archived.active, archived.metadata.tier], ["Pro 2", false, "2"]);
   const [updated] = await followed("product.updated");
-  assert.deepEqual(before(updated), { active: true });
+  assert.deepEqual(updated.data.previous_attributes, { active: true });
   assert.deepEqual((await stripe.products.list({ active: false })).data.map((one) => one.id), [product.id]);
 });
 

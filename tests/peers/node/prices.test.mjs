@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 
-import { before, ids, priced, refused, scenario } from "./support.mjs";
+import { ids, priced, refused, scenario } from "./support.mjs";
 
 const DONE = "https://example.com/done";
 const INVALID = "StripeInvalidRequestError";
@@ -100,7 +100,7 @@ scenario("a product goes only without prices, and keeps its default price", asyn
   await stripe.products.update(product.id, { default_price: other.id });
   await stripe.prices.update(price.id, { active: false });
   const [, moved, archived] = await followed("price.created", "product.updated", "price.updated");
-  assert.deepEqual(before(moved), { default_price: price.id });
+  assert.deepEqual(moved.data.previous_attributes, { default_price: price.id });
   assert.deepEqual(archived.data.previous_attributes, { active: true });
   await refused(total(stripe, price, 1), INVALID, 400, undefined);
 

@@ -26,6 +26,8 @@ import { fileURLToPath } from "node:url";
 const Stripe = createRequire(join(process.env.PEERS_NODE, "package.json"))("stripe");
 
 export const DAY = 86_400;
+// 2027-01-15T08:00:00Z: the clock of every scenario stands there until it is advanced.
+const START = "1800000000";
 export const RETURN = "https://example.com/return";
 /** What follows a payment at once. */
 export const PAID = ["payment_intent.created", "payment_intent.succeeded", "charge.succeeded"];
@@ -114,7 +116,7 @@ class World {
   #receivers = [];
 
   constructor(name, options = [], seed = 7) {
-    const usual = ["--listen", "127.0.0.1:0", "--secret-key", SECRET_KEY, "--seed", String(seed)];
+    const usual = ["--listen", "127.0.0.1:0", "--secret-key", SECRET_KEY, "--seed", String(seed), "--frozen-time", START];
     this.sandbox = new Program(process.env.STRIPE_SANDBOX_BIN, ...usual, ...options);
     this.eventRecord = join(records, `node-${name.replaceAll(/\W+/g, "_")}.events.jsonl`);
   }
@@ -253,12 +255,6 @@ export async function priced(stripe, amount, more = {}) {
   const product = await stripe.products.create({ name: "Thing" });
   return stripe.prices.create({ product: product.id, currency: "usd", unit_amount: amount, ...more });
 }
-
-/** What the properties that an event is about were before it, but for the second of a product's last change. */
-export const before = (event) => {
-  const { updated, ...previous } = event.data.previous_attributes;
-  return previous;
-};
 
 /** The ids of a list, or of its page. */
 export const ids = (list) => (list.data ?? list).map((one) => one.id);
