@@ -97,47 +97,6 @@ pub(crate) fn write(session: &mut Value, customer: Option<&Value>, coupon: Optio
     field::set(session, "total_details.amount_tax", tax);
 }
 
-/// Takes off what a promotion code typed on the hosted page is worth; it replaces one that was typed before.
-#[cfg_attr(not(test), expect(dead_code, reason = "the hosted page has no field for it yet"))]
-pub(crate) fn apply_typed_code(world: &mut World, session: &str, typed: &str) -> Result<Value, ApiError> {
-    let mut changed = world.get("checkout.session", session, "session")?;
-    let refuse = || ApiError::invalid("This code is invalid.").param("promotion_code");
-    if field::text(&changed, "status") != "open" || !field::flag(&changed, "allow_promotion_codes") {
-        return Err(refuse());
-    }
-    let customer = field::some_text(&changed, "customer").map(str::to_owned);
-    let currency = field::text(&changed, "currency").to_owned();
-    let code = world.all("promotion_code").into_iter().find(|one| {
-        let for_whom = field::some_text(one, "customer");
-        field::flag(one, "active")
-            && field::text(one, "code").eq_ignore_ascii_case(typed)
-            && (for_whom.is_none() || for_whom == customer.as_deref())
-    });
-    let code = code.ok_or_else(refuse)?;
-    let id = field::text(&code, "id");
-    let purchase = Purchase {
-        customer: customer.as_deref(),
-        currency: &currency,
-        subtotal: field::integer(&changed, "amount_subtotal"),
-    };
-    let coupon = discounts::coupon_of_code(world, id, &purchase, "promotion_code")?;
-    takes_currency(&coupon, &currency, "promotion_code")?;
-    field::set(
-        &mut changed,
-        "discounts",
-        json!([{ "coupon": null, "promotion_code": id }]),
-    );
-    let customer = customer.and_then(|id| world.find(&id).cloned());
-    write(&mut changed, customer.as_ref(), Some(&coupon));
-    // An attempt that was declined has left an intent over what was due before.
-    let total = field::integer(&changed, "amount_total");
-    if let Some(intent) = field::some_text(&changed, "_sandbox.payment_intent") {
-        world.edit(intent, |one| field::set(one, "amount", total));
-    }
-    world.put(&changed);
-    Ok(changed)
-}
-
 /// Counts the discounts of a session that was paid as redeemed.
 pub(crate) fn redeem_discounts(world: &mut World, session: &Value) {
     for discount in field::elements(session, "discounts") {
@@ -149,41 +108,5 @@ pub(crate) fn redeem_discounts(world: &mut World, session: &Value) {
         if let Some(coupon) = coupon {
             discounts::redeem(world, &coupon, code);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::http::in_process::InProcess;
-
-    #[test]
-    fn a_code_typed_on_the_page_lowers_what_is_due() {
-        let stripe = InProcess::new();
-        let coupon = stripe.make("/v1/coupons", "percent_off=25");
-        let code = format!("promotion[type]=coupon&promotion[coupon]={coupon}");
-        stripe.make("/v1/promotion_codes", &format!("{code}&code=FALL20"));
-        let line = "line_items[0][price_data][currency]=usd&line_items[0][price_data][unit_amount]=999\
-            &line_items[0][price_data][product_data][name]=Pen&line_items[0][quantity]=2";
-        let session = format!("mode=payment&success_url=https://example.com&{line}&allow_promotion_codes=");
-        let closed = stripe.make("/v1/checkout/sessions", &format!("{session}false"));
-        let open = stripe.make("/v1/checkout/sessions", &format!("{session}true"));
-        let world = &mut stripe.app.world();
-        for (session, typed, total) in [
-            (&closed, "FALL20", None),
-            (&open, "FALL21", None),
-            (&open, "fall20", Some(1498)),
-        ] {
-            let applied = apply_typed_code(world, session, typed);
-            let total_now = applied.ok().map(|session| field::integer(&session, "amount_total"));
-            assert_eq!(total_now, total, "{typed}");
-        }
-        let session = world.find(&open).cloned().unwrap();
-        assert_eq!(field::integer(&session, "total_details.amount_discount"), 500);
-        redeem_discounts(world, &session);
-        assert_eq!(
-            world.find(&coupon).map(|one| field::integer(one, "times_redeemed")),
-            Some(1)
-        );
     }
 }
