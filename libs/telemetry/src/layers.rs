@@ -19,8 +19,6 @@ use crate::propagation::{TRACEPARENT, context, trace_id, trace_id_of, traceparen
 type Request = http::Request<Body>;
 type Response = http::Response<Body>;
 
-/// The target of the log lines that say how a call was answered.
-pub(crate) const CALLS: &str = "counterfoil_telemetry::calls";
 /// Health checks come every second and belong to no trace.
 const HEALTH: &str = "/grpc.health.v1.Health/";
 
@@ -95,7 +93,7 @@ where
                 record(&span, code, failed_for_server(code));
                 let elapsed_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
                 let code = code_name(code);
-                tracing::info!(target: CALLS, parent: &span, elapsed_ms, rpc.response.status_code = code, "call answered");
+                tracing::info!(parent: &span, elapsed_ms, rpc.response.status_code = code, "call answered");
             }))
         })
     }

@@ -13,6 +13,7 @@
     )
 )]
 
+mod filter;
 mod json;
 mod layers;
 mod propagation;

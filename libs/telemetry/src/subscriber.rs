@@ -12,18 +12,14 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::Layer;
-use tracing_subscriber::filter::{FilterExt, LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::filter::{Lines, Logged, Wanted};
 use crate::json::JsonLines;
-use crate::layers::CALLS;
 
 /// How long the last spans may take to leave when the process ends.
 const FLUSH: Duration = Duration::from_secs(3);
-
-/// Crates that the exporter itself is made of: spans of theirs would be exported, which makes more of them.
-const TRANSPORT: [&str; 6] = ["h2", "hyper", "hyper_util", "opentelemetry", "tonic", "tower"];
 
 /// What to log and where to send spans.
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -94,7 +90,7 @@ impl Drop for Guard {
 /// # Errors
 /// When the configuration is not usable, or it was called before.
 pub fn init(service_name: &'static str, config: &Config) -> Result<Guard, Error> {
-    let filter: Targets = config.log.parse()?;
+    let logged = Logged::new(config.log.parse()?);
     let lines = tracing_subscriber::fmt::layer().with_writer(Arc::new(standard_error()?));
     let lines = match config.format {
         Format::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
@@ -109,18 +105,10 @@ pub fn init(service_name: &'static str, config: &Config) -> Result<Guard, Error>
         .with_tracked_inactivity(false)
         .with_context_activation(false)
         .with_tracer(provider.tracer("counterfoil"));
-    // Below this level the driver logs the values that statements are sent with.
-    let discreet = Targets::new()
-        .with_default(LevelFilter::TRACE)
-        .with_target("tokio_postgres", LevelFilter::INFO);
-    let own = Targets::new()
-        .with_default(LevelFilter::INFO)
-        .with_targets(TRANSPORT.map(|target| (target, LevelFilter::OFF)))
-        // That a call was answered is what its span says.
-        .with_target(CALLS, LevelFilter::OFF);
     tracing_subscriber::registry()
-        .with(lines.with_filter(filter.and(discreet)))
-        .with(spans.with_filter(own))
+        .with(Wanted::new(logged.clone()))
+        .with(Lines { logged, lines })
+        .with(spans)
         .try_init()?;
     // Where, but not what: a panic's message may repeat the value it choked on.
     std::panic::set_hook(Box::new(|panic| {
