@@ -128,6 +128,7 @@ fn router(app: Arc<App>) -> Router {
         )
         .route("/_sandbox/pay/{id}", get(pages::pay::show).post(pages::pay::submit))
         .route("/c/pay/{id}", get(pages::checkout::show).post(pages::checkout::submit))
+        .route("/r/{id}", get(pages::checkout::recover))
         .route(
             "/setup/s/{account}/{token}",
             get(pages::onboarding::show).post(pages::onboarding::submit),

@@ -1,4 +1,4 @@
-//! Paying a checkout session on its hosted page.
+//! Paying a checkout session on its hosted page, or setting up a card there.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     field,
-    http::error::ApiError,
+    http::error::{Answer, ApiError},
     resources::{
         checkout_session::{blank_details, details_of},
         customer,
@@ -41,23 +41,13 @@ struct Attempt<'a> {
 /// Pays the open session `id` and gives the URL to go to: the `success_url`, or the page on which to authenticate first. A
 /// declined card leaves a failed attempt and an open session.
 pub(crate) fn pay(world: &mut World, id: &str, typed: &Typed<'_>) -> Result<String, ApiError> {
-    let session = world.get("checkout.session", id, "session")?;
-    if field::text(&session, "status") != "open" {
-        return Err(ApiError::invalid("This checkout session is not open any more."));
-    }
+    let session = open_session(world, id)?;
     let card = cards::by_number(typed.number).map_err(payment::refused)?;
     let expiry = expiry(typed.expiry, world.now)?;
     if !is_cvc(typed.cvc) {
         return Err(wrong("invalid_cvc", "cvc", "Your card's security code is invalid."));
     }
-    let email = field::some_text(&session, "customer_details.email")
-        .or(typed.email)
-        .map(str::to_owned);
-    let Some(email) = email.filter(|email| email.contains('@')) else {
-        return Err(ApiError::invalid("Your email address is missing or incomplete.")
-            .code("email_invalid")
-            .param("email"));
-    };
+    let email = email_of(&session, typed.email)?;
     let method = payment_method::new(
         world,
         card,
@@ -73,15 +63,56 @@ pub(crate) fn pay(world: &mut World, id: &str, typed: &Typed<'_>) -> Result<Stri
         email: &email,
         name: typed.name,
     };
-    let is_due = field::integer(&session, "amount_total") > 0;
-    let asks = authentication::is_needed(&method, Presence::Present, "automatic");
-    if is_due && (asks || card.refusal.is_some()) {
-        return try_first(world, &attempt, asks);
+    go(world, &attempt)
+}
+
+/// Pays the open session `id` with a payment method there is; goes where [`pay`] goes.
+pub(crate) fn pay_with(world: &mut World, id: &str, method: &Value) -> Result<String, ApiError> {
+    let session = open_session(world, id)?;
+    let email = email_of(&session, field::some_text(method, "billing_details.email"))?;
+    let attempt = Attempt {
+        session: &session,
+        method,
+        email: &email,
+        name: field::some_text(method, "billing_details.name"),
+    };
+    go(world, &attempt)
+}
+
+fn open_session(world: &World, id: &str) -> Answer {
+    let session = world.get("checkout.session", id, "session")?;
+    match field::text(&session, "status") {
+        "open" => Ok(session),
+        _ => Err(ApiError::invalid("This checkout session is not open any more.")),
     }
-    if asks && field::text(&session, "mode") == "subscription" {
-        return set_up_first(world, &attempt);
+}
+
+/// The email that the session knows, or else the one given.
+fn email_of(session: &Value, given: Option<&str>) -> Result<String, ApiError> {
+    let email = field::some_text(session, "customer_details.email").or(given);
+    let Some(email) = email.filter(|email| email.contains('@')) else {
+        return Err(ApiError::invalid("Your email address is missing or incomplete.")
+            .code("email_invalid")
+            .param("email"));
+    };
+    Ok(email.to_owned())
+}
+
+fn go(world: &mut World, attempt: &Attempt<'_>) -> Result<String, ApiError> {
+    let Attempt { session, method, .. } = *attempt;
+    if field::text(session, "mode") == "setup" {
+        return set_up(world, attempt);
     }
-    finish(world, &attempt)
+    let is_refused = cards::by_token(field::text(method, "_sandbox.card")).is_some_and(|card| card.refusal.is_some());
+    let is_due = field::integer(session, "amount_total") > 0;
+    let asks = authentication::is_needed(method, Presence::Present, "automatic");
+    if is_due && (asks || is_refused) {
+        return try_first(world, attempt, asks);
+    }
+    if asks && field::text(session, "mode") == "subscription" {
+        return set_up_first(world, attempt);
+    }
+    finish(world, attempt)
 }
 
 /// Goes on with the session `id` after its payer authenticated, or failed to, and gives the URL to go to.
@@ -133,6 +164,22 @@ fn set_up_first(world: &mut World, attempt: &Attempt<'_>) -> Result<String, ApiE
     Ok(authentication::page(intent))
 }
 
+/// Sets up the card with the intent that a session in `setup` mode has.
+fn set_up(world: &mut World, attempt: &Attempt<'_>) -> Result<String, ApiError> {
+    let intent = field::text(attempt.session, "setup_intent");
+    let attaches = cards::by_token(field::text(attempt.method, "_sandbox.card")).is_some_and(|card| card.attaches);
+    if attaches && is_customer_wanted(attempt.session) {
+        let customer = payer(world, attempt);
+        world.edit(intent, |one| field::set(one, "customer", customer));
+    }
+    let how = remember(world, attempt);
+    let tried = setup::confirm(world, intent, attempt.method, &how)?;
+    match field::text(&tried, "status") {
+        "requires_action" => Ok(authentication::page(intent)),
+        _ => finish(world, attempt),
+    }
+}
+
 /// Keeps what the payer typed until they have authenticated, and says where they go then.
 fn remember(world: &mut World, attempt: &Attempt<'_>) -> Confirmation {
     let Attempt {
@@ -155,6 +202,10 @@ fn remember(world: &mut World, attempt: &Attempt<'_>) -> Confirmation {
 fn finish(world: &mut World, attempt: &Attempt<'_>) -> Result<String, ApiError> {
     match field::text(attempt.session, "mode") {
         "subscription" => pay_subscription(world, attempt)?,
+        "setup" => {
+            let customer = is_customer_wanted(attempt.session).then(|| payer(world, attempt));
+            complete(world, attempt, customer.as_deref(), "no_payment_required", None);
+        }
         _ => pay_once(world, attempt)?,
     }
     let id = field::text(attempt.session, "id");

@@ -14,6 +14,7 @@ pub(crate) mod invoicing;
 pub(crate) mod payment;
 pub(crate) mod period;
 pub(crate) mod pricing;
+pub(crate) mod recovery;
 pub(crate) mod refunds;
 pub(crate) mod renewal;
 pub(crate) mod setup;

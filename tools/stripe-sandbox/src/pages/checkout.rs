@@ -16,6 +16,7 @@ use crate::{
     billing::{
         cards,
         checkout::{self, Typed},
+        recovery,
         start::{money, worded},
     },
     field,
@@ -73,6 +74,19 @@ pub(crate) async fn submit(
     }
 }
 
+/// `GET /r/{session}`: leads to the page of a new session in place of one that expired.
+pub(crate) async fn recover(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response {
+    let Some((account, _)) = find(&app, KIND, &id) else {
+        return unknown();
+    };
+    match app.change(&account, cause(&app, "recovery page"), |world| {
+        recovery::recover(world, &id)
+    }) {
+        Ok(url) => redirect(&app.world().resolve(&url)),
+        Err(error) => page(StatusCode::GONE, "Too late", &alert(&error)),
+    }
+}
+
 fn unknown() -> Response {
     page(
         StatusCode::NOT_FOUND,
@@ -88,7 +102,7 @@ fn form(status: StatusCode, session: &Value, error: Option<&ApiError>, sent: &BT
             return page(
                 status,
                 "You are all done here",
-                "<p>This checkout session was paid already.</p>",
+                "<p>This checkout session was completed already.</p>",
             );
         }
         _ => return page(status, "Too late", "<p>This checkout session has expired.</p>"),
@@ -131,10 +145,10 @@ fn form(status: StatusCode, session: &Value, error: Option<&ApiError>, sent: &BT
         "<label for=\"name\">Name on card (optional)</label>\n<input id=\"name\" name=\"name\" value=\"{}\" autocomplete=\"cc-name\">",
         escaped(sent.get("name").map(String::as_str).unwrap_or_default())
     );
-    let verb = if field::text(session, "mode") == "subscription" {
-        "Subscribe"
-    } else {
-        "Pay"
+    let verb = match field::text(session, "mode") {
+        "subscription" => "Subscribe",
+        "setup" => "Save card",
+        _ => "Pay",
     };
     let _ = writeln!(body, "<button type=\"submit\">{verb}</button>\n</form>");
     if let Some(url) = field::some_text(session, "cancel_url") {
@@ -149,6 +163,9 @@ fn form(status: StatusCode, session: &Value, error: Option<&ApiError>, sent: &BT
 }
 
 fn summary(session: &Value) -> String {
+    if field::text(session, "mode") == "setup" {
+        return "<p>Save a card for later payments. Nothing is charged now.</p>\n".to_owned();
+    }
     let currency = field::text(session, "currency");
     let mut out = "<table>\n<caption class=\"note\">What you pay for</caption>\n".to_owned();
     for line in field::elements(session, "_sandbox.line_items") {

@@ -4,9 +4,12 @@
 
 use serde_json::{Value, json};
 
-use super::{Call, Operation, address, list_of, merge_metadata, price, quantity, retrieve, subscription};
+use super::{
+    Call, Operation, address, checkout_lines::new_lines, currency, intent, is_web_url, list_of, merge_metadata,
+    retrieve, subscription,
+};
 use crate::{
-    billing::{discounts::Purchase, payment, pricing, start, totals},
+    billing::{discounts::Purchase, payment, recovery, setup, totals},
     field,
     http::{
         error::{Answer, ApiError},
@@ -21,7 +24,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation {
         method: "POST",
         path: "/v1/checkout/sessions",
-        run: create,
+        run: |world, call| create(world, &call.params).map(|session| rendered(&session)),
     },
     Operation {
         method: "GET",
@@ -37,7 +40,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
                     matches(
                         one,
                         &call.params,
-                        &["customer", "payment_intent", "subscription", "status"],
+                        &["customer", "payment_intent", "payment_link", "subscription", "status"],
                     ) && email.is_none_or(|email| field::text(one, "customer_details.email") == email)
                 },
             )
@@ -85,33 +88,31 @@ pub(crate) const OPERATIONS: &[Operation] = &[
 ];
 
 const SHORTEST_LIFE: i64 = 30 * 60;
-const LONGEST_LIFE: i64 = 24 * 3600;
+pub(crate) const LONGEST_LIFE: i64 = 24 * 3600;
 
-fn create(world: &mut World, call: &Call) -> Answer {
-    let params = &call.params;
+/// The id of a new session: the same in both modes but for the word that says which.
+pub(crate) fn new_id(world: &mut World) -> String {
+    let prefix = if world.livemode { "cs_live_" } else { "cs_test_" };
+    world.id("cs_", 58).replacen("cs_", prefix, 1)
+}
+
+/// A new session, stored.
+pub(crate) fn create(world: &mut World, params: &Params) -> Answer {
     let mode = params.required("mode")?.to_owned();
-    if mode == "setup" {
-        return Err(ApiError::unserved(
-            "mode",
-            "The sandbox has no sessions in `setup` mode.",
-        ));
-    }
     if params.text("ui_mode").is_some_and(|ui_mode| ui_mode != "hosted_page") {
         let message = "The sandbox has hosted pages only.";
         return Err(ApiError::unserved("ui_mode", message));
     }
-    if !params.has("line_items") {
-        return Err(ApiError::parameter_missing("line_items"));
+    // What is set up has no price to tell the currency by.
+    let wanted = if mode == "setup" { "currency" } else { "line_items" };
+    if !params.has(wanted) {
+        return Err(ApiError::parameter_missing(wanted));
     }
     if params.text("success_url").is_none() {
         return Err(ApiError::parameter_missing("success_url"));
     }
     for name in ["success_url", "cancel_url"] {
-        if let Some(url) = params.text(name).filter(|url| !is_web_url(url)) {
-            return Err(ApiError::invalid(format!("Not a valid URL: {url}"))
-                .code("url_invalid")
-                .param(name));
-        }
+        is_web_url(params, name)?;
     }
     let customer = match (params.text("customer"), params.text("customer_email")) {
         (Some(_), Some(_)) => {
@@ -123,12 +124,13 @@ fn create(world: &mut World, call: &Call) -> Answer {
         (None, _) => None,
     };
     check_combinations(params, customer.is_some(), &mode)?;
-    let (lines, subtotal) = new_lines(world, params, &mode)?;
+    let (lines, subtotal) = match &*mode {
+        "setup" => (Vec::new(), 0),
+        _ => new_lines(world, params, &mode)?,
+    };
     let trial_days = subscription::trial_days(params, "subscription_data[trial_period_days]")?;
 
-    // The same in both modes but for the word that says which.
-    let mode_of_id = if world.livemode { "cs_live_" } else { "cs_test_" };
-    let id = world.id("cs_", 58).replacen("cs_", mode_of_id, 1);
+    let id = new_id(world);
     let now = world.now;
     let expires_at = params.integer("expires_at").unwrap_or(now + LONGEST_LIFE);
     if !(now + SHORTEST_LIFE..=now + LONGEST_LIFE).contains(&expires_at) {
@@ -137,8 +139,7 @@ fn create(world: &mut World, call: &Call) -> Answer {
         return Err(ApiError::invalid(message).param("expires_at"));
     }
     let automatic_tax = params.boolean("automatic_tax[enabled]").unwrap_or(false);
-    let currency = lines.first().map(|line| field::text(line, "currency").to_owned());
-    let currency = currency.unwrap_or_default();
+    let currency = currency_of(params, &lines)?;
     let purchase = Purchase {
         customer: params.text("customer"),
         currency: &currency,
@@ -183,6 +184,9 @@ fn create(world: &mut World, call: &Call) -> Answer {
     );
     if let Some(collection) = params.text("billing_address_collection") {
         field::set(&mut session, "billing_address_collection", collection);
+    }
+    if let Some(recovery) = recovery::asked_for(params, &mode)? {
+        field::set(&mut session, "after_expiration", json!({ "recovery": recovery }));
     }
     if mode == "subscription" {
         let collection = params.text("payment_method_collection");
@@ -264,14 +268,51 @@ fn create(world: &mut World, call: &Call) -> Answer {
     if let Some((_, listed)) = &discount {
         field::set(&mut session, "discounts", json!([listed]));
     }
-    totals::write(
-        &mut session,
-        customer.as_ref(),
-        discount.as_ref().map(|(coupon, _)| coupon),
-    );
+    if mode == "setup" {
+        for name in ["amount_subtotal", "amount_total", "total_details"] {
+            field::set(&mut session, name, Value::Null);
+        }
+        field::set(&mut session, "payment_status", "no_payment_required");
+        let intent = new_setup_intent(world, params, &id)?;
+        field::set(&mut session, "setup_intent", intent);
+    } else {
+        totals::write(
+            &mut session,
+            customer.as_ref(),
+            discount.as_ref().map(|(coupon, _)| coupon),
+        );
+    }
     // Creating a session is no event at Stripe.
     world.put(&session);
-    Ok(rendered(&session))
+    Ok(session)
+}
+
+/// The currency of the lines, or the one that is sent where there are none.
+fn currency_of(params: &Params, lines: &[Value]) -> Result<String, ApiError> {
+    let sent = currency(params, "currency");
+    let Some(line) = lines.first() else { return Ok(sent) };
+    let sold = field::text(line, "currency");
+    if !sent.is_empty() && sent != sold {
+        let message = "The sandbox sells in the first currency of a price only.";
+        return Err(ApiError::unserved("currency", message));
+    }
+    Ok(sold.to_owned())
+}
+
+/// The setup intent that a session in `setup` mode has from its beginning.
+fn new_setup_intent(world: &mut World, params: &Params, session: &str) -> Result<String, ApiError> {
+    let mut intent = setup::new_intent(world, params.text("customer"));
+    let id = field::text(&intent, "id").to_owned();
+    let metadata = merge_metadata(&json!({}), params, "setup_intent_data[metadata]")?;
+    field::set(&mut intent, "metadata", metadata);
+    field::set(
+        &mut intent,
+        "description",
+        params.text("setup_intent_data[description]"),
+    );
+    field::set(&mut intent, "_sandbox.session", session);
+    world.create("setup_intent.created", &intent);
+    Ok(id)
 }
 
 /// Where the goods go, as the payment intent and its charge show it.
@@ -289,21 +330,6 @@ fn shipping(params: &Params) -> Value {
     })
 }
 
-/// How far a payer may change the quantity of a line. Source:
-/// <https://docs.stripe.com/api/checkout/sessions/create#create_checkout_session-line_items-adjustable_quantity>.
-fn adjustable_quantity(line: &Params) -> Value {
-    if !line.has("adjustable_quantity") {
-        return Value::Null;
-    }
-    let enabled = line.boolean("adjustable_quantity[enabled]").unwrap_or(false);
-    let maximum = line.integer("adjustable_quantity[maximum]");
-    json!({
-        "enabled": enabled,
-        "maximum": maximum.or(enabled.then_some(99)),
-        "minimum": line.integer("adjustable_quantity[minimum]").or(enabled.then_some(0)),
-    })
-}
-
 /// Only its metadata can be changed here.
 fn update(world: &mut World, call: &Call) -> Answer {
     let session = world.get("checkout.session", call.id(), "session")?;
@@ -312,13 +338,8 @@ fn update(world: &mut World, call: &Call) -> Answer {
     Ok(rendered(&changed))
 }
 
-fn is_web_url(url: &str) -> bool {
-    // The template stands where a URL may not have braces.
-    let url = url.replace("{CHECKOUT_SESSION_ID}", "id");
-    url::Url::parse(&url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
-}
-
-fn check_combinations(params: &Params, has_customer: bool, mode: &str) -> Result<(), ApiError> {
+/// Refuses what does not go together, or not with the mode.
+pub(crate) fn check_combinations(params: &Params, has_customer: bool, mode: &str) -> Result<(), ApiError> {
     if params.has("customer_update") && !has_customer {
         let message = "`customer_update` can only be used with `customer`.";
         return Err(ApiError::invalid(message).param("customer_update"));
@@ -333,12 +354,19 @@ fn check_combinations(params: &Params, has_customer: bool, mode: &str) -> Result
         let message = "The sandbox takes discounts in `payment` mode only.";
         return Err(ApiError::unserved("discounts", message));
     }
-    let misplaced = match mode {
-        "payment" => "subscription_data",
-        _ => "payment_intent_data",
+    let misplaced: &[&str] = match mode {
+        "payment" => &["setup_intent_data", "subscription_data"],
+        "setup" => &[
+            "allow_promotion_codes",
+            "discounts",
+            "line_items",
+            "payment_intent_data",
+            "subscription_data",
+        ],
+        _ => &["payment_intent_data", "setup_intent_data"],
     };
-    if params.has(misplaced) {
-        return Err(ApiError::invalid(format!("You can not pass `{misplaced}` in `{mode}` mode.")).param(misplaced));
+    if let Some(misplaced) = misplaced.iter().find(|name| params.has(name)) {
+        return Err(ApiError::invalid(format!("You can not pass `{misplaced}` in `{mode}` mode.")).param(*misplaced));
     }
     if mode == "subscription" && params.has("customer_creation") {
         return Err(ApiError::invalid(
@@ -346,61 +374,6 @@ fn check_combinations(params: &Params, has_customer: bool, mode: &str) -> Result
         ));
     }
     Ok(())
-}
-
-/// The line items sent, as answered, and their sum.
-fn new_lines(world: &mut World, params: &Params, mode: &str) -> Result<(Vec<Value>, i64), ApiError> {
-    let sent = params.list("line_items");
-    if sent.is_empty() || sent.len() > 100 {
-        return Err(ApiError::invalid("A session takes 1 to 100 line items.").param("line_items"));
-    }
-    let mut lines: Vec<Value> = Vec::new();
-    let mut subtotal = 0;
-    let mut recurring = 0;
-    for (index, line) in sent.iter().enumerate() {
-        let within = format!("line_items[{index}]");
-        let price = price::of_line(world, line, &within)?;
-        let quantity = quantity(line, "quantity")?;
-        if !line.has("quantity") {
-            return Err(ApiError::parameter_missing(&format!("{within}[quantity]")));
-        }
-        if field::text(&price, "type") == "recurring" {
-            recurring += 1;
-        }
-        if lines
-            .first()
-            .is_some_and(|first| field::at(first, "currency") != field::at(&price, "currency"))
-        {
-            return Err(
-                ApiError::invalid("All line items must have the same currency.").param(format!("{within}[price]"))
-            );
-        }
-        let amount = pricing::amount(&price, quantity);
-        subtotal += amount;
-        let mut out = shapes::checkout_line_item();
-        field::set(&mut out, "id", world.id("li_", 24));
-        field::set(&mut out, "amount_subtotal", amount);
-        field::set(&mut out, "amount_total", amount);
-        field::set(&mut out, "currency", field::at(&price, "currency").clone());
-        field::set(&mut out, "description", start::product_name(world, &price));
-        field::set(&mut out, "price", rendered(&price));
-        field::set(&mut out, "quantity", quantity);
-        field::set(&mut out, "adjustable_quantity", adjustable_quantity(line));
-        field::set(&mut out, "metadata", merge_metadata(&json!({}), line, "metadata")?);
-        lines.push(out);
-    }
-    match (mode, recurring) {
-        ("subscription", 0) => {
-            let message = "You must provide at least one recurring price in `subscription` mode when using prices.";
-            Err(ApiError::invalid(message).param("line_items"))
-        }
-        ("payment", 1..) => {
-            let message = "You specified `payment` mode but passed a recurring price. Either switch to `subscription` mode or \
-                use only one-time prices.";
-            Err(ApiError::invalid(message).param("line_items"))
-        }
-        _ => Ok((lines, subtotal)),
-    }
 }
 
 /// `customer_details` for a known customer.
@@ -432,9 +405,19 @@ pub(crate) fn expire_now(world: &mut World, id: &str) {
     if let Some(intent) = begun {
         payment::cancel(world, &intent, Some("automatic"));
     }
+    let set_up = world
+        .find(id)
+        .and_then(|one| world.find(field::text(one, "setup_intent")))
+        .filter(|intent| intent::is_open(intent))
+        .cloned();
+    if let Some(intent) = set_up {
+        setup::cancel(world, &intent, None);
+    }
+    let now = world.now;
     let expired = world.edit(id, |one| {
         field::set(one, "status", "expired");
         field::set(one, "url", Value::Null);
+        recovery::offer(one, now);
     });
     world.emit("checkout.session.expired", &expired, None);
 }

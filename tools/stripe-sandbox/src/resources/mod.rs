@@ -4,6 +4,7 @@ pub(crate) mod account;
 pub(crate) mod account_link;
 pub(crate) mod balance;
 pub(crate) mod charge;
+pub(crate) mod checkout_lines;
 pub(crate) mod checkout_session;
 pub(crate) mod coupon;
 pub(crate) mod customer;
@@ -13,6 +14,7 @@ pub(crate) mod intent;
 pub(crate) mod invoice;
 pub(crate) mod payment_intent;
 pub(crate) mod payment_method;
+pub(crate) mod payment_page;
 pub(crate) mod price;
 pub(crate) mod price_terms;
 pub(crate) mod product;
@@ -74,6 +76,7 @@ const ALL: &[&[Operation]] = &[
     invoice::OPERATIONS,
     payment_intent::OPERATIONS,
     payment_method::OPERATIONS,
+    payment_page::OPERATIONS,
     price::OPERATIONS,
     product::OPERATIONS,
     promotion_code::OPERATIONS,
@@ -234,6 +237,18 @@ pub(crate) fn check_email(params: &Params, name: &str) -> Result<(), ApiError> {
         }
         _ => Ok(()),
     }
+}
+
+/// Whether what was sent under `name`, if anything, is a URL that a browser can be sent to.
+pub(crate) fn is_web_url(params: &Params, name: &str) -> Result<(), ApiError> {
+    let Some(url) = params.text(name) else { return Ok(()) };
+    // The template stands where a URL may not have braces.
+    let parsed = url::Url::parse(&url.replace("{CHECKOUT_SESSION_ID}", "id"));
+    if parsed.is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) {
+        return Ok(());
+    }
+    let message = format!("Not a valid URL: {url}");
+    Err(ApiError::invalid(message).code("url_invalid").param(name))
 }
 
 /// A currency in lower case, in whichever it was sent.
