@@ -50,7 +50,7 @@ install_node() {
 }
 
 if [ $# -eq 0 ]; then
-    set -- test_sandbox test_judge test_recorder test_readme scenarios node test_gateway test_rules
+    set -- test_sandbox test_judge test_recorder test_readme test_cli scenarios node test_gateway test_rules
 fi
 modules='' scripts=''
 for chosen in "$@"; do
@@ -62,7 +62,7 @@ for chosen in "$@"; do
 done
 
 install peers-venv requirements.txt install_python
-case "$scripts $modules " in *.mjs* | *" test_readme "*)
+case "$scripts $modules " in *.mjs* | *" test_readme "* | *" test_cli "*)
     install peers-node node/package-lock.json install_node ;;
 esac
 
