@@ -4,7 +4,11 @@
 
 use serde_json::Value;
 
-use super::invoicing;
+use super::{
+    invoice_items::{self, Sweep},
+    invoicing::{self, Draft},
+    renewal,
+};
 use crate::{field, world::World};
 
 /// Ends a subscription whose planned end has come.
@@ -47,6 +51,24 @@ pub(crate) fn cancel_now(world: &mut World, id: &str, reason: Option<&str>) {
     });
     stop_collection(world, id);
     world.emit("customer.subscription.deleted", &canceled, None);
+}
+
+/// Invoices at once what waits for the subscription's next invoice, of which there will be none.
+pub(crate) fn invoice_rest(world: &mut World, id: &str) {
+    let Some(subscription) = world.find(id).cloned() else {
+        return;
+    };
+    let draft = Draft {
+        sweep: Sweep::Only(id),
+        ..Draft::of(&subscription, "subscription_update", Vec::new())
+    };
+    if invoice_items::waiting(world, draft.customer, draft.currency, draft.sweep).is_empty() {
+        return;
+    }
+    let invoice = field::text(&invoicing::draft(world, draft), "id").to_owned();
+    world.edit(id, |one| field::set(one, "latest_invoice", invoice.clone()));
+    invoicing::finalize(world, &invoice);
+    renewal::collect(world, &invoice);
 }
 
 /// Open invoices and drafts of an ended subscription stay as they are but are not advanced any more.

@@ -367,6 +367,7 @@ fn pay_subscription(world: &mut World, attempt: &Attempt<'_>) -> Result<(), ApiE
             trial_days: field::integer(session, "_sandbox.subscription.trial_days"),
             save_default_payment_method: false,
             customer: customer.clone(),
+            discounts: Vec::new(),
             intent: begun,
         },
     );

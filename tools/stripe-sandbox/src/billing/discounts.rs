@@ -146,6 +146,16 @@ pub(crate) fn amount_off(coupon: &Value, currency: &str) -> Option<i64> {
     field::at(option, "amount_off").as_i64()
 }
 
+/// Refuses a coupon that takes off nothing in this currency.
+pub(crate) fn takes_currency(coupon: &Value, currency: &str, param: &str) -> Result<(), ApiError> {
+    let takes = !field::at(coupon, "percent_off").is_null() || amount_off(coupon, currency).is_some();
+    if takes {
+        return Ok(());
+    }
+    let message = format!("The coupon takes off nothing in {currency}.");
+    Err(ApiError::invalid(message).param(param))
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

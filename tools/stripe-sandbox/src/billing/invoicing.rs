@@ -6,48 +6,68 @@ use serde_json::{Value, json};
 
 use super::{
     authentication::{Confirmation, Presence},
+    customer_credit,
+    invoice_items::{self, Sweep},
+    invoice_totals,
+    lines::{self, Line},
     payment,
 };
-use crate::{field, http::error::ApiError, resources::tax_rates, shapes, world::World};
+use crate::{field, http::error::ApiError, resources::payment_method, shapes, world::World};
 
-/// One line to be invoiced.
-pub(crate) struct Line {
-    pub(crate) amount: i64,
-    pub(crate) quantity: i64,
-    pub(crate) price: Value,
-    /// The subscription item billed; `None` for something sold once.
-    pub(crate) item: Option<String>,
-    pub(crate) period: (i64, i64),
-    pub(crate) description: String,
+/// What a new invoice is drafted from.
+pub(crate) struct Draft<'a> {
+    pub(crate) customer: &'a str,
+    pub(crate) currency: &'a str,
+    pub(crate) subscription: Option<&'a Value>,
+    pub(crate) reason: &'a str,
+    pub(crate) lines: Vec<Line>,
+    /// The waiting invoice items that it takes up.
+    pub(crate) sweep: Sweep<'a>,
+    /// When it finalizes itself, if it does.
+    pub(crate) finalizes_at: Option<i64>,
 }
 
-/// Drafts an invoice for `subscription`. It finalizes itself at `finalizes_at`, if given.
-pub(crate) fn draft(
-    world: &mut World,
-    subscription: &Value,
-    lines: &[Line],
-    reason: &str,
-    finalizes_at: Option<i64>,
-) -> Value {
+impl<'a> Draft<'a> {
+    /// Of a subscription, with all that waits for its next invoice.
+    pub(crate) fn of(subscription: &'a Value, reason: &'a str, lines: Vec<Line>) -> Self {
+        Self {
+            customer: field::text(subscription, "customer"),
+            currency: field::text(subscription, "currency"),
+            subscription: Some(subscription),
+            reason,
+            lines,
+            sweep: Sweep::Next(field::text(subscription, "id")),
+            finalizes_at: None,
+        }
+    }
+}
+
+/// Drafts an invoice, stores it and tells of it.
+pub(crate) fn draft(world: &mut World, draft: Draft<'_>) -> Value {
+    let invoice = build(world, draft);
+    open_draft(world, invoice)
+}
+
+/// Stores a draft that was built, and puts the invoice items on it out of waiting.
+pub(crate) fn open_draft(world: &mut World, mut invoice: Value) -> Value {
+    invoice_totals::write(world, &mut invoice);
+    world.create("invoice.created", &invoice);
+    invoice_items::attach(world, &invoice);
+    invoice
+}
+
+/// An invoice as it would be drafted, not stored, and without its amounts.
+pub(crate) fn build(world: &mut World, draft: Draft<'_>) -> Value {
     let id = world.id("in_", 24);
-    let customer = world
-        .find(field::text(subscription, "customer"))
-        .cloned()
-        .unwrap_or_default();
+    let customer = world.find(draft.customer).cloned().unwrap_or_default();
     let mut invoice = shapes::invoice();
     field::set(&mut invoice, "id", id.clone());
     field::set(&mut invoice, "created", world.now);
     field::set(&mut invoice, "livemode", world.livemode);
-    field::set(&mut invoice, "billing_reason", reason);
-    field::set(&mut invoice, "currency", field::at(subscription, "currency").clone());
-    field::set(&mut invoice, "automatically_finalizes_at", finalizes_at);
-    field::set(
-        &mut invoice,
-        "period_start",
-        lines.iter().map(|line| line.period.0).min().unwrap_or(world.now),
-    );
-    field::set(&mut invoice, "period_end", world.now);
-    field::set(&mut invoice, "customer", field::at(subscription, "customer").clone());
+    field::set(&mut invoice, "billing_reason", draft.reason);
+    field::set(&mut invoice, "currency", draft.currency);
+    field::set(&mut invoice, "automatically_finalizes_at", draft.finalizes_at);
+    field::set(&mut invoice, "customer", draft.customer);
     for (name, of) in [
         ("customer_address", "address"),
         ("customer_email", "email"),
@@ -58,117 +78,71 @@ pub(crate) fn draft(
     ] {
         field::set(&mut invoice, name, field::at(&customer, of).clone());
     }
-    field::set(
-        &mut invoice,
-        "parent",
-        json!({
-            "quote_details": null,
-            "subscription_details": {
-                "metadata": field::at(subscription, "metadata"),
-                "subscription": field::at(subscription, "id"),
-            },
-            "type": "subscription_details",
-        }),
-    );
-    let data: Vec<Value> = lines
+    let items = invoice_items::waiting(world, draft.customer, draft.currency, draft.sweep);
+    let mut all = draft.lines;
+    let period = all.iter().map(|line| line.period.0).min();
+    all.extend(invoice_items::lines(world, &items));
+    field::set(&mut invoice, "period_start", period.unwrap_or(world.now));
+    field::set(&mut invoice, "period_end", world.now);
+    if let Some(subscription) = draft.subscription {
+        write_subscription(&mut invoice, subscription, world.now);
+    }
+    let data: Vec<Value> = all
         .iter()
-        .map(|line| new_line(world, &id, subscription, line))
+        .map(|line| lines::written(world, &id, draft.currency, line))
         .collect();
     field::set(&mut invoice, "lines.data", data);
     field::set(&mut invoice, "lines.url", format!("/v1/invoices/{id}/lines"));
-    let subtotal = lines.iter().map(|line| line.amount).sum::<i64>();
-    write_totals(&mut invoice, subscription, &customer, subtotal);
-    world.create("invoice.created", &invoice);
     invoice
 }
 
-fn write_totals(invoice: &mut Value, subscription: &Value, customer: &Value, subtotal: i64) {
-    let mut tax = 0;
-    if field::flag(subscription, "automatic_tax.enabled") {
-        let breakdown = tax_rates::on(customer, subtotal);
-        tax = breakdown.amount;
-        let status = if breakdown.known_location {
-            "complete"
-        } else {
-            "requires_location_inputs"
-        };
-        field::set(
-            invoice,
-            "automatic_tax",
-            json!({ "disabled_reason": null, "enabled": true, "liability": { "type": "self" }, "provider": "stripe", "status": status }),
-        );
-        field::set(
-            invoice,
-            "total_taxes",
-            json!([{
-                "amount": tax, "tax_behavior": "exclusive", "tax_rate_details": null,
-                "taxability_reason": breakdown.reason, "taxable_amount": breakdown.taxable(subtotal), "type": "tax_rate_details",
-            }]),
-        );
+/// Refuses a change of an invoice that is no draft any more.
+pub(crate) fn editable(invoice: &Value) -> Result<(), ApiError> {
+    if field::text(invoice, "status") == "draft" {
+        return Ok(());
     }
-    let total = subtotal + tax;
-    for (name, amount) in [
-        ("subtotal", subtotal),
-        ("subtotal_excluding_tax", subtotal),
-        ("total", total),
-        ("total_excluding_tax", subtotal),
-        ("amount_due", total),
-        ("amount_remaining", total),
-    ] {
-        field::set(invoice, name, amount);
+    let message = "This invoice is no longer editable.";
+    Err(ApiError::invalid(message).code("invoice_not_editable"))
+}
+
+/// The draft without the line of an invoice item; its amounts are to be written anew.
+pub(crate) fn without_item(draft: &Value, item: &str) -> Value {
+    let mut without = draft.clone();
+    let mut all = field::elements(&without, "lines.data").to_vec();
+    all.retain(|line| lines::invoice_item_of(line) != Some(item));
+    field::set(&mut without, "lines.data", all);
+    without
+}
+
+/// What an invoice takes over from its subscription.
+fn write_subscription(invoice: &mut Value, subscription: &Value, now: i64) {
+    let details = json!({
+        "metadata": field::at(subscription, "metadata"), "subscription": field::at(subscription, "id"),
+    });
+    field::set(
+        invoice,
+        "parent",
+        json!({ "quote_details": null, "subscription_details": details, "type": "subscription_details" }),
+    );
+    for name in ["collection_method", "discounts"] {
+        field::set(invoice, name, field::at(subscription, name).clone());
+    }
+    if field::text(subscription, "collection_method") == "send_invoice" {
+        let days = field::integer(subscription, "days_until_due");
+        field::set(invoice, "due_date", now + days * 86_400);
+    }
+    if field::flag(subscription, "automatic_tax.enabled") {
+        tax_automatically(invoice);
     }
 }
 
-fn new_line(world: &mut World, invoice: &str, subscription: &Value, line: &Line) -> Value {
-    let mut out = shapes::invoice_line_item();
-    let currency = field::at(subscription, "currency").clone();
-    field::set(&mut out, "id", world.id("il_", 24));
-    field::set(&mut out, "invoice", invoice);
-    field::set(&mut out, "livemode", world.livemode);
-    field::set(&mut out, "amount", line.amount);
-    field::set(&mut out, "subtotal", line.amount);
-    field::set(&mut out, "quantity", line.quantity);
-    field::set(&mut out, "quantity_decimal", line.quantity.to_string());
-    field::set(&mut out, "currency", currency);
-    field::set(&mut out, "description", line.description.clone());
+/// Has the invoice taxed where its customer is.
+pub(crate) fn tax_automatically(invoice: &mut Value) {
     field::set(
-        &mut out,
-        "period",
-        json!({ "start": line.period.0, "end": line.period.1 }),
+        invoice,
+        "automatic_tax",
+        json!({ "disabled_reason": null, "enabled": true, "liability": { "type": "self" }, "provider": "stripe", "status": null }),
     );
-    field::set(&mut out, "metadata", field::at(subscription, "metadata").clone());
-    field::set(
-        &mut out,
-        "pricing",
-        json!({
-            "price_details": { "price": field::at(&line.price, "id"), "product": field::at(&line.price, "product") },
-            "type": "price_details",
-            "unit_amount_decimal": field::at(&line.price, "unit_amount_decimal"),
-        }),
-    );
-    let parent = match &line.item {
-        Some(item) => json!({
-            "invoice_item_details": null,
-            "subscription_item_details": {
-                "invoice_item": null, "proration": false, "proration_details": { "credited_items": null },
-                "subscription": field::at(subscription, "id"), "subscription_item": item,
-            },
-            "type": "subscription_item_details",
-        }),
-        None => {
-            let item = world.id("ii_", 24);
-            json!({
-                "invoice_item_details": {
-                    "invoice_item": item, "proration": false, "proration_details": { "credited_items": null },
-                    "subscription": field::at(subscription, "id"),
-                },
-                "subscription_item_details": null,
-                "type": "invoice_item_details",
-            })
-        }
-    };
-    field::set(&mut out, "parent", parent);
-    out
 }
 
 /// Finalizes a draft: it gets its number and, if something is due, its payment intent; with nothing due it is paid.
@@ -185,7 +159,11 @@ pub(crate) fn finalize_with(world: &mut World, id: &str, intent: Option<&str>) {
         field::set(one, "next_invoice_sequence", sequence + 1);
         field::set(one, "currency", currency);
     });
+    let before = world.find(&customer).map_or(0, |one| field::integer(one, "balance"));
+    let mut left = before;
     let invoice = world.edit(id, |one| {
+        left = invoice_totals::bear(one, before);
+        field::set(one, "ending_balance", left);
         field::set(one, "status", "open");
         field::set(one, "number", number.clone());
         field::set(one, "effective_at", now);
@@ -193,6 +171,21 @@ pub(crate) fn finalize_with(world: &mut World, id: &str, intent: Option<&str>) {
         field::set(one, "status_transitions.finalized_at", now);
     });
     world.emit("invoice.finalized", &invoice, None);
+    if left != before {
+        let reason = customer_credit::Reason {
+            kind: "applied_to_invoice",
+            invoice: Some(id),
+            description: Value::Null,
+            metadata: json!({}),
+        };
+        customer_credit::apply(
+            world,
+            &customer,
+            left - before,
+            field::text(&invoice, "currency"),
+            reason,
+        );
+    }
     let due = field::integer(&invoice, "amount_due");
     if due == 0 {
         settle(world, id);
@@ -209,6 +202,7 @@ pub(crate) fn finalize_with(world: &mut World, id: &str, intent: Option<&str>) {
                     customer: Some(&customer),
                     description: Some(match field::text(&invoice, "billing_reason") {
                         "subscription_create" => "Subscription creation",
+                        "manual" => "Payment for Invoice",
                         _ => "Subscription update",
                     }),
                     ..Default::default()
@@ -227,8 +221,10 @@ pub(crate) fn finalize_with(world: &mut World, id: &str, intent: Option<&str>) {
     field::set(&mut payment, "invoice", id);
     field::set(&mut payment, "payment.payment_intent", field::at(&intent, "id").clone());
     world.put(&payment);
+    let page = World::page_url(&format!("/_sandbox/pay/{}", field::text(&intent, "id")));
     world.edit(id, |one| {
-        field::set(one, "_sandbox.payment", field::at(&payment, "id").clone())
+        field::set(one, "_sandbox.payment", field::at(&payment, "id").clone());
+        field::set(one, "hosted_invoice_url", page);
     });
     world.edit(field::text(&intent, "id"), |one| {
         field::set(one, "_sandbox.invoice", id)
@@ -318,6 +314,35 @@ pub(crate) fn settle(world: &mut World, id: &str) {
     });
 }
 
+/// Marks an invoice paid by other means than Stripe's.
+pub(crate) fn settle_elsewhere(world: &mut World, id: &str) {
+    drop_payment(world, id);
+    world.edit(id, |one| {
+        field::set(one, "_sandbox.payment", Value::Null);
+        field::set(one, "amount_paid_off_stripe", field::integer(one, "amount_due"));
+    });
+    settle(world, id);
+}
+
+/// The payment method that an invoice is charged to: its subscription's, its own, or its customer's.
+pub(crate) fn payer(world: &World, invoice: &Value) -> Option<Value> {
+    let subscription = world.find(field::text(invoice, "parent.subscription_details.subscription"));
+    payment_method::responsible(world, subscription.unwrap_or(invoice))
+}
+
+/// The invoice items of a draft that is deleted wait again.
+pub(crate) fn release_items(world: &mut World, draft: &Value) {
+    for line in field::elements(draft, "lines.data") {
+        let Some(item) = lines::invoice_item_of(line) else {
+            continue;
+        };
+        let item = world.edit(item, |one| field::set(one, "invoice", Value::Null));
+        if !item.is_null() {
+            invoice_items::wait(world, &item);
+        }
+    }
+}
+
 /// Voids an invoice that will not be paid any more.
 pub(crate) fn void(world: &mut World, id: &str) {
     let now = world.now;
@@ -327,13 +352,18 @@ pub(crate) fn void(world: &mut World, id: &str) {
         field::set(one, "status_transitions.voided_at", now);
     });
     world.emit("invoice.voided", &invoice, None);
-    if let Some(payment) = payment_of(world, id) {
-        world.edit(field::text(&payment, "id"), |one| {
-            field::set(one, "status", "canceled");
-            field::set(one, "status_transitions.canceled_at", now);
-        });
-        if let Some(intent) = world.find(field::text(&payment, "payment.payment_intent")).cloned() {
-            payment::cancel(world, &intent, Some("void_invoice"));
-        }
+    drop_payment(world, id);
+}
+
+/// Cancels what an invoice would have been paid with.
+fn drop_payment(world: &mut World, id: &str) {
+    let now = world.now;
+    let Some(payment) = payment_of(world, id) else { return };
+    world.edit(field::text(&payment, "id"), |one| {
+        field::set(one, "status", "canceled");
+        field::set(one, "status_transitions.canceled_at", now);
+    });
+    if let Some(intent) = world.find(field::text(&payment, "payment.payment_intent")).cloned() {
+        payment::cancel(world, &intent, Some("void_invoice"));
     }
 }

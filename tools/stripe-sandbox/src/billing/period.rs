@@ -28,6 +28,21 @@ pub(crate) fn next_end(anchor: i64, after: i64, price: &Value) -> i64 {
         .unwrap_or(after + longest)
 }
 
+/// The period of `price`'s length counted from `anchor` that the moment `at` lies in; before the anchor it begins at once.
+pub(crate) fn around(anchor: i64, at: i64, price: &Value) -> (i64, i64) {
+    let end = next_end(anchor, at, price);
+    let count = u32::try_from(field::integer(price, "recurring.interval_count").max(1)).unwrap_or(1);
+    let interval = field::text(price, "recurring.interval");
+    let Some(origin) = DateTime::from_timestamp(anchor, 0).filter(|_| anchor <= at) else {
+        return (at, end);
+    };
+    let begins = (0..=100_000)
+        .map(|periods: u32| plus(origin, interval, periods.saturating_mul(count)))
+        .take_while(|begin| *begin <= at)
+        .last();
+    (begins.unwrap_or(at), end)
+}
+
 fn plus(start: DateTime<Utc>, interval: &str, count: u32) -> i64 {
     let days = |length: u64| start.checked_add_days(Days::new(u64::from(count) * length));
     let end = match interval {

@@ -4,10 +4,11 @@ use serde_json::{Value, json};
 
 use super::{
     authentication::Presence,
-    cancellation, invoicing, period,
-    start::{self},
+    cancellation,
+    invoicing::{self, Draft},
+    lines, period, proration, redemptions,
 };
-use crate::{field, resources::payment_method, world::World};
+use crate::{field, world::World};
 
 /// A renewal invoice stays a draft so long. Source: <https://docs.stripe.com/invoicing/integration/automatic-advancement-collection>.
 const DRAFT_LIFE: i64 = 3600;
@@ -43,7 +44,8 @@ fn renew(world: &mut World, subscription: &Value) {
     let now = world.now;
     let anchor = field::integer(subscription, "billing_cycle_anchor");
     let mut renewed = subscription.clone();
-    let mut lines = Vec::new();
+    redemptions::end_those_over(world, &mut renewed);
+    let mut billed = Vec::new();
     if let Value::Array(items) = field::place(&mut renewed, "items.data") {
         for item in items
             .iter_mut()
@@ -53,14 +55,20 @@ fn renew(world: &mut World, subscription: &Value) {
             let end = period::next_end(anchor, start, field::at(item, "price"));
             field::set(item, "current_period_start", start);
             field::set(item, "current_period_end", end);
-            lines.push(start::line(world, item));
+            billed.push(lines::of_item(world, subscription, item));
         }
     }
     if field::text(&renewed, "status") == "trialing" {
         field::set(&mut renewed, "status", "active");
     }
     // The invoice is drafted first, so that the update names it.
-    let invoice = invoicing::draft(world, &renewed, &lines, "subscription_cycle", Some(now + DRAFT_LIFE));
+    let draft = Draft {
+        finalizes_at: Some(now + DRAFT_LIFE),
+        ..Draft::of(&renewed, "subscription_cycle", billed)
+    };
+    let invoice = invoicing::draft(world, draft);
+    redemptions::end_those_used(world, &mut renewed, &invoice);
+    proration::remember(&mut renewed, &invoice);
     field::set(&mut renewed, "latest_invoice", field::at(&invoice, "id").clone());
     world.update(id, "customer.subscription.updated", |one| *one = renewed);
 }
@@ -71,14 +79,12 @@ pub(crate) fn collect(world: &mut World, id: &str) {
         .find(id)
         .cloned()
         .filter(|one| field::text(one, "status") == "open")
+        .filter(|one| field::text(one, "collection_method") == "charge_automatically")
     else {
         return;
     };
     let subscription = field::text(&invoice, "parent.subscription_details.subscription").to_owned();
-    let method = world
-        .find(&subscription)
-        .cloned()
-        .and_then(|one| payment_method::responsible(world, &one));
+    let method = invoicing::payer(world, &invoice);
     let paid = match method {
         Some(method) => invoicing::pay(world, id, &method, Presence::AskedLater).is_ok(),
         None => false,
@@ -89,7 +95,7 @@ pub(crate) fn collect(world: &mut World, id: &str) {
 }
 
 /// Records a failed attempt: the next one is planned, or, after the last, the subscription ends.
-fn fail(world: &mut World, id: &str, subscription: &str) {
+pub(crate) fn fail(world: &mut World, id: &str, subscription: &str) {
     let now = world.now;
     let attempts = world
         .find(id)

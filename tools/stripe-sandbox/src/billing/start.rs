@@ -3,8 +3,10 @@
 use serde_json::{Value, json};
 
 use super::{
-    invoicing::{self, Line},
-    period, pricing,
+    invoice_items::{self, NewItem},
+    invoicing::{self, Draft},
+    lines, period, pricing, proration,
+    redemptions::{self, Asked},
 };
 use crate::{
     field,
@@ -27,6 +29,7 @@ pub(crate) struct NewSubscription {
     pub(crate) automatic_tax: bool,
     pub(crate) trial_days: i64,
     pub(crate) save_default_payment_method: bool,
+    pub(crate) discounts: Vec<Asked>,
     /// A payment intent begun on a hosted page, to be used for the first invoice.
     pub(crate) intent: Option<String>,
 }
@@ -93,32 +96,35 @@ pub(crate) fn begin(world: &mut World, new: &NewSubscription) -> (String, String
         .map(|(price, ..)| field::text(price, "currency").to_owned())
         .unwrap_or_default();
     field::set(&mut subscription, "currency", currency);
+    let on = json!({ "customer": new.customer, "subscription": id });
+    let discounts = redemptions::grant(world, &new.discounts, &on);
+    field::set(&mut subscription, "discounts", discounts);
     let mut items = Vec::new();
-    let mut lines = Vec::new();
     for (price, quantity, metadata) in &new.items {
-        let item = new_item(
-            world,
-            &id,
-            price,
-            *quantity,
-            metadata,
-            (now, period::next_end(anchor, now, price)),
-        );
-        lines.push(match trial_end {
-            Some(_) => trial_line(world, &item),
-            None => line(world, &item),
-        });
-        items.push(item);
+        let period = (now, period::next_end(anchor, now, price));
+        items.push(new_item(world, &id, price, *quantity, metadata, period));
     }
+    let line_of = match trial_end {
+        Some(_) => lines::of_trial,
+        None => lines::of_item,
+    };
+    let billed = items.iter().map(|item| line_of(world, &subscription, item)).collect();
     for (price, quantity) in &new.once {
-        lines.push(Line {
-            amount: pricing::amount_at(world, price, *quantity),
-            quantity: *quantity,
-            description: product_name(world, price),
-            price: price.clone(),
-            item: None,
-            period: (now, now),
-        });
+        let item = invoice_items::build(
+            world,
+            &NewItem {
+                customer: &new.customer,
+                currency: field::text(price, "currency"),
+                amount: pricing::amount_at(world, price, *quantity),
+                quantity: *quantity,
+                price: price.clone(),
+                description: Some(product_name(world, price)),
+                period: (now, now),
+                subscription: Some(&id),
+                ..NewItem::default()
+            },
+        );
+        invoice_items::add_pending(world, &item);
     }
     field::set(&mut subscription, "items.data", items);
     field::set(
@@ -128,9 +134,12 @@ pub(crate) fn begin(world: &mut World, new: &NewSubscription) -> (String, String
     );
     world.put(&subscription);
 
-    let invoice = invoicing::draft(world, &subscription, &lines, "subscription_create", None);
+    let invoice = invoicing::draft(world, Draft::of(&subscription, "subscription_create", billed));
+    redemptions::end_those_used(world, &mut subscription, &invoice);
+    proration::remember(&mut subscription, &invoice);
     let invoice = field::text(&invoice, "id").to_owned();
-    let subscription = world.edit(&id, |one| field::set(one, "latest_invoice", invoice.clone()));
+    field::set(&mut subscription, "latest_invoice", invoice.clone());
+    world.put(&subscription);
     world.emit("customer.subscription.created", &subscription, None);
     invoicing::finalize_with(world, &invoice, new.intent.as_deref());
     (id, invoice)
@@ -158,32 +167,6 @@ pub(crate) fn new_item(
         field::set(&mut item, "metadata", metadata.clone());
     }
     item
-}
-
-/// The line that bills an item for its current period.
-pub(crate) fn line(world: &World, item: &Value) -> Line {
-    let price = field::at(item, "price").clone();
-    let quantity = field::integer(item, "quantity");
-    Line {
-        amount: pricing::amount_at(world, &price, quantity),
-        quantity,
-        description: format!("{quantity} × {} (at {})", product_name(world, &price), worded(&price)),
-        price,
-        item: Some(field::text(item, "id").to_owned()),
-        period: (
-            field::integer(item, "current_period_start"),
-            field::integer(item, "current_period_end"),
-        ),
-    }
-}
-
-fn trial_line(world: &World, item: &Value) -> Line {
-    let line = line(world, item);
-    Line {
-        amount: 0,
-        description: format!("Trial period for {}", product_name(world, &line.price)),
-        ..line
-    }
 }
 
 /// The name of the product that a price is for.

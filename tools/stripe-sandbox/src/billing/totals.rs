@@ -35,26 +35,17 @@ pub(crate) fn discount_asked_for(
         }
         (Some(id), None) => {
             let coupon = discounts::coupon(world, id, "discounts[0][coupon]")?;
-            takes_currency(&coupon, purchase.currency, "discounts[0][coupon]")?;
+            discounts::takes_currency(&coupon, purchase.currency, "discounts[0][coupon]")?;
             Ok(Some((coupon, json!({ "coupon": id, "promotion_code": null }))))
         }
         (None, Some(id)) => {
             let param = "discounts[0][promotion_code]";
             let coupon = discounts::coupon_of_code(world, id, purchase, param)?;
-            takes_currency(&coupon, purchase.currency, param)?;
+            discounts::takes_currency(&coupon, purchase.currency, param)?;
             Ok(Some((coupon, json!({ "coupon": null, "promotion_code": id }))))
         }
         (None, None) => Err(ApiError::parameter_missing("discounts[0][coupon]")),
     }
-}
-
-fn takes_currency(coupon: &Value, currency: &str, param: &str) -> Result<(), ApiError> {
-    let takes = !field::at(coupon, "percent_off").is_null() || discounts::amount_off(coupon, currency).is_some();
-    if takes {
-        return Ok(());
-    }
-    let message = format!("The coupon takes off nothing in {currency}.");
-    Err(ApiError::invalid(message).param(param))
 }
 
 /// Writes the amounts of the session and of its lines; in a trial only what is sold once is due.

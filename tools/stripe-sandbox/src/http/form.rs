@@ -53,6 +53,11 @@ impl Params {
         self
     }
 
+    /// The same parameters and one more at the top.
+    pub(crate) fn with(self, name: &str, value: &str) -> Self {
+        self.merged(Self(serde_json::json!({ name: value })))
+    }
+
     /// The same parameters but for one at the top.
     pub(crate) fn without(mut self, name: &str) -> Self {
         if let Value::Object(sent) = &mut self.0 {

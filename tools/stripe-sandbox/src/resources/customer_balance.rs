@@ -2,16 +2,16 @@
 //!
 //! Source: <https://docs.stripe.com/billing/customer/balance>.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Call, Operation, copy_texts, currency, list_of, merge_metadata};
 use crate::{
+    billing::customer_credit::{self, Reason},
     field,
     http::{
         error::{Answer, ApiError},
         matches,
     },
-    shapes,
     world::{World, rendered},
 };
 
@@ -61,20 +61,15 @@ fn create(world: &mut World, call: &Call) -> Answer {
         let message = format!("Invalid amount: the balance would be {balance}.");
         return Err(ApiError::invalid(message).param("amount"));
     }
-    let mut made = shapes::customer_balance_transaction();
-    field::set(&mut made, "id", world.id("cbtxn_", 24));
-    field::set(&mut made, "created", world.now);
-    field::set(&mut made, "livemode", world.livemode);
-    field::set(&mut made, "customer", call.id());
-    field::set(&mut made, "amount", amount);
-    field::set(&mut made, "currency", currency.clone());
-    field::set(&mut made, "ending_balance", balance);
-    write(&mut made, call)?;
-    world.put(&made);
-    world.update(call.id(), "customer.updated", |one| {
-        field::set(one, "balance", balance);
-        field::set(one, "currency", currency);
-    });
+    let mut written = json!({ "description": null, "metadata": {} });
+    write(&mut written, call)?;
+    let reason = Reason {
+        kind: "adjustment",
+        invoice: None,
+        description: field::at(&written, "description").clone(),
+        metadata: field::at(&written, "metadata").clone(),
+    };
+    let made = customer_credit::apply(world, call.id(), amount, &currency, reason);
     Ok(rendered(&made))
 }
 

@@ -12,6 +12,7 @@ pub(crate) mod customer_balance;
 pub(crate) mod event;
 pub(crate) mod intent;
 pub(crate) mod invoice;
+pub(crate) mod invoice_item;
 pub(crate) mod payment_intent;
 pub(crate) mod payment_method;
 pub(crate) mod payment_page;
@@ -23,6 +24,7 @@ pub(crate) mod refund;
 pub(crate) mod search;
 pub(crate) mod setup_intent;
 pub(crate) mod subscription;
+pub(crate) mod subscription_item;
 pub(crate) mod tax_calculation;
 pub(crate) mod tax_id;
 pub(crate) mod tax_rates;
@@ -74,6 +76,7 @@ const ALL: &[&[Operation]] = &[
     customer_balance::OPERATIONS,
     event::OPERATIONS,
     invoice::OPERATIONS,
+    invoice_item::OPERATIONS,
     payment_intent::OPERATIONS,
     payment_method::OPERATIONS,
     payment_page::OPERATIONS,
@@ -83,6 +86,7 @@ const ALL: &[&[Operation]] = &[
     refund::OPERATIONS,
     setup_intent::OPERATIONS,
     subscription::OPERATIONS,
+    subscription_item::OPERATIONS,
     tax_calculation::OPERATIONS,
     tax_id::OPERATIONS,
     webhook_endpoint::OPERATIONS,

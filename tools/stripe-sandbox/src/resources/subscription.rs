@@ -2,11 +2,19 @@
 
 use serde_json::{Value, json};
 
-use super::{Call, Operation, copy_texts, list_of, merge_metadata, payment_method, price, quantity, retrieve};
+use super::{
+    Call, Operation, copy_texts, list_of, merge_metadata, payment_method, retrieve,
+    subscription_item::{Items, change_item, checked, commit_change, items_of, new_item},
+};
 use crate::{
     billing::{
         authentication::Presence,
-        cancellation, earliest_period_end, invoicing, latest_period_end, period, renewal,
+        cancellation,
+        change::no_payment_method,
+        discounts::Purchase,
+        earliest_period_end, invoice_items, invoicing, latest_period_end, pricing, proration,
+        redemptions::{self, Asked},
+        renewal,
         start::{self, NewSubscription},
     },
     field,
@@ -15,7 +23,7 @@ use crate::{
         form::Params,
         matches,
     },
-    world::{World, rendered},
+    world::World,
 };
 
 pub(crate) const OPERATIONS: &[Operation] = &[
@@ -71,10 +79,12 @@ fn create(world: &mut World, call: &Call) -> Answer {
     };
     let mut items = Vec::new();
     for (index, line) in params.list("items").iter().enumerate() {
-        items.push(new_item(world, line, index)?);
+        items.push(new_item(world, line, &format!("items[{index}]"))?);
     }
+    let items = checked(items, "items")?;
+    let discounts = discounts_asked(world, params, &customer_id, &items)?.unwrap_or_default();
     let new = NewSubscription {
-        items: checked(items, "items")?,
+        items,
         once: Vec::new(),
         metadata: merge_metadata(&json!({}), params, "metadata")?,
         description: params.text("description").map(str::to_owned),
@@ -85,6 +95,7 @@ fn create(world: &mut World, call: &Call) -> Answer {
         save_default_payment_method: params.text("payment_settings[save_default_payment_method]")
             == Some("on_subscription"),
         customer: customer_id,
+        discounts,
         intent: None,
     };
     let (id, invoice) = start::begin(world, &new);
@@ -95,9 +106,7 @@ fn create(world: &mut World, call: &Call) -> Answer {
         .is_some_and(|one| field::text(one, "status") == "open");
     if open && behavior != "default_incomplete" {
         let Some(method) = payment_method::responsible(world, &subscription) else {
-            let message = "This customer has no attached payment source or default payment method. Please consider adding \
-                a default payment method.";
-            return Err(ApiError::invalid(message).code("resource_missing"));
+            return Err(no_payment_method());
         };
         if let Err(mut error) = invoicing::pay(world, &invoice, &method, Presence::Present) {
             if behavior == "error_if_incomplete" {
@@ -110,39 +119,23 @@ fn create(world: &mut World, call: &Call) -> Answer {
     retrieve(world, "subscription", &id)
 }
 
-fn new_item(world: &mut World, line: &Params, index: usize) -> Result<(Value, i64, Value), ApiError> {
-    let within = format!("items[{index}]");
-    let price = price::of_line(world, line, &within)?;
-    if field::text(&price, "type") != "recurring" {
-        let message =
-            "The price specified is set to `type=one_time` but this field only accepts prices with `type=recurring`.";
-        return Err(ApiError::invalid(message).param(format!("{within}[price]")));
-    }
-    Ok((
-        price,
-        quantity(line, "quantity")?,
-        merge_metadata(&json!({}), line, "metadata")?,
-    ))
-}
-
-type Items = Vec<(Value, i64, Value)>;
-
-/// The items if there are any, not too many, and all in one currency.
-pub(crate) fn checked(items: Items, param: &str) -> Result<Items, ApiError> {
-    let Some((first, ..)) = items.first() else {
-        return Err(ApiError::parameter_missing(param));
+/// The discounts asked for a subscription with these items, if any were sent.
+fn discounts_asked(
+    world: &World,
+    params: &Params,
+    customer: &str,
+    items: &Items,
+) -> Result<Option<Vec<Asked>>, ApiError> {
+    let first = items.first().map(|(price, ..)| price);
+    let purchase = Purchase {
+        customer: Some(customer),
+        currency: first.map_or("", |price| field::text(price, "currency")),
+        subtotal: items
+            .iter()
+            .map(|(price, quantity, _)| pricing::amount_at(world, price, *quantity))
+            .sum(),
     };
-    if items.len() > 20 {
-        return Err(ApiError::invalid("A subscription can have at most 20 items.").param(param));
-    }
-    let currency = field::text(first, "currency");
-    if items
-        .iter()
-        .any(|(price, ..)| field::text(price, "currency") != currency)
-    {
-        return Err(ApiError::invalid("All prices on a subscription must have the same `currency`.").param(param));
-    }
-    Ok(items)
+    redemptions::asked(world, params, "discounts", &purchase)
 }
 
 /// Days of trial, at most two years.
@@ -177,11 +170,8 @@ fn list(world: &mut World, call: &Call) -> Answer {
 
 fn update(world: &mut World, call: &Call) -> Answer {
     let params = &call.params;
-    let subscription = world.get("subscription", call.id(), "id")?;
-    if matches!(field::text(&subscription, "status"), "canceled" | "incomplete_expired") {
-        let message = "A canceled subscription can only update its cancellation_details and metadata.";
-        return Err(ApiError::invalid(message));
-    }
+    let subscription = changeable(world, call.id(), "id")?;
+    let customer = field::text(&subscription, "customer").to_owned();
     let mut changed = subscription.clone();
     copy_texts(&mut changed, params, &["description"]);
     let metadata = merge_metadata(field::at(&changed, "metadata"), params, "metadata")?;
@@ -192,67 +182,32 @@ fn update(world: &mut World, call: &Call) -> Answer {
     if params.clears("default_payment_method") {
         field::set(&mut changed, "default_payment_method", Value::Null);
     } else if let Some(id) = params.text("default_payment_method") {
-        let method = payment_method::of_customer(
-            world,
-            id,
-            field::text(&subscription, "customer"),
-            "default_payment_method",
-        )?;
+        let method = payment_method::of_customer(world, id, &customer, "default_payment_method")?;
         field::set(&mut changed, "default_payment_method", field::at(&method, "id").clone());
     }
-    if params.has("items") {
-        change_items(world, &mut changed, params)?;
+    if params.has("discounts") {
+        let asked = discounts_asked(world, params, &customer, &items_of(&subscription))?.unwrap_or_default();
+        let on = json!({ "customer": customer, "subscription": call.id() });
+        let granted = redemptions::grant(world, &asked, &on);
+        field::set(&mut changed, "discounts", granted);
     }
     write_details(&mut changed, params)?;
     write_end(&mut changed, params, world.now)?;
-    Ok(rendered(&world.update(
-        call.id(),
-        "customer.subscription.updated",
-        |one| *one = changed,
-    )))
+    for (index, line) in params.list("items").iter().enumerate() {
+        change_item(world, &mut changed, line, &format!("items[{index}]"))?;
+    }
+    commit_change(world, &subscription, changed, params)?;
+    retrieve(world, "subscription", call.id())
 }
 
-/// Changes quantities and prices without proration, the only way the sandbox has so far.
-fn change_items(world: &mut World, changed: &mut Value, params: &Params) -> Result<(), ApiError> {
-    if params.text("proration_behavior") != Some("none") {
-        let message = "The sandbox does not prorate yet: send proration_behavior=none with items.";
-        return Err(ApiError::unserved("proration_behavior", message));
+/// The subscription `id`, if it can still be changed.
+pub(crate) fn changeable(world: &World, id: &str, param: &str) -> Answer {
+    let subscription = world.get("subscription", id, param)?;
+    if matches!(field::text(&subscription, "status"), "canceled" | "incomplete_expired") {
+        let message = "A canceled subscription can only update its cancellation_details and metadata.";
+        return Err(ApiError::invalid(message));
     }
-    let id = field::text(changed, "id").to_owned();
-    let anchor = field::integer(changed, "billing_cycle_anchor");
-    for (index, line) in params.list("items").iter().enumerate() {
-        let Some(item) = line.text("id") else {
-            let (price, quantity, metadata) = new_item(world, line, index)?;
-            let period = (world.now, period::next_end(anchor, world.now, &price));
-            let item = start::new_item(world, &id, &price, quantity, &metadata, period);
-            if let Value::Array(items) = field::place(changed, "items.data") {
-                items.push(item);
-            }
-            continue;
-        };
-        let place = field::elements(changed, "items.data")
-            .iter()
-            .position(|one| field::text(one, "id") == item);
-        let Some(place) = place else {
-            return Err(ApiError::missing(
-                "subscription_item",
-                item,
-                &format!("items[{index}][id]"),
-            ));
-        };
-        let path = |name: &str| format!("items.data.{place}.{name}");
-        if line.has("quantity") {
-            field::set(changed, &path("quantity"), quantity(line, "quantity")?);
-        }
-        if line.has("price") {
-            let (price, ..) = new_item(world, line, index)?;
-            field::set(changed, &path("plan"), price::plan(&price));
-            field::set(changed, &path("price"), rendered(&price));
-        }
-        let metadata = merge_metadata(field::at(changed, &path("metadata")), line, "metadata")?;
-        field::set(changed, &path("metadata"), metadata);
-    }
-    Ok(())
+    Ok(subscription)
 }
 
 fn write_details(changed: &mut Value, params: &Params) -> Result<(), ApiError> {
@@ -327,15 +282,18 @@ fn cancel(world: &mut World, call: &Call) -> Answer {
     if matches!(field::text(&subscription, "status"), "canceled" | "incomplete_expired") {
         return Err(ApiError::missing("subscription", call.id(), "id"));
     }
-    for name in ["invoice_now", "prorate"] {
-        if params.boolean(name) == Some(true) {
-            let message = format!("The sandbox does not prorate yet: send {name}=false.");
-            return Err(ApiError::unserved(name, message));
-        }
-    }
     let mut changed = subscription.clone();
     write_details(&mut changed, params)?;
+    if params.boolean("prorate") == Some(true) {
+        let now = world.now;
+        for credit in proration::of_rest(world, &mut changed, now) {
+            invoice_items::add_pending(world, &credit);
+        }
+    }
     world.put(&changed);
+    if params.boolean("invoice_now") == Some(true) {
+        cancellation::invoice_rest(world, call.id());
+    }
     cancellation::cancel_now(world, call.id(), None);
     retrieve(world, "subscription", call.id())
 }

@@ -94,7 +94,7 @@ pub(crate) struct Breakdown {
 impl Breakdown {
     /// The part of `subtotal` that was taxed.
     pub(crate) fn taxable(&self, subtotal: i64) -> i64 {
-        if self.amount > 0 { subtotal } else { 0 }
+        if self.amount == 0 { 0 } else { subtotal }
     }
 }
 

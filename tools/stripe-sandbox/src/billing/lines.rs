@@ -1,0 +1,145 @@
+//! The lines of an invoice: what they are made of, and as they stand on it.
+//!
+//! Source: <https://docs.stripe.com/api/invoice-line-item/object>.
+
+use serde_json::{Value, json};
+
+use super::{
+    pricing,
+    start::{product_name, worded},
+};
+use crate::{field, shapes, world::World};
+
+/// One line to be invoiced.
+pub(crate) struct Line {
+    pub(crate) amount: i64,
+    pub(crate) quantity: i64,
+    /// Null where an amount alone is billed.
+    pub(crate) price: Value,
+    pub(crate) period: (i64, i64),
+    pub(crate) description: String,
+    pub(crate) discountable: bool,
+    /// The line's own discounts, taken off before those of the invoice.
+    pub(crate) discounts: Value,
+    pub(crate) metadata: Value,
+    pub(crate) parent: Value,
+}
+
+/// The line that bills an item of `subscription` for its current period.
+pub(crate) fn of_item(world: &World, subscription: &Value, item: &Value) -> Line {
+    let price = field::at(item, "price").clone();
+    let quantity = field::integer(item, "quantity");
+    Line {
+        amount: pricing::amount_at(world, &price, quantity),
+        quantity,
+        description: format!("{quantity} × {} (at {})", product_name(world, &price), worded(&price)),
+        price,
+        period: (
+            field::integer(item, "current_period_start"),
+            field::integer(item, "current_period_end"),
+        ),
+        discountable: true,
+        discounts: field::at(item, "discounts").clone(),
+        metadata: field::at(subscription, "metadata").clone(),
+        parent: json!({
+            "invoice_item_details": null,
+            "subscription_item_details": {
+                "invoice_item": null, "proration": false, "proration_details": { "credited_items": null },
+                "subscription": field::at(subscription, "id"), "subscription_item": field::at(item, "id"),
+            },
+            "type": "subscription_item_details",
+        }),
+    }
+}
+
+/// As [`of_item`], for an item that is on trial.
+pub(crate) fn of_trial(world: &World, subscription: &Value, item: &Value) -> Line {
+    let line = of_item(world, subscription, item);
+    Line {
+        amount: 0,
+        description: format!("Trial period for {}", product_name(world, &line.price)),
+        ..line
+    }
+}
+
+/// The line that an invoice item becomes.
+pub(crate) fn of_invoice_item(world: &World, item: &Value) -> Line {
+    let subscription = field::at(item, "parent.subscription_details.subscription");
+    let of_subscription = field::at(item, "parent.subscription_details.subscription_item");
+    let details = json!({
+        "invoice_item": field::at(item, "id"), "proration": field::at(item, "proration"),
+        "proration_details": { "credited_items": field::at(item, "proration_details.credited_items") },
+        "subscription": subscription,
+    });
+    let parent = if of_subscription.is_null() {
+        json!({ "invoice_item_details": details, "subscription_item_details": null, "type": "invoice_item_details" })
+    } else {
+        let mut details = details;
+        field::set(&mut details, "subscription_item", of_subscription.clone());
+        json!({ "invoice_item_details": null, "subscription_item_details": details, "type": "subscription_item_details" })
+    };
+    let price = world
+        .find(field::text(item, "pricing.price_details.price"))
+        .cloned()
+        .unwrap_or_default();
+    Line {
+        amount: field::integer(item, "amount"),
+        quantity: field::integer(item, "quantity"),
+        price,
+        period: (field::integer(item, "period.start"), field::integer(item, "period.end")),
+        description: field::text(item, "description").to_owned(),
+        discountable: field::flag(item, "discountable"),
+        discounts: field::at(item, "discounts").clone(),
+        metadata: field::at(item, "metadata").clone(),
+        parent,
+    }
+}
+
+/// The line as it stands on the invoice `invoice`.
+pub(crate) fn written(world: &mut World, invoice: &str, currency: &str, line: &Line) -> Value {
+    let mut out = shapes::invoice_line_item();
+    field::set(&mut out, "id", world.id("il_", 24));
+    field::set(&mut out, "invoice", invoice);
+    field::set(&mut out, "livemode", world.livemode);
+    field::set(&mut out, "amount", line.amount);
+    field::set(&mut out, "subtotal", line.amount);
+    field::set(&mut out, "quantity", line.quantity);
+    field::set(&mut out, "quantity_decimal", line.quantity.to_string());
+    field::set(&mut out, "currency", currency);
+    let described = Some(line.description.as_str()).filter(|text| !text.is_empty());
+    field::set(&mut out, "description", described);
+    field::set(&mut out, "discountable", line.discountable);
+    field::set(&mut out, "discounts", line.discounts.clone());
+    field::set(
+        &mut out,
+        "period",
+        json!({ "start": line.period.0, "end": line.period.1 }),
+    );
+    field::set(&mut out, "metadata", line.metadata.clone());
+    field::set(&mut out, "pricing", pricing_of(&line.price));
+    field::set(&mut out, "parent", line.parent.clone());
+    out
+}
+
+/// The `pricing` of a line or an invoice item; null where there is no price.
+pub(crate) fn pricing_of(price: &Value) -> Value {
+    if price.is_null() {
+        return Value::Null;
+    }
+    json!({
+        "price_details": { "price": field::at(price, "id"), "product": field::at(price, "product") },
+        "type": "price_details",
+        "unit_amount_decimal": field::at(price, "unit_amount_decimal"),
+    })
+}
+
+/// The subscription item that a line bills, if it does.
+pub(crate) fn item_of(line: &Value) -> Option<&str> {
+    field::some_text(line, "parent.subscription_item_details.subscription_item")
+}
+
+/// The invoice item that a line came from, if it did.
+pub(crate) fn invoice_item_of(line: &Value) -> Option<&str> {
+    field::some_text(line, "parent.invoice_item_details.invoice_item")
+        .or_else(|| field::some_text(line, "parent.subscription_item_details.invoice_item"))
+}

@@ -1,0 +1,299 @@
+//! What a change within a period costs: credits for the time that was paid for and not used, debits for the time that is
+//! left at the new price. Each is rounded on its own, half up.
+//!
+//! In flexible billing mode a credit gives back what was in fact debited, one credit for each debit; in classic mode it is
+//! reckoned from the price that goes. Sources: <https://docs.stripe.com/billing/subscriptions/prorations>,
+//! <https://docs.stripe.com/billing/subscriptions/billing-mode/compare>.
+
+use chrono::DateTime;
+use serde_json::{Value, json};
+
+use super::{
+    decimal,
+    invoice_items::{self, NewItem},
+    lines, pricing, redemptions,
+    start::product_name,
+};
+use crate::{field, world::World};
+
+/// Where a subscription keeps what its items were debited for time that has not passed.
+const DEBITS: &str = "_sandbox.debits";
+
+/// Keeps in mind what `invoice` debits for the items' periods, so that it can be given back, and forgets what has passed.
+pub(crate) fn remember(subscription: &mut Value, invoice: &Value) {
+    let billed_at = field::integer(invoice, "created");
+    let debits = field::elements(invoice, "lines.data").iter().filter_map(|line| {
+        let item = lines::item_of(line)?;
+        let is_proration = field::flag(line, "parent.subscription_item_details.proration");
+        let discounts = field::elements(line, "discount_amounts").iter();
+        let off: i64 = discounts.map(|one| field::integer(one, "amount")).sum();
+        let amount = field::integer(line, "amount") - off;
+        (amount > 0 && !is_proration).then(|| {
+            json!({
+                "item": item, "amount": amount, "start": field::at(line, "period.start"), "end": field::at(line, "period.end"),
+                "invoice": field::at(invoice, "id"), "line": field::at(line, "id"),
+            })
+        })
+    });
+    let mut kept = field::elements(subscription, DEBITS).to_vec();
+    kept.retain(|debit| field::integer(debit, "end") > billed_at);
+    kept.extend(debits);
+    // A debit that waited stands on a line now.
+    for line in field::elements(invoice, "lines.data") {
+        let waited = kept.iter_mut().find(|debit| {
+            field::at(debit, "invoice").is_null()
+                && lines::item_of(line) == field::some_text(debit, "item")
+                && field::at(line, "amount") == field::at(debit, "amount")
+                && field::at(line, "period.start") == field::at(debit, "start")
+        });
+        if let Some(debit) = waited {
+            field::set(debit, "invoice", field::at(invoice, "id").clone());
+            field::set(debit, "line", field::at(line, "id").clone());
+        }
+    }
+    field::set(subscription, DEBITS, kept);
+}
+
+/// Forgets all debits, for a subscription whose periods begin anew.
+pub(crate) fn forget(subscription: &mut Value) {
+    field::set(subscription, DEBITS, json!([]));
+}
+
+/// Whether nothing is prorated yet: in a trial nothing was paid for.
+fn is_unpaid(subscription: &Value) -> bool {
+    matches!(
+        field::text(subscription, "status"),
+        "trialing" | "incomplete" | "paused"
+    )
+}
+
+/// The invoice items for what changes between the items of `before` and those of `after` at the moment `at`.
+pub(crate) fn of_change(world: &mut World, before: &Value, after: &mut Value, at: i64) -> Vec<Value> {
+    if is_unpaid(before) {
+        return Vec::new();
+    }
+    let mut made = Vec::new();
+    for old in field::elements(before, "items.data") {
+        let new = item_of(after, field::text(old, "id"));
+        if new.as_ref().is_none_or(|new| differs(old, new)) {
+            made.extend(credits(world, after, old, at));
+        }
+        if let Some(new) = new.filter(|new| differs(old, new)) {
+            made.extend(debit(world, after, &new, at));
+        }
+    }
+    let added: Vec<Value> = field::elements(after, "items.data").to_vec();
+    for new in added {
+        if item_of(before, field::text(&new, "id")).is_none() {
+            made.extend(debit(world, after, &new, at));
+        }
+    }
+    made
+}
+
+/// The credits for all that is left of the present periods, for a subscription that ends or begins a new one.
+pub(crate) fn of_rest(world: &mut World, subscription: &mut Value, at: i64) -> Vec<Value> {
+    if is_unpaid(subscription) {
+        return Vec::new();
+    }
+    let items = field::elements(subscription, "items.data").to_vec();
+    items
+        .iter()
+        .flat_map(|item| credits(world, subscription, item, at))
+        .collect()
+}
+
+fn item_of(subscription: &Value, id: &str) -> Option<Value> {
+    let items = field::elements(subscription, "items.data");
+    items.iter().find(|item| field::text(item, "id") == id).cloned()
+}
+
+fn differs(old: &Value, new: &Value) -> bool {
+    ["price.id", "quantity"]
+        .iter()
+        .any(|name| field::at(old, name) != field::at(new, name))
+}
+
+fn is_metered(item: &Value) -> bool {
+    field::text(item, "price.recurring.usage_type") == "metered"
+}
+
+fn period(item: &Value) -> (i64, i64) {
+    (
+        field::integer(item, "current_period_start"),
+        field::integer(item, "current_period_end"),
+    )
+}
+
+/// Takes the item's debits out of mind and gives the credits for the part of them that lies after `at`.
+fn credits(world: &mut World, subscription: &mut Value, item: &Value, at: i64) -> Vec<Value> {
+    if is_metered(item) {
+        return Vec::new();
+    }
+    let id = field::text(item, "id");
+    let mut debits = field::elements(subscription, DEBITS).to_vec();
+    let own: Vec<Value> = debits
+        .extract_if(.., |debit| field::text(debit, "item") == id)
+        .filter(|debit| field::integer(debit, "end") > at)
+        .collect();
+    field::set(subscription, DEBITS, debits);
+    let text = format!("Unused time on {} after {}", named(world, item), day(at));
+    if field::text(subscription, "billing_mode.type") == "classic" {
+        let (start, end) = period(item);
+        let amount = -share(price_of(world, subscription, item), (start, end), at);
+        return entry(world, subscription, item, amount, (at, end), text, Value::Null)
+            .into_iter()
+            .collect();
+    }
+    let mut made = Vec::new();
+    for debit in own {
+        let (start, end) = (field::integer(&debit, "start"), field::integer(&debit, "end"));
+        let amount = -share((i128::from(field::integer(&debit, "amount")), 1), (start, end), at);
+        let credited = match field::some_text(&debit, "invoice") {
+            Some(invoice) => json!({ "invoice": invoice, "invoice_line_items": [field::at(&debit, "line")] }),
+            None => Value::Null,
+        };
+        let of = (at.max(start), end);
+        made.extend(entry(world, subscription, item, amount, of, text.clone(), credited));
+    }
+    made
+}
+
+/// The debit for an item from `at` to the end of its period, kept in mind.
+fn debit(world: &mut World, subscription: &mut Value, item: &Value, at: i64) -> Option<Value> {
+    if is_metered(item) {
+        return None;
+    }
+    let (start, end) = period(item);
+    let amount = share(price_of(world, subscription, item), (start, end), at);
+    let text = format!("Remaining time on {} after {}", named(world, item), day(at));
+    let made = entry(world, subscription, item, amount, (at, end), text, Value::Null)?;
+    let mut debits = field::elements(subscription, DEBITS).to_vec();
+    debits.push(json!({
+        "item": field::at(item, "id"), "amount": amount, "start": at, "end": end, "invoice": null, "line": null,
+    }));
+    field::set(subscription, DEBITS, debits);
+    Some(made)
+}
+
+fn entry(
+    world: &mut World,
+    subscription: &Value,
+    item: &Value,
+    amount: i64,
+    period: (i64, i64),
+    description: String,
+    credited: Value,
+) -> Option<Value> {
+    let made = NewItem {
+        customer: field::text(subscription, "customer"),
+        currency: field::text(subscription, "currency"),
+        amount,
+        quantity: field::integer(item, "quantity"),
+        price: field::at(item, "price").clone(),
+        description: Some(description),
+        period,
+        metadata: field::at(subscription, "metadata").clone(),
+        subscription: field::some_text(subscription, "id"),
+        prorates: field::some_text(item, "id"),
+        credited,
+    };
+    (amount != 0).then(|| invoice_items::build(world, &made))
+}
+
+/// What an item costs for a whole period, less percentages off, as a fraction of minor units.
+fn price_of(world: &World, subscription: &Value, item: &Value) -> (i128, i128) {
+    let amount = pricing::amount_at(world, field::at(item, "price"), field::integer(item, "quantity"));
+    let mut fraction = (i128::from(amount), 1);
+    let product = field::text(item, "price.product");
+    let own = field::elements(item, "discounts").iter();
+    for discount in own.chain(field::elements(subscription, "discounts")) {
+        let Some(coupon) = redemptions::coupon_of(world, discount) else {
+            continue;
+        };
+        let only = field::elements(coupon, "_sandbox.applies_to.products");
+        let applies = only.is_empty() || only.iter().any(|one| one == product);
+        if let Some(percent) = decimal::of(field::at(coupon, "percent_off")).filter(|_| applies) {
+            fraction = times(fraction, (100 * decimal::ONE - percent, 100 * decimal::ONE));
+        }
+    }
+    fraction
+}
+
+/// The part of `whole` that falls after `at` in the period from `start` to `end`, rounded half up.
+fn share(whole: (i128, i128), (start, end): (i64, i64), at: i64) -> i64 {
+    let left = (end - at.max(start)).max(0);
+    let (number, by) = times(whole, (i128::from(left), i128::from((end - start).max(1))));
+    decimal::divided(number, by)
+}
+
+/// The product in lowest terms, so that numbers stay small.
+fn times(one: (i128, i128), other: (i128, i128)) -> (i128, i128) {
+    let reduced = |(number, by): (i128, i128)| {
+        let common = gcd(number.unsigned_abs(), by.unsigned_abs()).max(1);
+        let common = i128::try_from(common).unwrap_or(1);
+        (number / common, by / common)
+    };
+    let (one, other) = (reduced(one), reduced(other));
+    let (crossed, back) = (reduced((one.0, other.1)), reduced((other.0, one.1)));
+    (crossed.0.saturating_mul(back.0), crossed.1.saturating_mul(back.1))
+}
+
+fn gcd(one: u128, other: u128) -> u128 {
+    if other == 0 { one } else { gcd(other, one % other) }
+}
+
+fn named(world: &World, item: &Value) -> String {
+    let name = product_name(world, field::at(item, "price"));
+    match field::integer(item, "quantity") {
+        1 => name,
+        quantity => format!("{quantity} × {name}"),
+    }
+}
+
+fn day(at: i64) -> String {
+    DateTime::from_timestamp(at, 0).map_or_else(String::new, |time| time.format("%d %b %Y").to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of June 2026, changed on the 11th at 08:00.
+    const JUNE: (i64, i64) = (1_780_272_000, 1_782_864_000);
+    const CHANGE: i64 = 1_781_164_800;
+
+    #[test]
+    fn a_share_is_by_the_second_and_rounded_half_up() {
+        for (whole, part) in [
+            (2900, 1901),
+            (7900, 5179),
+            (5 * 1200, 3933),
+            (8 * 1200, 6293),
+            (29_000, 19_011),
+            (0, 0),
+        ] {
+            assert_eq!(share((whole, 1), JUNE, CHANGE), part, "{whole}");
+        }
+        let fifth_off = (100 * decimal::ONE - 20 * decimal::ONE, 100 * decimal::ONE);
+        assert_eq!(share(times((2900, 1), fifth_off), JUNE, CHANGE), 1521);
+        assert_eq!(share(times((7900, 1), fifth_off), JUNE, CHANGE), 4143);
+        let half = (JUNE.0 + JUNE.1) / 2;
+        assert_eq!(share((1000, 1), JUNE, half), 500);
+        assert_eq!(share((1001, 1), JUNE, half), 501);
+        assert_eq!(share((1000, 1), JUNE, JUNE.0 - 5), 1000);
+        assert_eq!(share((1000, 1), JUNE, JUNE.1 + 5), 0);
+    }
+
+    #[test]
+    fn products_of_many_percentages_stay_exact() {
+        // A third off, and again, and again.
+        let off = (6667, 10_000);
+        let mut price = (99_999_999_000_000, 1);
+        for _ in 0..3 {
+            price = times(price, off);
+        }
+        let (number, by) = price;
+        assert_eq!(decimal::divided(number, by), 29_634_073_999_959);
+    }
+}

@@ -1,0 +1,157 @@
+//! Discounts: coupons that subscriptions, their items, invoices and invoice items have redeemed.
+//!
+//! Source: <https://docs.stripe.com/billing/subscriptions/coupons>.
+
+use chrono::{DateTime, Months};
+use serde_json::{Value, json};
+
+use super::discounts::{self, Purchase};
+use crate::{
+    field,
+    http::{error::ApiError, form::Params},
+    shapes,
+    world::World,
+};
+
+/// A discount that is asked for.
+#[derive(Clone)]
+pub(crate) enum Asked {
+    /// A coupon, perhaps by a promotion code.
+    Coupon(Box<Value>, Option<String>),
+    /// One that was redeemed before.
+    Discount(String),
+}
+
+/// The discounts sent under `name`; `None` where none were sent, and none of them where they are cleared.
+pub(crate) fn asked(
+    world: &World,
+    params: &Params,
+    name: &str,
+    purchase: &Purchase<'_>,
+) -> Result<Option<Vec<Asked>>, ApiError> {
+    if !params.has(name) {
+        return Ok(None);
+    }
+    let mut all = Vec::new();
+    for (index, sent) in params.list(name).iter().enumerate() {
+        let at = |part: &str| format!("{name}[{index}][{part}]");
+        all.push(
+            match (sent.text("coupon"), sent.text("promotion_code"), sent.text("discount")) {
+                (Some(id), None, None) => {
+                    let coupon = discounts::coupon(world, id, &at("coupon"))?;
+                    discounts::takes_currency(&coupon, purchase.currency, &at("coupon"))?;
+                    Asked::Coupon(Box::new(coupon), None)
+                }
+                (None, Some(id), None) => {
+                    let param = at("promotion_code");
+                    let coupon = discounts::coupon_of_code(world, id, purchase, &param)?;
+                    discounts::takes_currency(&coupon, purchase.currency, &param)?;
+                    Asked::Coupon(Box::new(coupon), Some(id.to_owned()))
+                }
+                (None, None, Some(id)) => {
+                    world.get("discount", id, &at("discount"))?;
+                    Asked::Discount(id.to_owned())
+                }
+                (None, None, None) => return Err(ApiError::parameter_missing(&at("coupon"))),
+                _ => {
+                    let message = "You may only specify one of these parameters: coupon, promotion_code, discount.";
+                    return Err(ApiError::invalid(message).param(format!("{name}[{index}]")));
+                }
+            },
+        );
+    }
+    if all.len() > 20 {
+        return Err(ApiError::invalid("You can apply up to 20 discounts.").param(name));
+    }
+    Ok(Some(all))
+}
+
+/// Redeems what was asked for; `on` has the fields of the discounts that name what they are on (`customer`,
+/// `subscription`, …). Gives their ids.
+pub(crate) fn grant(world: &mut World, asked: &[Asked], on: &Value) -> Vec<Value> {
+    asked
+        .iter()
+        .map(|one| match one {
+            Asked::Discount(id) => json!(id),
+            Asked::Coupon(coupon, code) => redeem(world, coupon, code.as_deref(), on),
+        })
+        .collect()
+}
+
+fn redeem(world: &mut World, coupon: &Value, code: Option<&str>, on: &Value) -> Value {
+    let mut discount = shapes::discount();
+    let id = world.id("di_", 24);
+    field::set(&mut discount, "id", id.clone());
+    field::set(&mut discount, "start", world.now);
+    field::set(&mut discount, "end", ends(coupon, world.now));
+    field::set(&mut discount, "promotion_code", code);
+    field::set(&mut discount, "source.coupon", field::at(coupon, "id").clone());
+    for (name, value) in on.as_object().into_iter().flatten() {
+        field::set(&mut discount, name, value.clone());
+    }
+    // The coupon may be deleted later; the discount goes on with its terms.
+    field::set(&mut discount, "_sandbox.coupon", coupon.clone());
+    if field::at(&discount, "subscription").is_null() {
+        world.put(&discount);
+    } else {
+        world.create("customer.discount.created", &discount);
+    }
+    discounts::redeem(world, field::text(coupon, "id"), code);
+    json!(id)
+}
+
+fn ends(coupon: &Value, now: i64) -> Option<i64> {
+    let months = u32::try_from(field::at(coupon, "duration_in_months").as_i64()?).ok()?;
+    let end = DateTime::from_timestamp(now, 0)?.checked_add_months(Months::new(months))?;
+    Some(end.timestamp())
+}
+
+/// The terms of the discount `id`.
+pub(crate) fn coupon_of<'a>(world: &'a World, id: &Value) -> Option<&'a Value> {
+    let discount = world.find(id.as_str()?)?;
+    Some(field::at(discount, "_sandbox.coupon")).filter(|coupon| coupon.is_object())
+}
+
+/// Takes the discounts that have ended by now from a subscription and its items, and tells of each.
+pub(crate) fn end_those_over(world: &mut World, subscription: &mut Value) {
+    let now = world.now;
+    drop_from(world, subscription, |discount, _| {
+        field::at(discount, "end").as_i64().is_some_and(|end| end <= now)
+    });
+}
+
+/// Takes from a subscription and its items the discounts for one invoice that `invoice` has had.
+pub(crate) fn end_those_used(world: &mut World, subscription: &mut Value, invoice: &Value) {
+    let used = field::elements(invoice, "total_discount_amounts").to_vec();
+    drop_from(world, subscription, |discount, coupon| {
+        let id = field::at(discount, "id");
+        field::text(coupon, "duration") == "once" && used.iter().any(|one| field::at(one, "discount") == id)
+    });
+}
+
+fn drop_from(world: &mut World, subscription: &mut Value, over: impl Fn(&Value, &Value) -> bool) {
+    let mut gone = Vec::new();
+    let mut sift = |world: &World, holder: &mut Value| {
+        let mut kept = field::elements(holder, "discounts").to_vec();
+        kept.retain(|id| {
+            let Some(discount) = id.as_str().and_then(|id| world.find(id)) else {
+                return false;
+            };
+            let is_over = over(discount, field::at(discount, "_sandbox.coupon"));
+            if is_over {
+                gone.push(discount.clone());
+            }
+            !is_over
+        });
+        if kept.len() != field::elements(holder, "discounts").len() {
+            field::set(holder, "discounts", kept);
+        }
+    };
+    sift(world, subscription);
+    if let Value::Array(items) = field::place(subscription, "items.data") {
+        items.iter_mut().for_each(|item| sift(world, item));
+    }
+    for discount in gone {
+        world.emit("customer.discount.deleted", &discount, None);
+    }
+}

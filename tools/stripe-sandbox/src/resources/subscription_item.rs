@@ -1,0 +1,266 @@
+//! The items of subscriptions, and changes of them.
+
+use serde_json::{Value, json};
+
+use super::{Call, Operation, merge_metadata, price, quantity, subscription::changeable};
+use crate::{
+    billing::{
+        change::{self, How, Prorations, Unpaid},
+        earliest_period_end, period, start,
+    },
+    field,
+    http::{
+        error::{Answer, ApiError},
+        form::Params,
+        list,
+    },
+    world::{World, rendered},
+};
+
+pub(crate) const OPERATIONS: &[Operation] = &[
+    Operation {
+        method: "GET",
+        path: "/v1/subscription_items",
+        run: |world, call| {
+            let subscription = world.get("subscription", call.params.required("subscription")?, "subscription")?;
+            let mut items = field::elements(&subscription, "items.data").to_vec();
+            items.reverse();
+            list::page("/v1/subscription_items", &call.params, items)
+        },
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/subscription_items",
+        run: create,
+    },
+    Operation {
+        method: "GET",
+        path: "/v1/subscription_items/{item}",
+        run: |world, call| found(world, call.id()).map(|(_, item)| item),
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/subscription_items/{item}",
+        run: |world, call| changed(world, call, &call.params),
+    },
+    Operation {
+        method: "DELETE",
+        path: "/v1/subscription_items/{item}",
+        run: |world, call| {
+            changed(world, call, &call.params.clone().with("deleted", "true"))?;
+            Ok(json!({ "id": call.id(), "object": "subscription_item", "deleted": true }))
+        },
+    },
+];
+
+fn create(world: &mut World, call: &Call) -> Answer {
+    let subscription = changeable(world, call.params.required("subscription")?, "subscription")?;
+    change_one(world, &subscription, &call.params)
+}
+
+/// The item `id` and its subscription.
+fn found(world: &World, id: &str) -> Result<(Value, Value), ApiError> {
+    let subscriptions = world.all("subscription");
+    let pairs = subscriptions.into_iter().filter_map(|subscription| {
+        let items = field::elements(&subscription, "items.data");
+        let item = items.iter().find(|item| field::text(item, "id") == id).cloned()?;
+        Some((subscription, item))
+    });
+    pairs
+        .into_iter()
+        .next()
+        .ok_or_else(|| ApiError::missing("subscription_item", id, "id"))
+}
+
+/// Changes the item that the call names as the parameters say.
+fn changed(world: &mut World, call: &Call, params: &Params) -> Answer {
+    let (subscription, _) = found(world, call.id())?;
+    let subscription = changeable(world, field::text(&subscription, "id"), "id")?;
+    change_one(world, &subscription, &params.clone().with("id", call.id()))
+}
+
+fn change_one(world: &mut World, subscription: &Value, params: &Params) -> Answer {
+    let mut changed = subscription.clone();
+    let id = change_item(world, &mut changed, params, "")?;
+    commit_change(world, subscription, changed, params)?;
+    let now = world.get("subscription", field::text(subscription, "id"), "id")?;
+    let items = field::elements(&now, "items.data").iter();
+    let item = items.into_iter().find(|item| field::text(item, "id") == id);
+    Ok(item.cloned().unwrap_or_default())
+}
+
+pub(crate) fn new_item(world: &mut World, line: &Params, within: &str) -> Result<(Value, i64, Value), ApiError> {
+    let price = price::of_line(world, line, within)?;
+    if field::text(&price, "type") != "recurring" {
+        let message =
+            "The price specified is set to `type=one_time` but this field only accepts prices with `type=recurring`.";
+        return Err(ApiError::invalid(message).param(format!("{within}[price]")));
+    }
+    Ok((
+        price,
+        quantity(line, "quantity")?,
+        merge_metadata(&json!({}), line, "metadata")?,
+    ))
+}
+
+pub(crate) type Items = Vec<(Value, i64, Value)>;
+
+/// The items if there are any, not too many, and all in one currency.
+pub(crate) fn checked(items: Items, param: &str) -> Result<Items, ApiError> {
+    let Some((first, ..)) = items.first() else {
+        return Err(ApiError::parameter_missing(param));
+    };
+    if items.len() > 20 {
+        return Err(ApiError::invalid("A subscription can have at most 20 items.").param(param));
+    }
+    let currency = field::text(first, "currency");
+    if items
+        .iter()
+        .any(|(price, ..)| field::text(price, "currency") != currency)
+    {
+        return Err(ApiError::invalid("All prices on a subscription must have the same `currency`.").param(param));
+    }
+    Ok(items)
+}
+
+/// Stores a changed subscription, with prorations and payment as the parameters say.
+pub(crate) fn commit_change(
+    world: &mut World,
+    subscription: &Value,
+    changed: Value,
+    params: &Params,
+) -> Result<(), ApiError> {
+    let how = How {
+        prorations: match params.text("proration_behavior") {
+            Some("none") => Prorations::None,
+            Some("always_invoice") => Prorations::Invoice,
+            _ => Prorations::Wait,
+        },
+        unpaid: match params.text("payment_behavior") {
+            Some("default_incomplete") => Unpaid::Awaited,
+            Some("error_if_incomplete") => Unpaid::Refused,
+            Some("pending_if_incomplete") => {
+                let message = "The sandbox makes no pending updates.";
+                return Err(ApiError::unserved("payment_behavior", message));
+            }
+            _ => Unpaid::Allowed,
+        },
+        at: prorated_from(params, subscription, world.now)?,
+        resets_anchor: params.text("billing_cycle_anchor[type]") == Some("now"),
+    };
+    change::apply(world, subscription, changed, &how)
+}
+
+/// The moment that prorations count from: within the present period.
+fn prorated_from(params: &Params, subscription: &Value, now: i64) -> Result<i64, ApiError> {
+    let Some(at) = params.integer("proration_date") else {
+        return Ok(now);
+    };
+    let items = field::elements(subscription, "items.data");
+    let start = items
+        .iter()
+        .map(|item| field::integer(item, "current_period_start"))
+        .max();
+    let end = earliest_period_end(subscription);
+    if start.is_some_and(|start| at < start) || end.is_some_and(|end| at > end) {
+        let message = "Cannot specify a proration date outside of the current billing period.";
+        return Err(ApiError::invalid(message).param("proration_date"));
+    }
+    Ok(at)
+}
+
+/// Adds, changes or removes the item that a line of parameters is about. Gives its id.
+pub(crate) fn change_item(
+    world: &mut World,
+    changed: &mut Value,
+    line: &Params,
+    within: &str,
+) -> Result<String, ApiError> {
+    let at = |name: &str| match within {
+        "" => name.to_owned(),
+        within => format!("{within}[{name}]"),
+    };
+    let anchor = field::integer(changed, "billing_cycle_anchor");
+    let Some(id) = line.text("id") else {
+        let (price, quantity, metadata) = new_item(world, line, within)?;
+        refuse_second(changed, &price, None, &at("price"))?;
+        let period = period::around(anchor, world.now, &price);
+        let subscription = field::text(changed, "id").to_owned();
+        let item = start::new_item(world, &subscription, &price, quantity, &metadata, period);
+        let id = field::text(&item, "id").to_owned();
+        let mut items = field::elements(changed, "items.data").to_vec();
+        items.push(item);
+        field::set(changed, "items.data", items);
+        checked(items_of(changed), &at("price"))?;
+        return Ok(id);
+    };
+    let mut items = field::elements(changed, "items.data").to_vec();
+    let Some(place) = items.iter().position(|one| field::text(one, "id") == id) else {
+        return Err(ApiError::missing("subscription_item", id, &at("id")));
+    };
+    if line.boolean("deleted") == Some(true) {
+        items.remove(place);
+        if items.is_empty() {
+            let message = "A subscription must have at least one item. Cancel the subscription instead.";
+            return Err(ApiError::invalid(message).param(at("deleted")));
+        }
+        field::set(changed, "items.data", items);
+        return Ok(id.to_owned());
+    }
+    let path = |name: &str| format!("items.data.{place}.{name}");
+    if line.has("quantity") {
+        field::set(changed, &path("quantity"), quantity(line, "quantity")?);
+    }
+    if line.has("price") || line.has("price_data") {
+        let (price, ..) = new_item(world, line, within)?;
+        refuse_second(changed, &price, Some(id), &at("price"))?;
+        let length = |price: &Value| {
+            let length = ["recurring.interval", "recurring.interval_count"];
+            length.map(|name| field::at(price, name).clone())
+        };
+        if length(&price) != length(field::at(changed, &path("price"))) {
+            let (start, end) = period::around(anchor, world.now, &price);
+            field::set(changed, &path("current_period_start"), start);
+            field::set(changed, &path("current_period_end"), end);
+        }
+        field::set(changed, &path("plan"), price::plan(&price));
+        field::set(changed, &path("price"), rendered(&price));
+    }
+    let metadata = merge_metadata(field::at(changed, &path("metadata")), line, "metadata")?;
+    field::set(changed, &path("metadata"), metadata);
+    checked(items_of(changed), &at("price"))?;
+    Ok(id.to_owned())
+}
+
+/// A price stands on a subscription once.
+fn refuse_second(changed: &Value, price: &Value, but: Option<&str>, param: &str) -> Result<(), ApiError> {
+    let items = field::elements(changed, "items.data");
+    let second = items
+        .iter()
+        .find(|item| field::text(item, "price.id") == field::text(price, "id") && but != field::some_text(item, "id"));
+    match second {
+        None => Ok(()),
+        Some(item) => {
+            let message = format!(
+                "Cannot add multiple subscription items with the same plan: `{}`. Existing Subscription Item: `{}`.",
+                field::text(price, "id"),
+                field::text(item, "id")
+            );
+            Err(ApiError::invalid(message).param(param))
+        }
+    }
+}
+
+pub(crate) fn items_of(subscription: &Value) -> Items {
+    let items = field::elements(subscription, "items.data");
+    items
+        .iter()
+        .map(|item| {
+            (
+                field::at(item, "price").clone(),
+                field::integer(item, "quantity"),
+                Value::Null,
+            )
+        })
+        .collect()
+}

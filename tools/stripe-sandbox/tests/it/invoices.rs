@@ -1,0 +1,141 @@
+//! Invoices made by hand.
+
+use serde_json::{Value, json};
+
+use crate::client::{DAY, World, has_in_order, start, text};
+
+async fn customer(world: &World) -> String {
+    let customer = world.customer().await;
+    let form = [("customer", &*customer)];
+    let method = world.post("/v1/payment_methods/pm_card_visa/attach", &form).await;
+    let form = [("invoice_settings[default_payment_method]", &*text(&method["id"]))];
+    world.post(&format!("/v1/customers/{customer}"), &form).await;
+    customer
+}
+
+async fn drafted(world: &World, customer: &str, amount: i64) -> Value {
+    let form = [
+        ("customer", customer),
+        ("currency", "usd"),
+        ("amount", &*amount.to_string()),
+    ];
+    world.post("/v1/invoiceitems", &form).await;
+    let form = [("customer", customer), ("pending_invoice_items_behavior", "include")];
+    world.post("/v1/invoices", &form).await
+}
+
+fn path(invoice: &Value, step: &str) -> String {
+    format!("/v1/invoices/{}{step}", text(&invoice["id"]))
+}
+
+#[tokio::test]
+async fn an_invoice_is_drafted_finalized_and_paid() {
+    let world = start().await;
+    let customer = customer(&world).await;
+    let invoice = drafted(&world, &customer, 1500).await;
+    assert_eq!(
+        (&invoice["status"], &invoice["total"], &invoice["billing_reason"]),
+        (&json!("draft"), &json!(1500), &json!("manual"))
+    );
+    let form = [
+        ("customer", &*customer),
+        ("invoice", &*text(&invoice["id"])),
+        ("currency", "usd"),
+        ("amount", "500"),
+    ];
+    let item = world.post("/v1/invoiceitems", &form).await;
+    assert_eq!(world.get(&path(&invoice, "")).await["total"], 2000);
+    let more = format!("/v1/invoiceitems/{}", text(&item["id"]));
+    world.post(&more, &[("amount", "700")]).await;
+    assert_eq!(world.get(&path(&invoice, "")).await["total"], 2200);
+    assert_eq!(world.call("DELETE", &more, &[]).await.status, 200);
+    assert_eq!(world.get(&path(&invoice, "")).await["total"], 1500);
+
+    let open = world.post(&path(&invoice, "/finalize"), &[]).await;
+    assert_eq!((&open["status"], &open["amount_due"]), (&json!("open"), &json!(1500)));
+    let again = world.call("POST", &path(&invoice, "/finalize"), &[]).await;
+    assert_eq!(
+        (again.status, &again.json()["error"]["code"]),
+        (400, &json!("invoice_not_editable"))
+    );
+    let paid = world.post(&path(&invoice, "/pay"), &[]).await;
+    assert_eq!((&paid["status"], &paid["amount_paid"]), (&json!("paid"), &json!(1500)));
+    let again = world.call("POST", &path(&invoice, "/pay"), &[]).await;
+    assert_eq!(
+        (again.status, &again.json()["error"]["code"]),
+        (400, &json!("invoice_already_paid"))
+    );
+    let story = [
+        "invoiceitem.created",
+        "invoice.created",
+        "invoice.finalized",
+        "charge.succeeded",
+        "invoice.paid",
+    ];
+    let events = world.events().await;
+    assert!(has_in_order(&events, &story), "{events:?}");
+}
+
+#[tokio::test]
+async fn an_invoice_is_voided_written_off_or_paid_elsewhere() {
+    let world = start().await;
+    let customer = customer(&world).await;
+    for (step, status, form) in [
+        ("/void", "void", &[][..]),
+        ("/mark_uncollectible", "uncollectible", &[]),
+        ("/pay", "paid", &[("paid_out_of_band", "true")]),
+    ] {
+        let invoice = drafted(&world, &customer, 1500).await;
+        if step != "/pay" {
+            assert_eq!(
+                world.call("POST", &path(&invoice, step), form).await.status,
+                400,
+                "a draft"
+            );
+        }
+        world.post(&path(&invoice, "/finalize"), &[]).await;
+        assert_eq!(world.post(&path(&invoice, step), form).await["status"], status);
+        let charges = world.get(&format!("/v1/charges?customer={customer}")).await;
+        assert_eq!(charges["data"], json!([]));
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_draft_gives_its_items_back() {
+    let world = start().await;
+    let customer = customer(&world).await;
+    let invoice = drafted(&world, &customer, 1500).await;
+    let waiting = format!("/v1/invoiceitems?customer={customer}&pending=true");
+    assert_eq!(world.get(&waiting).await["data"], json!([]));
+    assert_eq!(world.call("DELETE", &path(&invoice, ""), &[]).await.status, 200);
+    assert_eq!(world.get(&waiting).await["data"][0]["amount"], 1500);
+    assert_eq!(world.call("GET", &path(&invoice, ""), &[]).await.status, 404);
+}
+
+#[tokio::test]
+async fn what_advances_by_itself_is_finalized_after_an_hour_and_collected() {
+    let world = start().await;
+    let customer = customer(&world).await;
+    let form = [("customer", &*customer), ("currency", "usd"), ("amount", "900")];
+    world.post("/v1/invoiceitems", &form).await;
+    let form = [
+        ("customer", &*customer),
+        ("pending_invoice_items_behavior", "include"),
+        ("auto_advance", "true"),
+    ];
+    let invoice = world.post("/v1/invoices", &form).await;
+    world.advance(3599).await;
+    assert_eq!(world.get(&path(&invoice, "")).await["status"], "draft");
+    world.advance(1).await;
+    assert_eq!(world.get(&path(&invoice, "")).await["status"], "paid");
+
+    let form = [("customer", &*customer), ("collection_method", "send_invoice")];
+    let answer = world.call("POST", "/v1/invoices", &form).await;
+    assert_eq!(
+        (answer.status, &answer.json()["error"]["param"]),
+        (400, &json!("days_until_due"))
+    );
+    let form = [&form[..], &[("days_until_due", "14")]].concat();
+    let sent = world.post("/v1/invoices", &form).await;
+    assert_eq!(sent["due_date"], sent["created"].as_i64().unwrap() + 14 * DAY);
+}
