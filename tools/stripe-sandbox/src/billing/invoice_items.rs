@@ -34,6 +34,8 @@ pub(crate) fn build(world: &mut World, new: &NewItem<'_>) -> Value {
     field::set(&mut item, "customer", new.customer);
     field::set(&mut item, "currency", new.currency);
     field::set(&mut item, "amount", new.amount);
+    // Stripe's description says null for what discounts can be taken off, and allows no null.
+    field::set(&mut item, "net_amount", new.amount);
     field::set(&mut item, "quantity", new.quantity);
     field::set(&mut item, "quantity_decimal", new.quantity.to_string());
     field::set(&mut item, "description", new.description.clone());
@@ -56,7 +58,6 @@ pub(crate) fn build(world: &mut World, new: &NewItem<'_>) -> Value {
         // Prorations have no discount taken off: it is in them already.
         field::set(&mut item, "proration", true);
         field::set(&mut item, "discountable", false);
-        field::set(&mut item, "net_amount", new.amount);
         field::set(&mut item, "proration_details.credited_items", new.credited.clone());
     }
     item

@@ -280,21 +280,10 @@ pub(crate) fn ask_payer(world: &mut World, id: &str) {
     }
 }
 
-/// Marks an invoice paid, and the subscription it was for active.
+/// Settles an invoice: it is paid, and the subscription it was for active.
 pub(crate) fn settle(world: &mut World, id: &str) {
     let now = world.now;
-    let invoice = world.update(id, "invoice.updated", |one| {
-        let due = field::integer(one, "amount_due");
-        field::set(one, "status", "paid");
-        field::set(one, "amount_paid", due);
-        field::set(one, "amount_remaining", 0);
-        field::set(one, "attempted", true);
-        if due > 0 {
-            field::set(one, "attempt_count", field::integer(one, "attempt_count") + 1);
-        }
-        field::set(one, "next_payment_attempt", Value::Null);
-        field::set(one, "status_transitions.paid_at", now);
-    });
+    let invoice = mark_paid(world, id);
     if let Some(payment) = payment_of(world, id) {
         let payment = world.edit(field::text(&payment, "id"), |one| {
             field::set(one, "status", "paid");
@@ -305,23 +294,47 @@ pub(crate) fn settle(world: &mut World, id: &str) {
     }
     world.emit("invoice.paid", &invoice, None);
     world.emit("invoice.payment_succeeded", &invoice, None);
-    let subscription = field::text(&invoice, "parent.subscription_details.subscription").to_owned();
-    world.update(&subscription, "customer.subscription.updated", |one| {
-        let is_latest = field::text(one, "latest_invoice") == id;
+    revive(world, &invoice);
+}
+
+fn mark_paid(world: &mut World, id: &str) -> Value {
+    let now = world.now;
+    world.update(id, "invoice.updated", |one| {
+        let due = field::integer(one, "amount_due");
+        field::set(one, "status", "paid");
+        field::set(one, "amount_paid", due);
+        field::set(one, "amount_remaining", 0);
+        field::set(one, "attempted", true);
+        if due > 0 {
+            field::set(one, "attempt_count", field::integer(one, "attempt_count") + 1);
+        }
+        field::set(one, "next_payment_attempt", Value::Null);
+        field::set(one, "status_transitions.paid_at", now);
+    })
+}
+
+/// A subscription whose latest invoice is paid is active.
+fn revive(world: &mut World, invoice: &Value) {
+    let subscription = field::text(invoice, "parent.subscription_details.subscription");
+    world.update(subscription, "customer.subscription.updated", |one| {
+        let is_latest = field::at(one, "latest_invoice") == field::at(invoice, "id");
         if is_latest && matches!(field::text(one, "status"), "incomplete" | "past_due" | "unpaid") {
             field::set(one, "status", "active");
         }
     });
 }
 
-/// Marks an invoice paid by other means than Stripe's.
+/// Marks an invoice paid by other means than Stripe's: nothing was charged, so no payment succeeded.
 pub(crate) fn settle_elsewhere(world: &mut World, id: &str) {
     drop_payment(world, id);
     world.edit(id, |one| {
         field::set(one, "_sandbox.payment", Value::Null);
-        field::set(one, "amount_paid_off_stripe", field::integer(one, "amount_due"));
+        let due = field::integer(one, "amount_due");
+        field::set(one, "amount_paid_off_stripe", due);
     });
-    settle(world, id);
+    let invoice = mark_paid(world, id);
+    world.emit("invoice.paid", &invoice, None);
+    revive(world, &invoice);
 }
 
 /// The payment method that an invoice is charged to: its subscription's, its own, or its customer's.

@@ -193,6 +193,7 @@ fn update(world: &mut World, call: &Call) -> Answer {
     if ["amount", "pricing", "price_data"].iter().any(|name| params.has(name)) {
         let (amount, quantity, price) = cost(world, params)?;
         field::set(&mut changed, "amount", amount);
+        field::set(&mut changed, "net_amount", amount);
         field::set(&mut changed, "quantity", quantity);
         field::set(&mut changed, "quantity_decimal", quantity.to_string());
         field::set(&mut changed, "pricing", lines::pricing_of(&price));
