@@ -143,6 +143,8 @@ fn router(app: Arc<App>) -> Router {
         .route("/_sandbox/webhook_endpoints/{id}/roll", post(control::webhooks::roll))
         .route("/_sandbox/deliveries", get(control::webhooks::deliveries))
         .route("/_sandbox/deliveries/retry", post(control::webhooks::retry_now))
+        .route("/_sandbox/disputes", post(control::disputes::open))
+        .route("/_sandbox/disputes/{id}", post(control::disputes::decide))
         .route("/_sandbox/trigger", post(control::trigger::trigger))
         .route("/_sandbox/ledger", get(control::api::ledger))
         .route("/_sandbox/objects/{kind}", get(control::api::objects))

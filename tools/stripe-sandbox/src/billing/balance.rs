@@ -5,7 +5,10 @@
 
 use serde_json::{Value, json};
 
-use crate::{field, shapes, world::World};
+use crate::{
+    field, shapes,
+    world::{World, rendered},
+};
 
 /// A payment is available so long after it was made.
 const SETTLEMENT: i64 = 2 * 86_400;
@@ -19,10 +22,13 @@ const ID: &str = "/balance";
 /// What moves money, on the way to its balance transaction.
 struct Posting<'a> {
     kind: &'a str,
+    /// Where reports count it: mostly with its kind.
+    category: &'a str,
     /// In minor units: positive comes in, negative goes out.
     amount: i64,
-    /// What Stripe keeps of it.
+    /// What Stripe keeps of it, and what for; negative where it is given back.
     fee: i64,
+    fee_for: &'a str,
     currency: &'a str,
     source: &'a str,
     description: Option<&'a str>,
@@ -37,8 +43,10 @@ pub(crate) fn post_charge(world: &mut World, charge: &mut Value) {
         .is_some_and(|method| field::text(method, "_sandbox.card") == BYPASSES_PENDING);
     let posting = Posting {
         kind: "charge",
+        category: "charge",
         amount,
         fee: fee(amount),
+        fee_for: "Stripe processing fees",
         currency: field::text(charge, "currency"),
         source: field::text(charge, "id"),
         description: field::some_text(charge, "description"),
@@ -56,8 +64,10 @@ pub(crate) fn post_refund(world: &mut World, refund: &Value) -> String {
         .map(|transaction| field::integer(transaction, "available_on"));
     let posting = Posting {
         kind: "refund",
+        category: "refund",
         amount: -field::integer(refund, "amount"),
         fee: 0,
+        fee_for: "",
         currency: field::text(refund, "currency"),
         source: field::text(refund, "id"),
         description: Some("REFUND FOR CHARGE"),
@@ -70,14 +80,56 @@ pub(crate) fn post_refund(world: &mut World, refund: &Value) -> String {
 pub(crate) fn post_refund_failure(world: &mut World, refund: &Value) -> String {
     let posting = Posting {
         kind: "refund_failure",
+        category: "refund_failure",
         amount: field::integer(refund, "amount"),
         fee: 0,
+        fee_for: "",
         currency: field::text(refund, "currency"),
         source: field::text(refund, "id"),
         description: Some("REFUND FAILURE"),
         available_on: world.now,
     };
     post(world, &posting)
+}
+
+/// What Stripe takes for a dispute, in minor units of its currency. Source: <https://stripe.com/pricing> (15.00).
+pub(crate) const DISPUTE_FEE: i64 = 1500;
+
+/// Takes what is disputed, and a fee, out of the balance at once. Gives the transaction.
+pub(crate) fn post_dispute(world: &mut World, dispute: &Value) -> Value {
+    let description = format!("Chargeback withdrawal for {}", field::text(dispute, "charge"));
+    let amount = -field::integer(dispute, "amount");
+    post_adjustment(world, dispute, "dispute", amount, DISPUTE_FEE, &description)
+}
+
+/// Puts back into the balance what a dispute took: the bank decided against its customer. Gives the transaction.
+pub(crate) fn post_dispute_reversal(world: &mut World, dispute: &Value) -> Value {
+    let description = format!("Chargeback reversal for {}", field::text(dispute, "charge"));
+    let amount = field::integer(dispute, "amount");
+    post_adjustment(world, dispute, "dispute_reversal", amount, -DISPUTE_FEE, &description)
+}
+
+fn post_adjustment(
+    world: &mut World,
+    dispute: &Value,
+    category: &str,
+    amount: i64,
+    fee: i64,
+    description: &str,
+) -> Value {
+    let posting = Posting {
+        kind: "adjustment",
+        category,
+        amount,
+        fee,
+        fee_for: "Dispute fee",
+        currency: field::text(dispute, "currency"),
+        source: field::text(dispute, "id"),
+        description: Some(description),
+        available_on: world.now,
+    };
+    let id = post(world, &posting);
+    world.find(&id).map(rendered).unwrap_or_default()
 }
 
 /// What Stripe keeps of a charge: 2.9 % and 30 minor units, rounded half up.
@@ -101,11 +153,11 @@ fn post(world: &mut World, posting: &Posting<'_>) -> String {
     field::set(&mut transaction, "source", posting.source);
     field::set(&mut transaction, "description", posting.description);
     field::set(&mut transaction, "type", posting.kind);
-    field::set(&mut transaction, "reporting_category", posting.kind);
+    field::set(&mut transaction, "reporting_category", posting.category);
     if posting.fee != 0 {
         let kept = json!({
             "amount": posting.fee, "application": null, "currency": posting.currency,
-            "description": "Stripe processing fees", "type": "stripe_fee",
+            "description": posting.fee_for, "type": "stripe_fee",
         });
         field::set(&mut transaction, "fee_details", json!([kept]));
     }

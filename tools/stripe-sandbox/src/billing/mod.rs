@@ -1,5 +1,5 @@
 //! What happens as time passes: subscriptions renew or end, invoices are finalized and collected, sessions and holds expire,
-//! money becomes available, refunds come through or do not.
+//! money becomes available, refunds come through or do not, disputes are decided.
 
 pub(crate) mod authentication;
 pub(crate) mod balance;
@@ -12,6 +12,8 @@ pub(crate) mod confirmation;
 pub(crate) mod customer_credit;
 pub(crate) mod decimal;
 pub(crate) mod discounts;
+pub(crate) mod disputes;
+pub(crate) mod fraud_warnings;
 pub(crate) mod invoice_items;
 pub(crate) mod invoice_totals;
 pub(crate) mod invoicing;
@@ -59,7 +61,7 @@ pub(crate) fn due_at(object: &Value) -> Option<i64> {
         ("coupon", _) if field::flag(object, "valid") => timestamp("redeem_by"),
         ("promotion_code", _) if field::flag(object, "active") => timestamp("expires_at"),
         ("tax_id", _) => timestamp("_sandbox.verified_at"),
-        ("refund", _) => timestamp("_sandbox.due_at"),
+        ("dispute" | "refund", _) => timestamp("_sandbox.due_at"),
         ("balance_transaction", "pending") => timestamp("available_on"),
         ("payment_intent", "requires_capture") => timestamp("_sandbox.hold_ends"),
         _ => None,
@@ -81,6 +83,7 @@ pub(crate) fn run_due(world: &mut World, id: &str) {
         ("coupon", _) => discounts::expire_coupon(world, id),
         ("promotion_code", _) => discounts::deactivate(world, id),
         ("tax_id", _) => tax_id::verify(world, &object),
+        ("dispute", _) => disputes::run(world, &object),
         ("refund", _) => refunds::run(world, &object),
         ("balance_transaction", _) => balance::settle(world, &object),
         ("payment_intent", _) => payment::expire(world, &object),

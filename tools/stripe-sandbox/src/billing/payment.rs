@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{
     authentication::{self, Confirmation, Presence},
     cards::{self, Refusal},
-    charges,
+    charges, disputes,
 };
 use crate::{
     field,
@@ -127,6 +127,9 @@ pub(crate) fn charge(world: &mut World, intent: &Value, method: &Value, authenti
         "payment_intent.amount_capturable_updated"
     };
     world.emit(event, &paid, None);
+    if captures {
+        disputes::follow_payment(world, field::text(&charge, "id"));
+    }
     Ok(rendered(&paid))
 }
 
@@ -214,6 +217,7 @@ pub(crate) fn capture(world: &mut World, intent: &Value, amount: i64, edit: impl
     if let Some(session) = field::some_text(&captured, "_sandbox.session") {
         world.edit(session, |one| field::set(one, "payment_status", "paid"));
     }
+    disputes::follow_payment(world, field::text(intent, "latest_charge"));
     captured
 }
 

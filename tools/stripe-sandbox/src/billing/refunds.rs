@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::{balance, payment};
+use super::{balance, disputes, fraud_warnings, payment};
 use crate::{field, http::error::ApiError, shapes, world::World};
 
 /// The card whose refunds are pending at first, and the one whose refunds succeed and fail later.
@@ -22,8 +22,13 @@ pub(crate) struct NewRefund<'a> {
     pub(crate) instructions_email: Option<&'a str>,
 }
 
-/// What of a charge can still be refunded: what was taken, less its refunds that stand.
+/// What of a charge can still be refunded: what is kept of it, less what a dispute took away.
 pub(crate) fn refundable(charge: &Value) -> i64 {
+    kept(charge) - field::integer(charge, "_sandbox.disputed")
+}
+
+/// What of a charge was taken, less its refunds that stand.
+fn kept(charge: &Value) -> i64 {
     let taken = if field::flag(charge, "captured") {
         field::integer(charge, "amount_captured")
     } else {
@@ -70,6 +75,7 @@ pub(crate) fn create(world: &mut World, charge: &Value, new: &NewRefund<'_>) -> 
     world.put(&refund);
     count(world, &refund, amount, "charge.refunded");
     world.emit("refund.created", &refund, None);
+    tell_of_charge(world, field::text(charge, "id"));
     if !captured {
         cancel_intent(world, charge);
     }
@@ -83,7 +89,7 @@ fn amount(charge: &Value, wanted: Option<i64>) -> Result<i64, ApiError> {
         let message = format!("Charge {id} has not succeeded, so there is nothing to refund.");
         return Err(ApiError::invalid(message).param("charge"));
     }
-    if field::flag(charge, "disputed") {
+    if left <= 0 && kept(charge) > 0 {
         let message = format!("Charge {id} has been charged back; cannot issue a refund.");
         return Err(ApiError::invalid(message).code("charge_disputed"));
     }
@@ -123,9 +129,15 @@ fn count(world: &mut World, refund: &Value, amount: i64, event: &str) {
             let sum = field::integer(charge, name) + amount;
             field::set(charge, name, sum);
         }
-        let nothing_left = refundable(charge) <= 0;
+        let nothing_left = kept(charge) <= 0;
         field::set(charge, "refunded", nothing_left);
     });
+}
+
+/// What is refunded, or is not any more, changes what a dispute and a warning of fraud can be about.
+fn tell_of_charge(world: &mut World, charge: &str) {
+    disputes::charge_refunded(world, charge);
+    fraud_warnings::reconsider(world, charge);
 }
 
 /// What was to be taken is released, so the payment that asked for it is over.
@@ -175,6 +187,7 @@ fn give_up(world: &mut World, refund: &Value, status: &str, reason: &str) -> Val
         remove(one, "pending_reason");
     });
     count(world, refund, -field::integer(refund, "amount"), "charge.updated");
+    tell_of_charge(world, field::text(refund, "charge"));
     given_up
 }
 

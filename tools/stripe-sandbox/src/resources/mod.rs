@@ -9,6 +9,8 @@ pub(crate) mod checkout_session;
 pub(crate) mod coupon;
 pub(crate) mod customer;
 pub(crate) mod customer_balance;
+pub(crate) mod dispute;
+pub(crate) mod early_fraud_warning;
 pub(crate) mod event;
 pub(crate) mod intent;
 pub(crate) mod invoice;
@@ -74,6 +76,8 @@ const ALL: &[&[Operation]] = &[
     coupon::OPERATIONS,
     customer::OPERATIONS,
     customer_balance::OPERATIONS,
+    dispute::OPERATIONS,
+    early_fraud_warning::OPERATIONS,
     event::OPERATIONS,
     invoice::OPERATIONS,
     invoice_item::OPERATIONS,

@@ -5,12 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::World;
-use crate::field;
+use crate::{
+    billing::{balance::DISPUTE_FEE, refunds},
+    field,
+};
 
 /// What is wrong with the world's books: nothing, however it came about.
 ///
 /// Every object stands in the ledger with what made it; every event tells of an object there is; the balance of each account
-/// and currency is the sum of its transactions.
+/// and currency is the sum of its transactions; no charge gave back more than it took; what a dispute took is what it says.
 pub(crate) fn problems(world: &World) -> Vec<String> {
     let mut problems = Vec::new();
     let created: BTreeSet<(&str, &str)> = world
@@ -27,9 +30,16 @@ pub(crate) fn problems(world: &World) -> Vec<String> {
         } else if !created.contains(&(account.as_str(), id.as_str())) {
             problems.push(format!("{object} {id} stands in no ledger"));
         }
-        if object == "balance_transaction" {
-            let currency = field::text(&stored.value, "currency");
-            *moved.entry((account, currency)).or_default() += field::integer(&stored.value, "net");
+        match object {
+            "balance_transaction" => {
+                let currency = field::text(&stored.value, "currency");
+                *moved.entry((account, currency)).or_default() += field::integer(&stored.value, "net");
+            }
+            "charge" if refunds::refundable(&stored.value) < 0 => {
+                problems.push(format!("{id} gave back more than it took"));
+            }
+            "dispute" => problems.extend(took_wrongly(world, account, &stored.value)),
+            _ => {}
         }
     }
     for ((account, currency), sum) in moved {
@@ -48,6 +58,33 @@ fn told_of_nothing(world: &World, account: &str, event: &Value) -> Option<String
         // An account is told of in its own events and kept by its platform.
         || world.objects.contains_key(&(String::new(), id.to_owned()));
     (!there).then(|| format!("{} tells of {id}, which is not there", field::text(event, "type")))
+}
+
+/// A dispute that took, or gave back, what its status does not say, or whose charge knows otherwise.
+fn took_wrongly(world: &World, account: &str, dispute: &Value) -> Option<String> {
+    let (id, status) = (field::text(dispute, "id"), field::text(dispute, "status"));
+    let amount = field::integer(dispute, "amount");
+    let (taken, returned) = ((-amount, DISPUTE_FEE), (amount, -DISPUTE_FEE));
+    let expected = match status {
+        "won" => vec![taken, returned],
+        "needs_response" | "under_review" | "lost" => vec![taken],
+        _ => Vec::new(),
+    };
+    let posted = field::elements(dispute, "balance_transactions").iter().map(|shown| {
+        let stored = world.found(account, field::text(shown, "id"));
+        stored.map(|one| (field::integer(one, "amount"), field::integer(one, "fee")))
+    });
+    if posted.collect::<Option<Vec<_>>>().as_ref() != Some(&expected) {
+        return Some(format!("{id} is {status}, and did not move {expected:?}"));
+    }
+    let gone: i64 = expected.iter().map(|(amount, _)| -amount).sum();
+    let charge = world.found(account, field::text(dispute, "charge"))?;
+    if !field::flag(charge, "disputed") || field::integer(charge, "_sandbox.disputed") != gone {
+        return Some(format!("the charge of {id} does not know that it took {gone}"));
+    }
+    let closed = matches!(status, "won" | "lost" | "warning_closed");
+    (closed != field::at(dispute, "_sandbox.due_at").is_null())
+        .then(|| format!("{id} is {status}, and what is to come of it does not fit"))
 }
 
 /// What an account has of a currency, available and pending.

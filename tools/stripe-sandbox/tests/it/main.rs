@@ -16,6 +16,7 @@ mod catalog;
 mod client;
 mod connect;
 mod discounts;
+mod disputes;
 mod faults;
 mod idempotency;
 mod invoices;
