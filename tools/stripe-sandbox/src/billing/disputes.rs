@@ -33,7 +33,6 @@ pub(crate) struct NewDispute<'a> {
 
 /// What the seller sends about a dispute.
 pub(crate) struct Response {
-    /// Empty texts clear.
     pub(crate) evidence: Map<String, Value>,
     pub(crate) metadata: Value,
     pub(crate) submit: Option<bool>,
@@ -183,8 +182,7 @@ pub(crate) fn respond(world: &mut World, dispute: &Value, response: Response) ->
     let id = field::text(dispute, "id");
     let mut changed = dispute.clone();
     for (name, value) in &response.evidence {
-        let value = if value == "" { Value::Null } else { value.clone() };
-        field::set(&mut changed, &format!("evidence.{name}"), value);
+        field::set(&mut changed, &format!("evidence.{name}"), value.clone());
     }
     let (has_evidence, length) = measure(field::at(&changed, "evidence"));
     if !waits(dispute) && (!response.evidence.is_empty() || response.submit == Some(true)) {

@@ -94,3 +94,32 @@ async fn an_accounts_data_is_its_own() {
     assert_eq!(world.get("/v1/customers").await["data"], json!([]));
     assert_eq!(world.get("/v1/accounts").await["data"].as_array().unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn a_charge_of_a_connected_account_is_disputed_there() {
+    let world = start().await;
+    let account = text(&world.post("/v1/accounts", &[("country", "GB")]).await["id"]);
+    let own = async |method: Method, path: &str, form: &[(&str, &str)]| {
+        let request = world.request(method, path).header("stripe-account", &account);
+        send(request.form(form)).await.json()
+    };
+    let form = [
+        ("amount", "10000"),
+        ("currency", "gbp"),
+        ("confirm", "true"),
+        ("payment_method", "pm_card_visa"),
+    ];
+    let charge = own(Method::POST, "/v1/payment_intents", &form).await["latest_charge"].clone();
+    let wanted = json!({ "charge": charge, "reason": "unrecognized" });
+    assert_eq!(world.control("disputes", wanted).await.status, 400);
+    let wanted = json!({ "charge": charge, "reason": "unrecognized", "account": account });
+    let dispute = world.control("disputes", wanted).await.json();
+    let path = format!("disputes/{}", text(&dispute["id"]));
+    assert_eq!(world.control(&path, json!({ "status": "lost" })).await.status, 404);
+    let lost = json!({ "status": "lost", "account": account });
+    assert_eq!(world.control(&path, lost).await.json()["status"], "lost");
+    let balance = own(Method::GET, "/v1/balance", &[]).await;
+    assert_eq!(balance["available"][0]["amount"], -11_500);
+    let told = own(Method::GET, "/v1/events?type=charge.dispute.closed", &[]).await;
+    assert_eq!(told["data"][0]["account"], account);
+}

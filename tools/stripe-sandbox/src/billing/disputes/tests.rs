@@ -28,7 +28,6 @@ const ANSWERS: &[&str] = &[
     "metadata[a]=b",
     "evidence[customer_name]=Jenny",
     "evidence[customer_name]=Jenny&submit=false",
-    "evidence[customer_name]=",
     "evidence[uncategorized_text]=winning_evidence",
     "evidence[uncategorized_text]=winning_evidence&submit=false",
     "evidence[uncategorized_text]=losing_evidence",
