@@ -76,6 +76,16 @@ scenario("a session that sets up ends with its intent", async ({ stripe, followe
   assert.equal((await stripe.setupIntents.retrieve(session.setup_intent)).status, "canceled");
 });
 
+scenario("only the page ends the intent of a session", async ({ stripe, followed }) => {
+  const session = await stripe.checkout.sessions.create(SETUP);
+  await followed("setup_intent.created");
+  const conflict = ["StripeInvalidRequestError", 400, "setup_intent_unexpected_state"];
+  await refused(stripe.setupIntents.confirm(session.setup_intent, { payment_method: "pm_card_visa" }), ...conflict);
+  await refused(stripe.setupIntents.cancel(session.setup_intent), ...conflict);
+  assert.equal((await stripe.setupIntents.retrieve(session.setup_intent)).status, "requires_payment_method");
+  await followed();
+});
+
 scenario("what belongs to another mode is refused", async ({ stripe }) => {
   const price = await priced(stripe, 500);
   const line_items = [{ price: price.id, quantity: 1 }];

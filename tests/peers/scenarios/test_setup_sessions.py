@@ -67,6 +67,16 @@ class SetupSessions(Scenario):
         self.followed("setup_intent.canceled", "checkout.session.expired")
         self.assertEqual(self.v1.setup_intents.retrieve(session.setup_intent).status, "canceled")
 
+    def test_only_the_page_ends_the_intent_of_a_session(self):
+        session = self.v1.checkout.sessions.create(SETUP)
+        self.followed("setup_intent.created")
+        conflict = (stripe.InvalidRequestError, 400, "setup_intent_unexpected_state")
+        intents = self.v1.setup_intents
+        self.refused(*conflict, intents.confirm, session.setup_intent, {"payment_method": "pm_card_visa"})
+        self.refused(*conflict, intents.cancel, session.setup_intent)
+        self.assertEqual(intents.retrieve(session.setup_intent).status, "requires_payment_method")
+        self.followed()
+
     def test_what_belongs_to_another_mode_is_refused(self):
         price = self.price(500)
         lines = [{"price": price.id, "quantity": 1}]

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     authentication::{self, Confirmation, Presence},
-    cards, invoicing,
+    cards, invoicing, links,
     payment::{self, NewIntent},
     setup,
     start::{self, NewSubscription},
@@ -406,5 +406,6 @@ fn complete(
         }
     });
     world.emit("checkout.session.completed", &completed, None);
+    links::count(world, &completed);
     totals::redeem_discounts(world, &completed);
 }

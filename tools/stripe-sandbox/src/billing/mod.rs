@@ -18,6 +18,7 @@ pub(crate) mod invoice_items;
 pub(crate) mod invoice_totals;
 pub(crate) mod invoicing;
 pub(crate) mod lines;
+pub(crate) mod links;
 pub(crate) mod payment;
 pub(crate) mod period;
 pub(crate) mod pricing;

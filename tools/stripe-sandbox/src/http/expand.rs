@@ -93,6 +93,10 @@ fn included(world: &World, object: &Value, step: &str) -> Option<Value> {
             let lines = field::at(world.find(id)?, "_sandbox.line_items").clone();
             Some(list(&format!("/v1/checkout/sessions/{id}/line_items"), lines))
         }
+        ("payment_link", "line_items") => {
+            let lines = field::at(world.find(id)?, "_sandbox.line_items").clone();
+            Some(list(&format!("/v1/payment_links/{id}/line_items"), lines))
+        }
         ("coupon", "applies_to" | "currency_options") => coupon::hidden(world.find(id)?, step),
         ("price", "tiers" | "currency_options") => price_terms::hidden(world.find(id)?, step),
         ("tax.calculation", "line_items") => {

@@ -30,6 +30,11 @@ impl Params {
         Ok(Self(listed(Value::Object(root), true)))
     }
 
+    /// What would be sent to say `tree`: its leaves as texts, without its nulls.
+    pub(crate) fn saying(tree: Value) -> Self {
+        Self(as_texts(tree).unwrap_or_default())
+    }
+
     /// The hash sent under `name`, as parameters of its own.
     pub(crate) fn under(params: &Self, name: &str) -> Self {
         Self(params.at(name).clone())
@@ -125,6 +130,20 @@ impl Params {
             .filter_map(|one| one.as_str().map(str::to_owned))
             .collect()
     }
+}
+
+fn as_texts(tree: Value) -> Option<Value> {
+    Some(match tree {
+        Value::Null => return None,
+        Value::Object(map) => Value::Object(
+            map.into_iter()
+                .filter_map(|(name, inner)| Some((name, as_texts(inner)?)))
+                .collect(),
+        ),
+        Value::Array(list) => Value::Array(list.into_iter().filter_map(as_texts).collect()),
+        Value::String(text) => Value::String(text),
+        leaf => Value::String(leaf.to_string()),
+    })
 }
 
 /// `a[b][]` as `["a", "b", ""]`; `None` if the brackets do not match or go too deep.
@@ -236,6 +255,12 @@ mod tests {
         );
         assert_eq!(tree("metadata[7]=x"), json!({"metadata": {"7": "x"}}));
         assert_eq!(tree(""), json!({}));
+    }
+
+    #[test]
+    fn what_is_said_again_has_texts_and_no_nulls() {
+        let said = Params::saying(json!({"a": 1, "b": null, "c": {"d": true, "e": [{"f": "x", "g": null}]}}));
+        assert_eq!(said.tree(), &json!({"a": "1", "c": {"d": "true", "e": [{"f": "x"}]}}));
     }
 
     #[test]

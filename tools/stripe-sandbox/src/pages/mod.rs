@@ -2,6 +2,7 @@
 
 pub(crate) mod authenticate;
 pub(crate) mod checkout;
+pub(crate) mod link;
 pub(crate) mod onboarding;
 pub(crate) mod pay;
 

@@ -288,7 +288,7 @@ pub(crate) fn create(world: &mut World, params: &Params) -> Answer {
 }
 
 /// The currency of the lines, or the one that is sent where there are none.
-fn currency_of(params: &Params, lines: &[Value]) -> Result<String, ApiError> {
+pub(crate) fn currency_of(params: &Params, lines: &[Value]) -> Result<String, ApiError> {
     let sent = currency(params, "currency");
     let Some(line) = lines.first() else { return Ok(sent) };
     let sold = field::text(line, "currency");

@@ -16,6 +16,7 @@ pub(crate) mod intent;
 pub(crate) mod invoice;
 pub(crate) mod invoice_item;
 pub(crate) mod payment_intent;
+pub(crate) mod payment_link;
 pub(crate) mod payment_method;
 pub(crate) mod payment_page;
 pub(crate) mod price;
@@ -82,6 +83,7 @@ const ALL: &[&[Operation]] = &[
     invoice::OPERATIONS,
     invoice_item::OPERATIONS,
     payment_intent::OPERATIONS,
+    payment_link::OPERATIONS,
     payment_method::OPERATIONS,
     payment_page::OPERATIONS,
     price::OPERATIONS,

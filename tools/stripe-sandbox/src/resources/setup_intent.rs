@@ -127,6 +127,7 @@ fn confirm(world: &mut World, call: &Call) -> Answer {
     let params = &call.params;
     let intent = world.get("setup_intent", call.id(), "intent")?;
     intent::check_secret(&intent, params)?;
+    check_is_free(&intent, "confirm")?;
     if !intent::is_open(&intent) {
         let message = match field::text(&intent, "status") {
             "succeeded" => "You cannot confirm this SetupIntent because it has already succeeded.".to_owned(),
@@ -148,8 +149,18 @@ fn set_up(world: &mut World, intent: &Value, method: Option<Value>, how: &Confir
     setup::confirm(world, field::text(intent, "id"), &method, how)
 }
 
+/// What a hosted page sets up is confirmed and canceled there.
+fn check_is_free(intent: &Value, verb: &str) -> Result<(), ApiError> {
+    if field::some_text(intent, "_sandbox.session").is_none() || !intent::is_open(intent) {
+        return Ok(());
+    }
+    let message = format!("You cannot {verb} this SetupIntent because it was created by a session of a hosted page.");
+    Err(intent::in_state(intent, message))
+}
+
 fn cancel(world: &mut World, call: &Call) -> Answer {
     let intent = world.get("setup_intent", call.id(), "intent")?;
+    check_is_free(&intent, "cancel")?;
     if !intent::is_open(&intent) {
         let message = format!(
             "You cannot cancel this SetupIntent because it has a status of {}. Only a SetupIntent with one of the following \
