@@ -128,6 +128,7 @@ fn router(app: Arc<App>) -> Router {
         )
         .route("/_sandbox/pay/{id}", get(pages::pay::show).post(pages::pay::submit))
         .route("/c/pay/{id}", get(pages::checkout::show).post(pages::checkout::submit))
+        .route("/p/session/{id}", get(pages::portal::show).post(pages::portal::submit))
         .route("/p/{id}", get(pages::link::open))
         .route("/p/{id}/paid", get(pages::link::paid))
         .route("/r/{id}", get(pages::checkout::recover))

@@ -24,6 +24,8 @@ pub(crate) fn of(kind: &str) -> Value {
 pub(crate) fn prefix(kind: &str) -> String {
     let known = match kind {
         "account" => "acct_",
+        "billing_portal.configuration" => "bpc_",
+        "billing_portal.session" => "bps_",
         "charge" => "ch_",
         "checkout.session" => "cs_test_",
         "customer" => "cus_",
@@ -76,6 +78,8 @@ macro_rules! shape {
 shape!(
     account,
     balance_transaction,
+    billing_portal_configuration,
+    billing_portal_session,
     charge,
     checkout_line_item,
     checkout_session,

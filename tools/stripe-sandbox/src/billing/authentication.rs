@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     cards::{self, Authentication},
-    checkout, confirmation, payment, setup,
+    checkout, confirmation, payment, portal, setup,
 };
 use crate::{field, http::error::ApiError, world::World};
 
@@ -81,10 +81,15 @@ pub(crate) fn end(world: &mut World, id: &str, succeeds: bool) -> Result<Option<
         field::text(&intent, "payment_method"),
         "payment_method",
     )?;
+    let session = field::some_text(&intent, "_sandbox.session").and_then(|session| world.find(session).cloned());
+    let in_portal = session
+        .as_ref()
+        .is_some_and(|session| field::text(session, "object") == portal::KIND);
     // What was to be bought is not there any more.
-    let is_late = field::some_text(&intent, "_sandbox.session")
-        .and_then(|session| world.find(session))
-        .is_some_and(|session| field::text(session, "status") != "open");
+    let is_late = !in_portal
+        && session
+            .as_ref()
+            .is_some_and(|session| field::text(session, "status") != "open");
     let outcome = match (is_payment, succeeds && !is_late) {
         (true, true) => payment::charge(world, &intent, &method, true),
         (true, false) => Err(payment::fail_authentication(world, &intent, &method)),
@@ -100,11 +105,12 @@ pub(crate) fn end(world: &mut World, id: &str, succeeds: bool) -> Result<Option<
         Err(error) if !error.keeps_effects => return Err(error.clone()),
         _ => {}
     }
-    if let Some(session) = field::some_text(&intent, "_sandbox.session") {
-        return checkout::resume(world, session, outcome.is_ok()).map(Some);
+    match session {
+        Some(session) if in_portal => portal::resume(world, &session, &method, outcome.is_ok()).map(Some),
+        Some(session) => checkout::resume(world, field::text(&session, "id"), outcome.is_ok()).map(Some),
+        None => Ok(field::some_text(&intent, "_sandbox.return_url")
+            .map(|url| returning(url, &intent, if outcome.is_ok() { "succeeded" } else { "failed" }))),
     }
-    Ok(field::some_text(&intent, "_sandbox.return_url")
-        .map(|url| returning(url, &intent, if outcome.is_ok() { "succeeded" } else { "failed" })))
 }
 
 /// The `return_url` with what Stripe adds to it.

@@ -42,21 +42,9 @@ struct Attempt<'a> {
 /// declined card leaves a failed attempt and an open session.
 pub(crate) fn pay(world: &mut World, id: &str, typed: &Typed<'_>) -> Result<String, ApiError> {
     let session = open_session(world, id)?;
-    let card = cards::by_number(typed.number).map_err(payment::refused)?;
-    let expiry = expiry(typed.expiry, world.now)?;
-    if !is_cvc(typed.cvc) {
-        return Err(wrong("invalid_cvc", "cvc", "Your card's security code is invalid."));
-    }
+    checked(typed, world.now)?;
     let email = email_of(&session, typed.email)?;
-    let method = payment_method::new(
-        world,
-        card,
-        &payment_method::Payer {
-            expiry,
-            name: typed.name,
-            email: Some(&email),
-        },
-    );
+    let method = card(world, typed, Some(&email))?;
     let attempt = Attempt {
         session: &session,
         method: &method,
@@ -64,6 +52,27 @@ pub(crate) fn pay(world: &mut World, id: &str, typed: &Typed<'_>) -> Result<Stri
         name: typed.name,
     };
     go(world, &attempt)
+}
+
+/// The payment method of the card that was typed, if one can be read.
+pub(crate) fn card(world: &mut World, typed: &Typed<'_>, email: Option<&str>) -> Answer {
+    let (card, expiry) = checked(typed, world.now)?;
+    let payer = payment_method::Payer {
+        expiry,
+        name: typed.name,
+        email,
+    };
+    Ok(payment_method::new(world, card, &payer))
+}
+
+/// What the card that was typed does, and its expiry.
+fn checked(typed: &Typed<'_>, now: i64) -> Result<(cards::Card, (i64, i64)), ApiError> {
+    let card = cards::by_number(typed.number).map_err(payment::refused)?;
+    let expiry = expiry(typed.expiry, now)?;
+    if !is_cvc(typed.cvc) {
+        return Err(wrong("invalid_cvc", "cvc", "Your card's security code is invalid."));
+    }
+    Ok((card, expiry))
 }
 
 /// Pays the open session `id` with a payment method there is; goes where [`pay`] goes.

@@ -21,6 +21,7 @@ pub(crate) mod lines;
 pub(crate) mod links;
 pub(crate) mod payment;
 pub(crate) mod period;
+pub(crate) mod portal;
 pub(crate) mod pricing;
 pub(crate) mod proration;
 pub(crate) mod recovery;

@@ -123,23 +123,7 @@ fn form(status: StatusCode, session: &Value, error: Option<&ApiError>, sent: &BT
             "email",
         ));
     }
-    body.push_str(&input(
-        "card_number",
-        "Card number",
-        "text",
-        "4242 4242 4242 4242",
-        None,
-        "cc-number",
-    ));
-    body.push_str(&input(
-        "card_expiry",
-        "Expiry (month / year)",
-        "text",
-        "12 / 34",
-        None,
-        "cc-exp",
-    ));
-    body.push_str(&input("card_cvc", "Security code (CVC)", "text", "123", None, "cc-csc"));
+    body.push_str(&card_fields());
     let _ = writeln!(
         body,
         "<label for=\"name\">Name on card (optional)</label>\n<input id=\"name\" name=\"name\" value=\"{}\" autocomplete=\"cc-name\">",
@@ -194,6 +178,28 @@ fn summary(session: &Value) -> String {
     if trial > 0 {
         let _ = writeln!(out, "<p>Free for {trial} days.</p>");
     }
+    out
+}
+
+/// The fields of a card's number, expiry and code.
+pub(super) fn card_fields() -> String {
+    let mut out = input(
+        "card_number",
+        "Card number",
+        "text",
+        "4242 4242 4242 4242",
+        None,
+        "cc-number",
+    );
+    out.push_str(&input(
+        "card_expiry",
+        "Expiry (month / year)",
+        "text",
+        "12 / 34",
+        None,
+        "cc-exp",
+    ));
+    out.push_str(&input("card_cvc", "Security code (CVC)", "text", "123", None, "cc-csc"));
     out
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod checkout;
 pub(crate) mod link;
 pub(crate) mod onboarding;
 pub(crate) mod pay;
+pub(crate) mod portal;
 
 use std::fmt::Write;
 
@@ -101,7 +102,7 @@ pub(crate) fn escaped(text: &str) -> String {
 }
 
 const STYLE: &str = "body{font:1rem/1.5 system-ui,sans-serif;margin:2rem auto;max-width:32rem;padding:0 1rem;color:#1a1f36}\
-label{display:block;margin:.8rem 0 .2rem}input,select{font:inherit;padding:.5rem;width:100%;box-sizing:border-box;\
+label{display:block;margin:.8rem 0 .2rem}input,select,textarea{font:inherit;padding:.5rem;width:100%;box-sizing:border-box;\
 border:1px solid #697386;border-radius:.3rem}button{font:inherit;margin-top:1.2rem;padding:.6rem 1.2rem;border:0;\
 border-radius:.3rem;background:#4b3fcf;color:#fff;cursor:pointer}button.plain{background:none;color:#4b3fcf;\
 text-decoration:underline}table{width:100%;border-collapse:collapse}td,th{text-align:left;padding:.3rem 0;\

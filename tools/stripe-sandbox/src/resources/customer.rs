@@ -120,7 +120,7 @@ fn get(world: &mut World, call: &Call) -> Answer {
         .ok_or_else(|| ApiError::missing("customer", call.id(), "id"))
 }
 
-fn update(world: &mut World, call: &Call) -> Answer {
+pub(crate) fn update(world: &mut World, call: &Call) -> Answer {
     let customer = world.get("customer", call.id(), "id")?;
     let mut changed = customer.clone();
     write(&mut changed, &call.params)?;

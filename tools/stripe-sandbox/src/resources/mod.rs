@@ -19,6 +19,8 @@ pub(crate) mod payment_intent;
 pub(crate) mod payment_link;
 pub(crate) mod payment_method;
 pub(crate) mod payment_page;
+pub(crate) mod portal_configuration;
+pub(crate) mod portal_session;
 pub(crate) mod price;
 pub(crate) mod price_terms;
 pub(crate) mod product;
@@ -86,6 +88,8 @@ const ALL: &[&[Operation]] = &[
     payment_link::OPERATIONS,
     payment_method::OPERATIONS,
     payment_page::OPERATIONS,
+    portal_configuration::OPERATIONS,
+    portal_session::OPERATIONS,
     price::OPERATIONS,
     product::OPERATIONS,
     promotion_code::OPERATIONS,

@@ -168,7 +168,7 @@ fn list(world: &mut World, call: &Call) -> Answer {
     })
 }
 
-fn update(world: &mut World, call: &Call) -> Answer {
+pub(crate) fn update(world: &mut World, call: &Call) -> Answer {
     let params = &call.params;
     let subscription = changeable(world, call.id(), "id")?;
     let customer = field::text(&subscription, "customer").to_owned();
@@ -211,8 +211,12 @@ pub(crate) fn changeable(world: &World, id: &str, param: &str) -> Answer {
 }
 
 fn write_details(changed: &mut Value, params: &Params) -> Result<(), ApiError> {
-    if let Some(feedback) = params.text("cancellation_details[feedback]") {
-        field::set(changed, "cancellation_details.feedback", feedback);
+    if params.has("cancellation_details[feedback]") {
+        field::set(
+            changed,
+            "cancellation_details.feedback",
+            params.text("cancellation_details[feedback]"),
+        );
     }
     if params.has("cancellation_details[comment]") {
         field::set(
@@ -276,7 +280,7 @@ fn plan_end(world: &mut World, subscription: &Value, params: &Params) -> Result<
     Ok(())
 }
 
-fn cancel(world: &mut World, call: &Call) -> Answer {
+pub(crate) fn cancel(world: &mut World, call: &Call) -> Answer {
     let params = &call.params;
     let subscription = world.get("subscription", call.id(), "id")?;
     if matches!(field::text(&subscription, "status"), "canceled" | "incomplete_expired") {
