@@ -58,7 +58,10 @@ pub(crate) fn build(world: &mut World, new: &NewItem<'_>) -> Value {
         // Prorations have no discount taken off: it is in them already.
         field::set(&mut item, "proration", true);
         field::set(&mut item, "discountable", false);
-        field::set(&mut item, "proration_details.credited_items", new.credited.clone());
+        if !new.credited.is_null() {
+            let credited = json!({ "invoice_line_item_details": new.credited, "type": "invoice_line_items" });
+            field::set(&mut item, "proration_details.credited_items", credited);
+        }
     }
     item
 }

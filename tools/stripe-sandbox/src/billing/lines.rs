@@ -66,9 +66,10 @@ pub(crate) fn of_trial(world: &World, subscription: &Value, item: &Value) -> Lin
 pub(crate) fn of_invoice_item(world: &World, item: &Value) -> Line {
     let subscription = field::at(item, "parent.subscription_details.subscription");
     let of_subscription = field::at(item, "parent.subscription_details.subscription_item");
+    let credited = field::at(item, "proration_details.credited_items.invoice_line_item_details");
     let details = json!({
         "invoice_item": field::at(item, "id"), "proration": field::at(item, "proration"),
-        "proration_details": { "credited_items": field::at(item, "proration_details.credited_items") },
+        "proration_details": { "credited_items": credited },
         "subscription": subscription,
     });
     let parent = if of_subscription.is_null() {
