@@ -27,7 +27,7 @@ const Stripe = createRequire(join(process.env.PEERS_NODE, "package.json"))("stri
 
 export const DAY = 86_400;
 // 2027-01-15T08:00:00Z: the clock of every scenario stands there until it is advanced.
-const START = "1800000000";
+export const START = "1800000000";
 export const RETURN = "https://example.com/return";
 /** What follows a payment at once. */
 export const PAID = ["payment_intent.created", "payment_intent.succeeded", "charge.succeeded"];

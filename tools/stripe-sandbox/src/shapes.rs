@@ -24,6 +24,7 @@ pub(crate) fn of(kind: &str) -> Value {
 pub(crate) fn prefix(kind: &str) -> String {
     let known = match kind {
         "account" => "acct_",
+        "billing.meter" => "mtr_",
         "billing_portal.configuration" => "bpc_",
         "billing_portal.session" => "bps_",
         "charge" => "ch_",
@@ -78,6 +79,7 @@ macro_rules! shape {
 shape!(
     account,
     balance_transaction,
+    billing_meter,
     billing_portal_configuration,
     billing_portal_session,
     charge,

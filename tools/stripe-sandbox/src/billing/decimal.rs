@@ -33,6 +33,11 @@ pub(crate) fn of(value: &Value) -> Option<i128> {
     }
 }
 
+/// A whole number.
+pub(crate) fn whole(number: i64) -> i128 {
+    i128::from(number) * ONE
+}
+
 /// `number / by` to the nearest whole number, a half away from zero; 0 where nothing is divided by.
 pub(crate) fn divided(number: i128, by: i128) -> i64 {
     let Some(twice) = by.checked_mul(2).filter(|twice| *twice > 0) else {

@@ -5,15 +5,17 @@
 use serde_json::{Value, json};
 
 use super::{
-    pricing,
+    decimal, pricing,
     start::{product_name, worded},
+    usage,
 };
-use crate::{field, shapes, world::World};
+use crate::{field, resources::price, shapes, world::World};
 
 /// One line to be invoiced.
 pub(crate) struct Line {
     pub(crate) amount: i64,
-    pub(crate) quantity: i64,
+    /// In decimals, as usage has them.
+    pub(crate) quantity: i128,
     /// Null where an amount alone is billed.
     pub(crate) price: Value,
     pub(crate) period: (i64, i64),
@@ -25,13 +27,17 @@ pub(crate) struct Line {
     pub(crate) parent: Value,
 }
 
-/// The line that bills an item of `subscription` for its current period.
+/// The line that bills an item of `subscription` for its current period. Of what is metered nothing is used yet.
 pub(crate) fn of_item(world: &World, subscription: &Value, item: &Value) -> Line {
     let price = field::at(item, "price").clone();
     let quantity = field::integer(item, "quantity");
+    let amount = match price::is_metered(&price) {
+        true => 0,
+        false => pricing::amount_at(world, &price, quantity),
+    };
     Line {
-        amount: pricing::amount_at(world, &price, quantity),
-        quantity,
+        amount,
+        quantity: decimal::whole(quantity),
         description: format!("{quantity} × {} (at {})", product_name(world, &price), worded(&price)),
         price,
         period: (
@@ -49,6 +55,20 @@ pub(crate) fn of_item(world: &World, subscription: &Value, item: &Value) -> Line
             },
             "type": "subscription_item_details",
         }),
+    }
+}
+
+/// The line that bills what was used of a metered item in its current period.
+pub(crate) fn of_usage(world: &World, subscription: &Value, item: &Value) -> Line {
+    let line = of_item(world, subscription, item);
+    let (start, end) = line.period;
+    let used = usage::of(world, &line.price, field::text(subscription, "customer"), start, end);
+    let (name, price) = (product_name(world, &line.price), worded(&line.price));
+    Line {
+        amount: pricing::amount_of_usage(world, &line.price, used),
+        quantity: used,
+        description: format!("{} × {name} (at {price})", decimal::written(used)),
+        ..line
     }
 }
 
@@ -85,7 +105,7 @@ pub(crate) fn of_invoice_item(world: &World, item: &Value) -> Line {
         .unwrap_or_default();
     Line {
         amount: field::integer(item, "amount"),
-        quantity: field::integer(item, "quantity"),
+        quantity: decimal::whole(field::integer(item, "quantity")),
         price,
         period: (field::integer(item, "period.start"), field::integer(item, "period.end")),
         description: field::text(item, "description").to_owned(),
@@ -104,8 +124,9 @@ pub(crate) fn written(world: &mut World, invoice: &str, currency: &str, line: &L
     field::set(&mut out, "livemode", world.livemode);
     field::set(&mut out, "amount", line.amount);
     field::set(&mut out, "subtotal", line.amount);
-    field::set(&mut out, "quantity", line.quantity);
-    field::set(&mut out, "quantity_decimal", line.quantity.to_string());
+    let whole = i64::try_from(line.quantity / decimal::ONE).unwrap_or(i64::MAX);
+    field::set(&mut out, "quantity", whole);
+    field::set(&mut out, "quantity_decimal", decimal::written(line.quantity));
     field::set(&mut out, "currency", currency);
     let described = Some(line.description.as_str()).filter(|text| !text.is_empty());
     field::set(&mut out, "description", described);

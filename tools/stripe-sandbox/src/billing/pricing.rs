@@ -8,41 +8,55 @@ use serde_json::Value;
 use super::decimal;
 use crate::{field, world::World};
 
+/// An amount stays within what is far from the edge of the numbers, whatever was used.
+const LARGEST: i64 = 99_999_999_999_999;
+
 /// What `quantity` costs at a price as it is stored, in minor units. All of it is reckoned exactly and rounded once, half up.
 pub(crate) fn amount(price: &Value, quantity: i64) -> i64 {
-    let exact = if field::text(price, "billing_scheme") == "tiered" {
-        tiered(price, quantity)
-    } else {
-        units(price, quantity) * decimal_of(price, "unit_amount_decimal")
-    };
-    decimal::divided(exact, decimal::ONE)
+    amount_of(price, decimal::whole(quantity))
 }
 
 /// As [`amount`], for a price as it is shown, perhaps without its tiers, in a line or an item.
 pub(crate) fn amount_at(world: &World, price: &Value, quantity: i64) -> i64 {
-    let stored = world.find(field::text(price, "id"));
-    amount(stored.unwrap_or(price), quantity)
+    amount(world.find(field::text(price, "id")).unwrap_or(price), quantity)
+}
+
+/// As [`amount_at`], for a quantity with decimals, as usage has them.
+pub(crate) fn amount_of_usage(world: &World, price: &Value, used: i128) -> i64 {
+    amount_of(world.find(field::text(price, "id")).unwrap_or(price), used)
+}
+
+fn amount_of(price: &Value, quantity: i128) -> i64 {
+    let exact = if field::text(price, "billing_scheme") == "tiered" {
+        tiered(price, quantity)
+    } else {
+        times(packages(price, quantity), decimal_of(price, "unit_amount_decimal"))
+    };
+    decimal::divided(exact, decimal::ONE).min(LARGEST)
+}
+
+/// The product of two decimals. What lies behind the last place is cut off, which moves no half.
+fn times(quantity: i128, price: i128) -> i128 {
+    quantity / decimal::ONE * price + quantity % decimal::ONE * price / decimal::ONE
 }
 
 /// What is counted: the quantity itself, or how many packages of it.
-fn units(price: &Value, quantity: i64) -> i128 {
-    let quantity = i128::from(quantity);
-    let package = i128::from(field::integer(price, "transform_quantity.divide_by"));
+fn packages(price: &Value, quantity: i128) -> i128 {
+    let package = decimal::whole(field::integer(price, "transform_quantity.divide_by"));
     if package <= 0 {
         return quantity;
     }
     let whole = quantity / package;
     let begun = quantity % package > 0 && field::text(price, "transform_quantity.round") == "up";
-    whole + i128::from(begun)
+    (whole + i128::from(begun)) * decimal::ONE
 }
 
-fn tiered(price: &Value, quantity: i64) -> i128 {
-    let quantity = i128::from(quantity);
+fn tiered(price: &Value, quantity: i128) -> i128 {
     let tiers = field::elements(price, "_sandbox.tiers");
     // The last tier has no end.
-    let end = |tier: &Value| field::at(tier, "up_to").as_i64().map_or(i128::MAX, i128::from);
-    let cost = |tier: &Value, units: i128| {
-        units * decimal_of(tier, "unit_amount_decimal") + decimal_of(tier, "flat_amount_decimal")
+    let end = |tier: &Value| field::at(tier, "up_to").as_i64().map_or(i128::MAX, decimal::whole);
+    let cost = |tier: &Value, quantity: i128| {
+        times(quantity, decimal_of(tier, "unit_amount_decimal")) + decimal_of(tier, "flat_amount_decimal")
     };
     if field::text(price, "tiers_mode") == "volume" {
         let reached = tiers.iter().find(|tier| quantity <= end(tier));
@@ -129,6 +143,25 @@ mod tests {
             for (quantity, cost) in amounts {
                 assert_eq!(amount(&price, quantity), cost, "{quantity} at {price}");
             }
+        }
+    }
+
+    #[test]
+    fn what_was_used_has_decimals_and_costs_no_more_than_can_be_added_up() {
+        let tiers = [tier(Some(10), "100", "0"), tier(None, "50.5", "0")];
+        let packed = json!({ "unit_amount_decimal": "1000", "transform_quantity": { "divide_by": 5, "round": "up" } });
+        let dear = tiered("graduated", &[tier(None, "99999999", "99999999")]);
+        for (price, used, cost) in [
+            (json!({ "unit_amount_decimal": "3" }), "1.5", 5),
+            (json!({ "unit_amount_decimal": "0.000000000001" }), "500000000000", 1),
+            (json!({ "unit_amount_decimal": "0.000000000001" }), "499999999999.9", 0),
+            (tiered("graduated", &tiers), "10.5", 1025),
+            (tiered("volume", &tiers), "10.5", 530),
+            (packed, "5.000000000001", 2000),
+            (dear, "1000000000000000", LARGEST),
+        ] {
+            let used = decimal::parse(used).unwrap();
+            assert_eq!(amount_of(&price, used), cost, "{} at {price}", decimal::written(used));
         }
     }
 }

@@ -14,7 +14,7 @@ use super::{
     lines, pricing, redemptions,
     start::product_name,
 };
-use crate::{field, world::World};
+use crate::{field, resources::price, world::World};
 
 /// Where a subscription keeps what its items were debited for time that has not passed.
 const DEBITS: &str = "_sandbox.debits";
@@ -115,7 +115,7 @@ fn differs(old: &Value, new: &Value) -> bool {
 }
 
 fn is_metered(item: &Value) -> bool {
-    field::text(item, "price.recurring.usage_type") == "metered"
+    price::is_metered(field::at(item, "price"))
 }
 
 fn period(item: &Value) -> (i64, i64) {

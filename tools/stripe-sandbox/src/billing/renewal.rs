@@ -8,7 +8,7 @@ use super::{
     invoicing::{self, Draft},
     lines, period, proration, redemptions,
 };
-use crate::{field, world::World};
+use crate::{field, resources::price, world::World};
 
 /// A renewal invoice stays a draft so long. Source: <https://docs.stripe.com/invoicing/integration/automatic-advancement-collection>.
 const DRAFT_LIFE: i64 = 3600;
@@ -45,20 +45,28 @@ fn renew(world: &mut World, subscription: &Value) {
     let anchor = field::integer(subscription, "billing_cycle_anchor");
     let mut renewed = subscription.clone();
     redemptions::end_those_over(world, &mut renewed);
+    let on_trial = field::text(subscription, "status") == "trialing";
     let mut billed = Vec::new();
     if let Value::Array(items) = field::place(&mut renewed, "items.data") {
         for item in items
             .iter_mut()
             .filter(|item| field::integer(item, "current_period_end") <= now)
         {
+            let is_metered = price::is_metered(field::at(item, "price"));
+            // What was used in a trial is free.
+            if is_metered && !on_trial {
+                billed.push(lines::of_usage(world, subscription, item));
+            }
             let start = field::integer(item, "current_period_end");
             let end = period::next_end(anchor, start, field::at(item, "price"));
             field::set(item, "current_period_start", start);
             field::set(item, "current_period_end", end);
-            billed.push(lines::of_item(world, subscription, item));
+            if !is_metered || on_trial {
+                billed.push(lines::of_item(world, subscription, item));
+            }
         }
     }
-    if field::text(&renewed, "status") == "trialing" {
+    if on_trial {
         field::set(&mut renewed, "status", "active");
     }
     // The invoice is drafted first, so that the update names it.

@@ -158,15 +158,24 @@ pub(crate) fn new_item(
     field::set(&mut item, "id", world.id("si_", 14));
     field::set(&mut item, "created", world.now);
     field::set(&mut item, "subscription", subscription);
-    field::set(&mut item, "price", rendered(price));
-    field::set(&mut item, "plan", price::plan(price));
-    field::set(&mut item, "quantity", quantity);
+    sell(&mut item, price, quantity);
     field::set(&mut item, "current_period_start", period.0);
     field::set(&mut item, "current_period_end", period.1);
     if metadata.is_object() {
         field::set(&mut item, "metadata", metadata.clone());
     }
     item
+}
+
+/// Writes what an item sells. What is metered has no quantity.
+pub(crate) fn sell(item: &mut Value, price: &Value, quantity: i64) {
+    field::set(item, "price", rendered(price));
+    field::set(item, "plan", price::plan(price));
+    if !price::is_metered(price) {
+        field::set(item, "quantity", quantity);
+    } else if let Value::Object(fields) = item {
+        fields.shift_remove("quantity");
+    }
 }
 
 /// The name of the product that a price is for.

@@ -159,8 +159,12 @@ fn summary(session: &Value) -> String {
         };
         let _ = writeln!(
             out,
-            "<tr><td>{} × {}</td><td>{}</td></tr>",
-            field::integer(line, "quantity"),
+            "<tr><td>{}{}</td><td>{}</td></tr>",
+            // What is used has no quantity yet.
+            field::at(line, "quantity")
+                .as_i64()
+                .map(|quantity| format!("{quantity} × "))
+                .unwrap_or_default(),
             escaped(field::text(line, "description")),
             escaped(&asked),
         );

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{merge_metadata, price, quantity};
+use super::{merge_metadata, price};
 use crate::{
     billing::{pricing, start},
     field,
@@ -23,8 +23,9 @@ pub(crate) fn new_lines(world: &mut World, params: &Params, mode: &str) -> Resul
     for (index, line) in sent.iter().enumerate() {
         let within = format!("line_items[{index}]");
         let price = price::of_line(world, line, &within)?;
-        let quantity = quantity(line, "quantity")?;
-        if !line.has("quantity") {
+        let quantity = price::quantity_of_line(&price, line, &within)?;
+        let metered = price::is_metered(&price);
+        if !line.has("quantity") && !metered {
             return Err(ApiError::parameter_missing(&format!("{within}[quantity]")));
         }
         if field::text(&price, "type") == "recurring" {
@@ -38,7 +39,8 @@ pub(crate) fn new_lines(world: &mut World, params: &Params, mode: &str) -> Resul
                 ApiError::invalid("All line items must have the same currency.").param(format!("{within}[price]"))
             );
         }
-        let amount = pricing::amount(&price, quantity);
+        // What is used is billed when it was.
+        let amount = if metered { 0 } else { pricing::amount(&price, quantity) };
         subtotal += amount;
         let mut out = shapes::checkout_line_item();
         field::set(&mut out, "id", world.id("li_", 24));
@@ -47,7 +49,7 @@ pub(crate) fn new_lines(world: &mut World, params: &Params, mode: &str) -> Resul
         field::set(&mut out, "currency", field::at(&price, "currency").clone());
         field::set(&mut out, "description", start::product_name(world, &price));
         field::set(&mut out, "price", rendered(&price));
-        field::set(&mut out, "quantity", quantity);
+        field::set(&mut out, "quantity", (!metered).then_some(quantity));
         field::set(&mut out, "adjustable_quantity", adjustable_quantity(line));
         field::set(&mut out, "metadata", merge_metadata(&json!({}), line, "metadata")?);
         lines.push(out);

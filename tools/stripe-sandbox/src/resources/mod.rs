@@ -15,6 +15,8 @@ pub(crate) mod event;
 pub(crate) mod intent;
 pub(crate) mod invoice;
 pub(crate) mod invoice_item;
+pub(crate) mod meter;
+pub(crate) mod meter_event;
 pub(crate) mod payment_intent;
 pub(crate) mod payment_link;
 pub(crate) mod payment_method;
@@ -84,6 +86,8 @@ const ALL: &[&[Operation]] = &[
     event::OPERATIONS,
     invoice::OPERATIONS,
     invoice_item::OPERATIONS,
+    meter::OPERATIONS,
+    meter_event::OPERATIONS,
     payment_intent::OPERATIONS,
     payment_link::OPERATIONS,
     payment_method::OPERATIONS,

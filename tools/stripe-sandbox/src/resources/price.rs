@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{Call, Operation, copy_texts, currency, list_of, merge_metadata, price_terms, product, retrieve, search};
+use super::{
+    Call, Operation, copy_texts, currency, list_of, merge_metadata, price_terms, product, quantity, retrieve, search,
+};
 use crate::{
     field,
     http::{
@@ -75,23 +77,45 @@ pub(crate) fn create_from(world: &mut World, params: &Params, product: &str, wit
                 ApiError::invalid(format!("Invalid interval_count: {count}")).param(named("recurring[interval_count]"))
             );
         }
-        if params
-            .text("recurring[usage_type]")
-            .is_some_and(|usage| usage != "licensed")
-        {
-            let message = "The sandbox bills licensed prices only.";
-            return Err(ApiError::unserved(&named("recurring[usage_type]"), message));
-        }
+        let (usage, meter) = usage(world, params, &named)?;
         field::set(&mut price, "type", "recurring");
         field::set(
             &mut price,
             "recurring",
-            json!({ "interval": interval, "interval_count": count, "meter": null, "trial_period_days": null, "usage_type": "licensed" }),
+            json!({ "interval": interval, "interval_count": count, "meter": meter, "trial_period_days": null, "usage_type": usage }),
         );
     }
     write(world, &mut price, params)?;
     world.create("price.created", &price);
     Ok(price)
+}
+
+/// How the quantity comes about, and the meter that tells it, if one does.
+fn usage(
+    world: &World,
+    params: &Params,
+    named: &dyn Fn(&str) -> String,
+) -> Result<(&'static str, Option<String>), ApiError> {
+    let is_metered = params.text("recurring[usage_type]") == Some("metered");
+    let param = named("recurring[meter]");
+    let Some(meter) = params.text("recurring[meter]") else {
+        if is_metered {
+            // Source: <https://docs.stripe.com/changelog/basil/2025-03-31/deprecate-legacy-usage-based-billing>
+            let message = "Metered prices must be backed by a meter: pass `recurring[meter]`.";
+            return Err(ApiError::invalid(message).code("parameter_missing").param(param));
+        }
+        return Ok(("licensed", None));
+    };
+    if !is_metered {
+        let message = "`recurring[meter]` can only be set where `recurring[usage_type]` is `metered`.";
+        return Err(ApiError::invalid(message).param(param));
+    }
+    let found = world.get("billing.meter", meter, &param)?;
+    if field::text(&found, "status") != "active" {
+        let message = format!("The meter `{meter}` is inactive: a price can only be attached to an active one.");
+        return Err(ApiError::invalid(message).param(param));
+    }
+    Ok(("metered", Some(meter.to_owned())))
 }
 
 fn write(world: &mut World, price: &mut Value, params: &Params) -> Result<(), ApiError> {
@@ -154,40 +178,64 @@ fn list(world: &mut World, call: &Call) -> Answer {
             && (keys.is_empty() || keys.iter().any(|key| key == field::text(one, "lookup_key")))
             && (wanted.is_empty() || field::text(one, "currency") == wanted)
             && matches(one, params, &["product", "type"])
-            && ["interval", "usage_type"].iter().all(|name| {
+            && ["interval", "meter", "usage_type"].iter().all(|name| {
                 let wanted = params.text(&format!("recurring[{name}]"));
                 wanted.is_none_or(|wanted| field::text(one, &format!("recurring.{name}")) == wanted)
             })
     })
 }
 
+/// A parameter of a line, named as it was sent: `items[0][price]`, or by itself where the line is all that was sent.
+fn in_line(within: &str, name: &str) -> String {
+    match within {
+        "" => name.to_owned(),
+        within => format!("{within}[{name}]"),
+    }
+}
+
 /// The price named by `price` or made from `price_data` among the parameters of a line.
 pub(crate) fn of_line(world: &mut World, line: &Params, within: &str) -> Answer {
     if let Some(id) = line.text("price") {
-        let price = world.get("price", id, &format!("{within}[price]"))?;
+        let price = world.get("price", id, &in_line(within, "price"))?;
         if !field::flag(&price, "active") {
             let message = "The price specified is inactive. This field only accepts active prices.";
-            return Err(ApiError::invalid(message).param(format!("{within}[price]")));
+            return Err(ApiError::invalid(message).param(in_line(within, "price")));
         }
         if !field::at(&price, "custom_unit_amount").is_null() {
             let message = "The sandbox's page does not let payers choose what they pay.";
-            return Err(ApiError::unserved(&format!("{within}[price]"), message));
+            return Err(ApiError::unserved(&in_line(within, "price"), message));
         }
         return Ok(price);
     }
     if !line.has("price_data") {
-        return Err(ApiError::parameter_missing(&format!("{within}[price]")));
+        return Err(ApiError::parameter_missing(&in_line(within, "price")));
     }
     let terms = Params::under(line, "price_data");
+    let within_data = in_line(within, "price_data");
     let product = match terms.text("product") {
-        Some(id) => field::text(
-            &world.get("product", id, &format!("{within}[price_data][product]"))?,
-            "id",
-        )
-        .to_owned(),
+        Some(id) => field::text(&world.get("product", id, &in_line(&within_data, "product"))?, "id").to_owned(),
         None => product::create_inline(world, &terms, "product_data")?,
     };
-    create_from(world, &terms, &product, &format!("{within}[price_data]"))
+    create_from(world, &terms, &product, &within_data)
+}
+
+/// Whether a meter tells the quantity that is billed.
+pub(crate) fn is_metered(price: &Value) -> bool {
+    field::text(price, "recurring.usage_type") == "metered"
+}
+
+/// The quantity of a line that is sold at this price, 1 where none was sent. What is metered has none.
+pub(crate) fn quantity_of_line(price: &Value, line: &Params, within: &str) -> Result<i64, ApiError> {
+    if !is_metered(price) {
+        return quantity(line, "quantity");
+    }
+    if line.has("quantity") {
+        let line = if within.is_empty() { "the parameters" } else { within };
+        let message =
+            format!("Quantity should not be specified where usage_type is `metered`. Remove quantity from `{line}`");
+        return Err(ApiError::invalid(message).param(in_line(within, "quantity")));
+    }
+    Ok(0)
 }
 
 /// The legacy plan that mirrors a recurring price; typed clients insist on it in subscription items.
@@ -215,11 +263,8 @@ pub(crate) fn plan(price: &Value) -> Value {
     );
     let package = field::at(price, "transform_quantity").clone();
     field::set(&mut plan, "transform_usage", package);
-    field::set(&mut plan, "interval", field::at(price, "recurring.interval").clone());
-    field::set(
-        &mut plan,
-        "interval_count",
-        field::at(price, "recurring.interval_count").clone(),
-    );
+    for name in ["interval", "interval_count", "meter", "usage_type"] {
+        field::set(&mut plan, name, field::at(price, &format!("recurring.{name}")).clone());
+    }
     plan
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Call, Operation, merge_metadata, price, quantity, subscription::changeable};
+use super::{Call, Operation, merge_metadata, price, subscription::changeable};
 use crate::{
     billing::{
         change::{self, How, Prorations, Unpaid},
@@ -14,7 +14,7 @@ use crate::{
         form::Params,
         list,
     },
-    world::{World, rendered},
+    world::World,
 };
 
 pub(crate) const OPERATIONS: &[Operation] = &[
@@ -96,11 +96,8 @@ pub(crate) fn new_item(world: &mut World, line: &Params, within: &str) -> Result
             "The price specified is set to `type=one_time` but this field only accepts prices with `type=recurring`.";
         return Err(ApiError::invalid(message).param(format!("{within}[price]")));
     }
-    Ok((
-        price,
-        quantity(line, "quantity")?,
-        merge_metadata(&json!({}), line, "metadata")?,
-    ))
+    let quantity = price::quantity_of_line(&price, line, within)?;
+    Ok((price, quantity, merge_metadata(&json!({}), line, "metadata")?))
 }
 
 pub(crate) type Items = Vec<(Value, i64, Value)>;
@@ -208,11 +205,9 @@ pub(crate) fn change_item(
         return Ok(id.to_owned());
     }
     let path = |name: &str| format!("items.data.{place}.{name}");
-    if line.has("quantity") {
-        field::set(changed, &path("quantity"), quantity(line, "quantity")?);
-    }
+    let mut price = field::at(changed, &path("price")).clone();
     if line.has("price") || line.has("price_data") {
-        let (price, ..) = new_item(world, line, within)?;
+        price = new_item(world, line, within)?.0;
         refuse_second(changed, &price, Some(id), &at("price"))?;
         let length = |price: &Value| {
             let length = ["recurring.interval", "recurring.interval_count"];
@@ -223,9 +218,12 @@ pub(crate) fn change_item(
             field::set(changed, &path("current_period_start"), start);
             field::set(changed, &path("current_period_end"), end);
         }
-        field::set(changed, &path("plan"), price::plan(&price));
-        field::set(changed, &path("price"), rendered(&price));
     }
+    let quantity = match field::at(changed, &path("quantity")).as_i64() {
+        Some(had) if !line.has("quantity") => had,
+        _ => price::quantity_of_line(&price, line, within)?,
+    };
+    start::sell(field::place(changed, &format!("items.data.{place}")), &price, quantity);
     let metadata = merge_metadata(field::at(changed, &path("metadata")), line, "metadata")?;
     field::set(changed, &path("metadata"), metadata);
     checked(items_of(changed), &at("price"))?;

@@ -342,6 +342,13 @@ impl World {
             .collect()
     }
 
+    /// The objects of the data set at work whose ids lie from `low` to just before `high`, in the order of their ids.
+    pub(crate) fn between(&self, low: &str, high: &str) -> impl Iterator<Item = &Value> {
+        let key = |id: &str| (self.account.clone(), id.to_owned());
+        let found = (low < high).then(|| self.objects.range(key(low)..key(high)));
+        found.into_iter().flatten().map(|(_, stored)| &stored.value)
+    }
+
     /// All data sets there are.
     pub(crate) fn accounts(&self) -> BTreeSet<String> {
         self.objects.keys().map(|(account, _)| account.clone()).collect()

@@ -22,6 +22,7 @@ mod idempotency;
 mod invoices;
 mod journal;
 mod keys;
+mod meters;
 mod money;
 mod payments;
 mod process;
