@@ -7,13 +7,14 @@ use serde_json::Value;
 use super::{
     invoice_items::{self, Sweep},
     invoicing::{self, Draft},
-    renewal,
+    lines, renewal,
 };
-use crate::{field, world::World};
+use crate::{field, resources::price, world::World};
 
 /// Ends a subscription whose planned end has come.
 pub(crate) fn end(world: &mut World, id: &str) {
     let now = world.now;
+    invoice_rest(world, id);
     let ended = world.edit(id, |one| {
         field::set(one, "status", "canceled");
         field::set(one, "ended_at", now);
@@ -53,16 +54,24 @@ pub(crate) fn cancel_now(world: &mut World, id: &str, reason: Option<&str>) {
     world.emit("customer.subscription.deleted", &canceled, None);
 }
 
-/// Invoices at once what waits for the subscription's next invoice, of which there will be none.
+/// Invoices at once what was used in the present period and what waits for the subscription's next invoice, of which there
+/// will be none.
 pub(crate) fn invoice_rest(world: &mut World, id: &str) {
     let Some(subscription) = world.find(id).cloned() else {
         return;
     };
+    let items = field::elements(&subscription, "items.data").iter();
+    let metered = items.filter(|item| price::is_metered(field::at(item, "price")));
+    let used: Vec<_> = metered
+        .map(|item| lines::of_usage(world, &subscription, item))
+        .filter(|line| line.amount != 0)
+        .collect();
+    let is_empty = used.is_empty();
     let draft = Draft {
         sweep: Sweep::Only(id),
-        ..Draft::of(&subscription, "subscription_update", Vec::new())
+        ..Draft::of(&subscription, "subscription_update", used)
     };
-    if invoice_items::waiting(world, draft.customer, draft.currency, draft.sweep).is_empty() {
+    if is_empty && invoice_items::waiting(world, draft.customer, draft.currency, draft.sweep).is_empty() {
         return;
     }
     let invoice = field::text(&invoicing::draft(world, draft), "id").to_owned();

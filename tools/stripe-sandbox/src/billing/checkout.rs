@@ -373,7 +373,10 @@ fn pay_subscription(world: &mut World, attempt: &Attempt<'_>) -> Result<(), ApiE
             default_payment_method: Some(field::text(&method, "id").to_owned()),
             billing_mode: field::text(session, "_sandbox.subscription.billing_mode").to_owned(),
             automatic_tax: field::flag(session, "automatic_tax.enabled"),
-            trial_days: field::integer(session, "_sandbox.subscription.trial_days"),
+            trial_end: Some(field::integer(session, "_sandbox.subscription.trial_days"))
+                .filter(|days| *days > 0)
+                .map(|days| world.now + days * 86_400),
+            missing_payment_method: "create_invoice".to_owned(),
             save_default_payment_method: false,
             customer: customer.clone(),
             discounts: Vec::new(),

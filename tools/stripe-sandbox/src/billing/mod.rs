@@ -31,6 +31,7 @@ pub(crate) mod renewal;
 pub(crate) mod setup;
 pub(crate) mod start;
 pub(crate) mod totals;
+pub(crate) mod trials;
 pub(crate) mod usage;
 
 use serde_json::Value;

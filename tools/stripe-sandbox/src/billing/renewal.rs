@@ -6,7 +6,7 @@ use super::{
     authentication::Presence,
     cancellation,
     invoicing::{self, Draft},
-    lines, period, proration, redemptions,
+    lines, period, proration, redemptions, trials,
 };
 use crate::{field, resources::price, world::World};
 
@@ -33,6 +33,9 @@ pub(crate) fn run(world: &mut World, subscription: &Value) {
         .is_some_and(|at| at <= now)
     {
         cancellation::end(world, id);
+        return;
+    }
+    if field::text(subscription, "status") == "trialing" && trials::ends_unpaid(world, subscription) {
         return;
     }
     renew(world, subscription);

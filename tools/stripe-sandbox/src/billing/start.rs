@@ -7,6 +7,7 @@ use super::{
     invoicing::{self, Draft},
     lines, period, pricing, proration,
     redemptions::{self, Asked},
+    trials,
 };
 use crate::{
     field,
@@ -27,22 +28,22 @@ pub(crate) struct NewSubscription {
     pub(crate) default_payment_method: Option<String>,
     pub(crate) billing_mode: String,
     pub(crate) automatic_tax: bool,
-    pub(crate) trial_days: i64,
+    /// When the trial ends that it begins with, if it does.
+    pub(crate) trial_end: Option<i64>,
+    /// What a trial's end comes to where nobody can be charged.
+    pub(crate) missing_payment_method: String,
     pub(crate) save_default_payment_method: bool,
     pub(crate) discounts: Vec<Asked>,
     /// A payment intent begun on a hosted page, to be used for the first invoice.
     pub(crate) intent: Option<String>,
 }
 
-/// Notice of a trial's end is given so long before. Source: <https://docs.stripe.com/billing/subscriptions/trials>.
-const TRIAL_NOTICE: i64 = 3 * 86_400;
-
 /// Creates the subscription, `incomplete` or `trialing`, and finalizes its first invoice; nothing is charged yet unless
 /// nothing is due. Gives the ids of both.
 pub(crate) fn begin(world: &mut World, new: &NewSubscription) -> (String, String) {
     let now = world.now;
     let id = world.id("sub_", 24);
-    let trial_end = (new.trial_days > 0).then(|| now + new.trial_days * 86_400);
+    let trial_end = new.trial_end.filter(|end| *end > now);
     let anchor = trial_end.unwrap_or(now);
     let mut subscription = shapes::subscription();
     field::set(&mut subscription, "id", id.clone());
@@ -78,16 +79,6 @@ pub(crate) fn begin(world: &mut World, new: &NewSubscription) -> (String, String
             &mut subscription,
             "payment_settings.save_default_payment_method",
             "on_subscription",
-        );
-    }
-    if let Some(end) = trial_end {
-        field::set(&mut subscription, "status", "trialing");
-        field::set(&mut subscription, "trial_start", now);
-        field::set(&mut subscription, "trial_end", end);
-        field::set(
-            &mut subscription,
-            "_sandbox.trial_notice_at",
-            (end - TRIAL_NOTICE).max(now + 1),
         );
     }
     let currency = new
@@ -132,6 +123,14 @@ pub(crate) fn begin(world: &mut World, new: &NewSubscription) -> (String, String
         "items.url",
         format!("/v1/subscription_items?subscription={id}"),
     );
+    field::set(
+        &mut subscription,
+        "trial_settings.end_behavior.missing_payment_method",
+        new.missing_payment_method.clone(),
+    );
+    if let Some(end) = trial_end {
+        trials::write(&mut subscription, now, end);
+    }
     world.put(&subscription);
 
     let invoice = invoicing::draft(world, Draft::of(&subscription, "subscription_create", billed));

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     Call, Operation, copy_texts, list_of, merge_metadata, payment_method, retrieve,
-    subscription_item::{Items, change_item, checked, commit_change, items_of, new_item},
+    subscription_item::{Items, change_item, checked, commit_change, how_asked, items_of, new_item},
 };
 use crate::{
     billing::{
@@ -16,6 +16,7 @@ use crate::{
         redemptions::{self, Asked},
         renewal,
         start::{self, NewSubscription},
+        trials,
     },
     field,
     http::{
@@ -51,6 +52,11 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         method: "DELETE",
         path: "/v1/subscriptions/{id}",
         run: cancel,
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/subscriptions/{id}/resume",
+        run: resume,
     },
 ];
 
@@ -91,7 +97,11 @@ fn create(world: &mut World, call: &Call) -> Answer {
         default_payment_method,
         billing_mode: params.text("billing_mode[type]").unwrap_or("flexible").to_owned(),
         automatic_tax: params.boolean("automatic_tax[enabled]").unwrap_or(false),
-        trial_days: trial_days(params, "trial_period_days")?,
+        trial_end: trial_end(params, world.now)?,
+        missing_payment_method: params
+            .text("trial_settings[end_behavior][missing_payment_method]")
+            .unwrap_or("create_invoice")
+            .to_owned(),
         save_default_payment_method: params.text("payment_settings[save_default_payment_method]")
             == Some("on_subscription"),
         customer: customer_id,
@@ -136,6 +146,34 @@ fn discounts_asked(
             .sum(),
     };
     redemptions::asked(world, params, "discounts", &purchase)
+}
+
+/// When the trial ends that is asked for, if one is.
+fn trial_end(params: &Params, now: i64) -> Result<Option<i64>, ApiError> {
+    if params.has("trial_end") && params.has("trial_period_days") {
+        let message = "You may only specify one of these parameters: trial_end, trial_period_days.";
+        return Err(ApiError::invalid(message).param("trial_end"));
+    }
+    let days = trial_days(params, "trial_period_days")?;
+    match params.text("trial_end") {
+        None => Ok((days > 0).then(|| now + days * 86_400)),
+        Some("now") => Ok(None),
+        Some(_) => checked_trial_end(params, now).map(Some),
+    }
+}
+
+/// The moment sent as `trial_end`, at most two years ahead.
+fn checked_trial_end(params: &Params, now: i64) -> Result<i64, ApiError> {
+    let end = params.integer("trial_end").unwrap_or_default();
+    if end <= now {
+        let message = "Invalid timestamp: must be an integer Unix timestamp in the future.";
+        return Err(ApiError::invalid(message).param("trial_end"));
+    }
+    if end > now + 730 * 86_400 {
+        let message = "Invalid timestamp: can be no more than two years in the future.";
+        return Err(ApiError::invalid(message).param("trial_end"));
+    }
+    Ok(end)
 }
 
 /// Days of trial, at most two years.
@@ -196,7 +234,26 @@ pub(crate) fn update(world: &mut World, call: &Call) -> Answer {
     for (index, line) in params.list("items").iter().enumerate() {
         change_item(world, &mut changed, line, &format!("items[{index}]"))?;
     }
-    commit_change(world, &subscription, changed, params)?;
+    if let Some(behavior) = params.text("trial_settings[end_behavior][missing_payment_method]") {
+        let path = "trial_settings.end_behavior.missing_payment_method";
+        field::set(&mut changed, path, behavior);
+    }
+    match (params.text("trial_end"), field::text(&subscription, "status")) {
+        (Some("now"), "trialing") => {
+            let how = how_asked(world, &subscription, params)?;
+            trials::end_now(world, changed, how.unpaid)?;
+        }
+        (Some("now") | None, _) => commit_change(world, &subscription, changed, params)?,
+        (Some(_), "trialing") => {
+            let end = checked_trial_end(params, world.now)?;
+            trials::move_end(&mut changed, world.now, end);
+            commit_change(world, &subscription, changed, params)?;
+        }
+        (Some(_), _) => {
+            let message = "The sandbox begins a trial with its subscription only.";
+            return Err(ApiError::unserved("trial_end", message));
+        }
+    }
     retrieve(world, "subscription", call.id())
 }
 
@@ -299,5 +356,15 @@ pub(crate) fn cancel(world: &mut World, call: &Call) -> Answer {
         cancellation::invoice_rest(world, call.id());
     }
     cancellation::cancel_now(world, call.id(), None);
+    retrieve(world, "subscription", call.id())
+}
+
+fn resume(world: &mut World, call: &Call) -> Answer {
+    let subscription = changeable(world, call.id(), "id")?;
+    if field::text(&subscription, "status") != "paused" {
+        let message = "You can only resume subscriptions with a status of `paused`.";
+        return Err(ApiError::invalid(message));
+    }
+    trials::resume(world, &subscription)?;
     retrieve(world, "subscription", call.id())
 }

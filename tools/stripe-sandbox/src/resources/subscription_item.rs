@@ -127,7 +127,13 @@ pub(crate) fn commit_change(
     changed: Value,
     params: &Params,
 ) -> Result<(), ApiError> {
-    let how = How {
+    let how = how_asked(world, subscription, params)?;
+    change::apply(world, subscription, changed, &how)
+}
+
+/// How a change is to be made, as the parameters say.
+pub(crate) fn how_asked(world: &World, subscription: &Value, params: &Params) -> Result<How, ApiError> {
+    Ok(How {
         prorations: match params.text("proration_behavior") {
             Some("none") => Prorations::None,
             Some("always_invoice") => Prorations::Invoice,
@@ -144,8 +150,7 @@ pub(crate) fn commit_change(
         },
         at: prorated_from(params, subscription, world.now)?,
         resets_anchor: params.text("billing_cycle_anchor[type]") == Some("now"),
-    };
-    change::apply(world, subscription, changed, &how)
+    })
 }
 
 /// The moment that prorations count from: within the present period.

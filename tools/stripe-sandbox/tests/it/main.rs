@@ -33,5 +33,6 @@ mod saved_cards;
 mod scenario;
 mod snapshot;
 mod tax_ids;
+mod trials;
 mod trigger;
 mod webhooks;

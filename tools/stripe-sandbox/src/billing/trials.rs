@@ -1,0 +1,93 @@
+//! How a trial ends, and pausing where nobody can pay.
+//!
+//! Sources: <https://docs.stripe.com/billing/subscriptions/trials>,
+//! <https://docs.stripe.com/billing/subscriptions/trials/free-trials#create-free-trials-without-payment>.
+
+use serde_json::Value;
+
+use super::{
+    cancellation,
+    change::{self, How, Prorations, Unpaid},
+};
+use crate::{field, http::error::ApiError, resources::payment_method, world::World};
+
+/// Notice of a trial's end is given so long before. Source: <https://docs.stripe.com/billing/subscriptions/trials>.
+const NOTICE: i64 = 3 * 86_400;
+
+/// Writes a trial from `now` until `end`, and when notice of its end is given: at once if there is less time.
+pub(crate) fn write(subscription: &mut Value, now: i64, end: i64) {
+    field::set(subscription, "status", "trialing");
+    field::set(subscription, "trial_start", now);
+    move_end(subscription, now, end);
+}
+
+/// Has a trial end at another moment.
+pub(crate) fn move_end(subscription: &mut Value, now: i64, end: i64) {
+    field::set(subscription, "trial_end", end);
+    field::set(subscription, "billing_cycle_anchor", end);
+    field::set(subscription, "_sandbox.trial_notice_at", (end - NOTICE).max(now + 1));
+    if let Value::Array(items) = field::place(subscription, "items.data") {
+        for item in items {
+            field::set(item, "current_period_end", end);
+        }
+    }
+}
+
+/// What a trial's end comes to where nobody can be charged, if that is asked for: gives whether the subscription has
+/// paused or ended.
+pub(crate) fn ends_unpaid(world: &mut World, subscription: &Value) -> bool {
+    if payment_method::responsible(world, subscription).is_some() {
+        return false;
+    }
+    let id = field::text(subscription, "id");
+    match field::text(subscription, "trial_settings.end_behavior.missing_payment_method") {
+        "cancel" => cancellation::cancel_now(world, id, None),
+        "pause" => {
+            let paused = world.update(id, "customer.subscription.updated", |one| {
+                field::set(one, "status", "paused");
+                field::set(one, "_sandbox.trial_notice_at", Value::Null);
+            });
+            world.emit("customer.subscription.paused", &paused, None);
+        }
+        _ => return false,
+    }
+    true
+}
+
+/// Ends a trial now. `changed` is the subscription with what else changes.
+pub(crate) fn end_now(world: &mut World, mut changed: Value, unpaid: Unpaid) -> Result<(), ApiError> {
+    let now = world.now;
+    field::set(&mut changed, "trial_end", now);
+    let id = field::text(&changed, "id").to_owned();
+    if payment_method::responsible(world, &changed).is_none()
+        && field::text(&changed, "trial_settings.end_behavior.missing_payment_method") != "create_invoice"
+    {
+        let stored = world.update(&id, "customer.subscription.updated", |one| *one = changed);
+        ends_unpaid(world, &stored);
+        return Ok(());
+    }
+    begin_period(world, changed, unpaid)
+}
+
+/// Takes a paused subscription up again, with a period that begins now.
+pub(crate) fn resume(world: &mut World, subscription: &Value) -> Result<(), ApiError> {
+    let id = field::text(subscription, "id").to_owned();
+    begin_period(world, subscription.clone(), Unpaid::Refused)?;
+    if let Some(resumed) = world.find(&id).cloned() {
+        world.emit("customer.subscription.resumed", &resumed, None);
+    }
+    Ok(())
+}
+
+fn begin_period(world: &mut World, mut changed: Value, unpaid: Unpaid) -> Result<(), ApiError> {
+    field::set(&mut changed, "status", "active");
+    field::set(&mut changed, "_sandbox.trial_notice_at", Value::Null);
+    let how = How {
+        prorations: Prorations::None,
+        unpaid,
+        at: world.now,
+        resets_anchor: true,
+    };
+    let before = changed.clone();
+    change::apply(world, &before, changed, &how)
+}
