@@ -155,3 +155,6 @@ pub(crate) fn no_payment_method() -> ApiError {
         default payment method.";
     ApiError::invalid(message).code("resource_missing")
 }
+
+#[cfg(test)]
+mod tests;
