@@ -179,7 +179,19 @@ impl Furnished {
         let tiers = "billing_scheme=tiered&tiers_mode=graduated&tiers[0][up_to]=inf&tiers[0][unit_amount_decimal]=0.5";
         furnished.make("/v1/prices", &format!("product={product}&currency=usd&{tiers}"));
         let line = format!("customer={customer}&items[0][price]={price}&payment_behavior=default_incomplete");
-        furnished.make("/v1/subscriptions", &line);
+        let subscription = furnished.make("/v1/subscriptions", &line);
+        furnished.find("/v1/subscription_items", &format!("subscription={subscription}"));
+        let item = format!("customer={customer}&currency=usd&amount=500");
+        furnished.make("/v1/invoiceitems", &item);
+        let pending = format!("customer={customer}&pending_invoice_items_behavior=include");
+        furnished.make("/v1/invoices", &pending);
+        furnished.make("/v1/invoiceitems", &item);
+        let meter = "display_name=m&event_name=e&default_aggregation[formula]=sum";
+        furnished.make("/v1/billing/meters", meter);
+        let link = format!("line_items[0][price]={price}&line_items[0][quantity]=1");
+        furnished.make("/v1/payment_links", &link);
+        let features = "features[invoice_history][enabled]=true";
+        furnished.make("/v1/billing_portal/configurations", features);
         let line = format!("line_items[0][price]={price}&line_items[0][quantity]=1&success_url=http://a.b");
         furnished.make("/v1/checkout/sessions", &format!("mode=subscription&{line}"));
         furnished.make(
@@ -200,6 +212,11 @@ impl Furnished {
         for more in ["pm_card_visa&capture_method=manual", "pm_card_authenticationRequired"] {
             furnished.make("/v1/payment_intents", &format!("{paid}{more}"));
         }
+        for more in ["pm_card_createDispute", "pm_card_createIssuerFraudRecord"] {
+            furnished.make("/v1/payment_intents", &format!("{paid}{more}"));
+        }
+        furnished.find("/v1/disputes", "");
+        furnished.find("/v1/radar/early_fraud_warnings", "");
         let saved = format!("customer={customer}&confirm=true&payment_method=");
         for more in ["pm_card_visa", "pm_card_authenticationRequired"] {
             furnished.make("/v1/setup_intents", &format!("{saved}{more}"));
@@ -218,6 +235,13 @@ impl Furnished {
         self.ids.push(id.clone());
         self.made_at.push(path);
         id
+    }
+
+    /// Keeps the id of the newest of a list, which came about by something else that was made.
+    fn find(&mut self, path: &'static str, form: &str) {
+        let list = self.sandbox.get(path, form);
+        self.ids.push(field::text(&list, "data.0.id").to_owned());
+        self.made_at.push(path);
     }
 
     /// The path with ids of what was made where the id stands, or else of anything.
