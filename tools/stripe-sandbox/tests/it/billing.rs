@@ -414,14 +414,7 @@ async fn a_subscription_needs_something_to_pay_with() {
     let form = [("customer", &*customer), ("items[0][price]", &*price)];
     assert_eq!(world.call("POST", "/v1/subscriptions", &form).await.status, 400);
     assert_eq!(world.get("/v1/subscriptions").await["data"], json!([]));
-    let attached = world
-        .post("/v1/payment_methods/pm_card_visa/attach", &[("customer", &customer)])
-        .await;
-    let default = [(
-        "invoice_settings[default_payment_method]",
-        attached["id"].as_str().unwrap(),
-    )];
-    world.post(&format!("/v1/customers/{customer}"), &default).await;
+    world.give_card(&customer, "visa").await;
     assert_eq!(world.post("/v1/subscriptions", &form).await["status"], "active");
     let strict = [
         &form[..],

@@ -156,6 +156,14 @@ impl World {
         )
     }
 
+    /// Attaches this test card to a customer and has it pay their invoices.
+    pub(crate) async fn give_card(&self, customer: &str, card: &str) {
+        let path = format!("/v1/payment_methods/pm_card_{card}/attach");
+        let method = self.post(&path, &[("customer", customer)]).await;
+        let default = [("invoice_settings[default_payment_method]", &*text(&method["id"]))];
+        self.post(&format!("/v1/customers/{customer}"), &default).await;
+    }
+
     /// A price of 29.00 usd a month.
     pub(crate) async fn price(&self) -> String {
         let product = text(&self.post("/v1/products", &[("name", "Pro")]).await["id"]);

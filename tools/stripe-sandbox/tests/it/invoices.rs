@@ -6,10 +6,7 @@ use crate::client::{DAY, World, has_in_order, start, text};
 
 async fn customer(world: &World) -> String {
     let customer = world.customer().await;
-    let form = [("customer", &*customer)];
-    let method = world.post("/v1/payment_methods/pm_card_visa/attach", &form).await;
-    let form = [("invoice_settings[default_payment_method]", &*text(&method["id"]))];
-    world.post(&format!("/v1/customers/{customer}"), &form).await;
+    world.give_card(&customer, "visa").await;
     customer
 }
 

@@ -25,10 +25,7 @@ impl Seller {
         .await;
         let product = text(&world.post("/v1/products", &[("name", "Pro")]).await["id"]);
         let customer = text(&world.post("/v1/customers", &[]).await["id"]);
-        let method = "/v1/payment_methods/pm_card_visa/attach";
-        let method = text(&world.post(method, &[("customer", &customer)]).await["id"]);
-        let default = [("invoice_settings[default_payment_method]", &*method)];
-        world.post(&format!("/v1/customers/{customer}"), &default).await;
+        world.give_card(&customer, "visa").await;
         Self {
             world,
             product,

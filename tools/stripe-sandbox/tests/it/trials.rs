@@ -8,10 +8,7 @@ use crate::client::{DAY, START, World, has_in_order, start, text};
 async fn trial(world: &World, end_behavior: &str, has_card: bool) -> Value {
     let customer = world.customer().await;
     if has_card {
-        let form = [("customer", &*customer)];
-        let method = world.post("/v1/payment_methods/pm_card_visa/attach", &form).await;
-        let form = [("invoice_settings[default_payment_method]", &*text(&method["id"]))];
-        world.post(&format!("/v1/customers/{customer}"), &form).await;
+        world.give_card(&customer, "visa").await;
     }
     let price = world.price().await;
     let form = [
