@@ -100,20 +100,13 @@ pub(crate) fn apply(world: &mut World, subscription: &Value, mut changed: Value,
 
 /// In classic mode a period of another length, or the first price that costs something, begins a new period.
 fn resets_by_itself(subscription: &Value, changed: &Value) -> bool {
-    let length = |one: &Value| {
-        let first = field::elements(one, "items.data").first().cloned().unwrap_or_default();
-        let recurring = field::at(&first, "price.recurring").clone();
-        (
-            field::at(&recurring, "interval").clone(),
-            field::at(&recurring, "interval_count").clone(),
-        )
-    };
+    let first = |one| field::at(one, "items.data.0.price");
     let is_free = |one: &Value| {
         let mut items = field::elements(one, "items.data").iter();
         items.all(|item| field::at(item, "price.unit_amount").as_i64() == Some(0))
     };
     field::text(subscription, "billing_mode.type") == "classic"
-        && (length(subscription) != length(changed) || (is_free(subscription) && !is_free(changed)))
+        && (!period::same_length(first(subscription), first(changed)) || (is_free(subscription) && !is_free(changed)))
 }
 
 /// Finalizes the invoice of a change and collects it now.
@@ -126,27 +119,25 @@ fn collect(world: &mut World, subscription: &str, invoice: &str, unpaid: Unpaid)
         return Ok(());
     }
     let method = world.find(invoice).and_then(|one| invoicing::payer(world, one));
-    let failed = match (unpaid, method) {
-        (Unpaid::Awaited, _) => None,
-        (_, Some(method)) => match invoicing::pay(world, invoice, &method, Presence::Present) {
-            Ok(()) => return Ok(()),
-            Err(error) => Some(error),
-        },
-        (_, None) => Some(no_payment_method()),
-    };
-    if let (Unpaid::Refused, Some(mut error)) = (unpaid, failed.clone()) {
-        error.keeps_effects = false;
-        return Err(error);
-    }
-    if failed.is_some() {
-        renewal::fail(world, invoice, subscription);
-    }
-    world.update(subscription, "customer.subscription.updated", |one| {
-        if field::text(one, "status") == "active" {
-            field::set(one, "status", "past_due");
+    let paid = match (unpaid, method) {
+        (Unpaid::Awaited, _) => {
+            renewal::fall_behind(world, subscription);
+            return Ok(());
         }
-    });
-    Ok(())
+        (_, Some(method)) => invoicing::pay(world, invoice, &method, Presence::Present),
+        (_, None) => Err(no_payment_method()),
+    };
+    match paid {
+        Err(mut error) if unpaid == Unpaid::Refused => {
+            error.keeps_effects = false;
+            Err(error)
+        }
+        Err(_) => {
+            renewal::fail(world, invoice, subscription);
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
 }
 
 /// Nobody can be charged for a subscription.

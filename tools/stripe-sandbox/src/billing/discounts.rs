@@ -5,7 +5,11 @@
 use serde_json::Value;
 
 use super::decimal;
-use crate::{field, http::error::ApiError, world::World};
+use crate::{
+    field,
+    http::{error::ApiError, form::Params},
+    world::World,
+};
 
 /// What a purchase is, as far as a promotion code asks.
 pub(crate) struct Purchase<'a> {
@@ -56,6 +60,28 @@ fn has_paid(world: &World, customer: Option<&str>) -> bool {
     charges
         .iter()
         .any(|charge| field::text(charge, "customer") == customer && field::text(charge, "status") == "succeeded")
+}
+
+/// The coupon that is sent as `coupon` or behind a `promotion_code`, and that code, for a purchase in its currency; `None` if
+/// neither is sent. `within` is what the parameters of `sent` stand in.
+pub(crate) fn sent_coupon(
+    world: &World,
+    sent: &Params,
+    purchase: &Purchase<'_>,
+    within: &str,
+) -> Result<Option<(Value, Option<String>)>, ApiError> {
+    let code = sent.text("promotion_code");
+    let param = match code {
+        Some(_) => format!("{within}[promotion_code]"),
+        None => format!("{within}[coupon]"),
+    };
+    let coupon = match (code, sent.text("coupon")) {
+        (Some(code), _) => coupon_of_code(world, code, purchase, &param)?,
+        (None, Some(id)) => coupon(world, id, &param)?,
+        (None, None) => return Ok(None),
+    };
+    takes_currency(&coupon, purchase.currency, &param)?;
+    Ok(Some((coupon, code.map(str::to_owned))))
 }
 
 /// Counts a redemption; a coupon or code that has had its last one is not valid any more.
@@ -112,9 +138,10 @@ pub(crate) struct Discountable<'a> {
 /// What a coupon takes off each line. A percentage is rounded line by line, half up; an amount is spread over the lines in
 /// proportion, the cents that remain on the last ones.
 pub(crate) fn taken_off(coupon: &Value, currency: &str, lines: &[Discountable<'_>]) -> Vec<i64> {
-    let products = field::elements(coupon, "_sandbox.applies_to.products");
-    let applies = |line: &Discountable<'_>| products.is_empty() || products.iter().any(|one| one == line.product);
-    let base = |line: &Discountable<'_>| if applies(line) { line.amount.max(0) } else { 0 };
+    let base = |line: &Discountable<'_>| match applies_to(coupon, line.product) {
+        true => line.amount.max(0),
+        false => 0,
+    };
     if let Some(percent) = decimal::of(field::at(coupon, "percent_off")) {
         let share = |line| decimal::divided(i128::from(base(line)) * percent, 100 * decimal::ONE);
         return lines.iter().map(share).collect();
@@ -137,6 +164,12 @@ pub(crate) fn taken_off(coupon: &Value, currency: &str, lines: &[Discountable<'_
     lines.iter().map(share).collect()
 }
 
+/// Whether a coupon takes off something of this product.
+pub(crate) fn applies_to(coupon: &Value, product: &str) -> bool {
+    let products = field::elements(coupon, "_sandbox.applies_to.products");
+    products.is_empty() || products.iter().any(|one| one == product)
+}
+
 /// What the coupon takes off in this currency, if it takes an amount off.
 pub(crate) fn amount_off(coupon: &Value, currency: &str) -> Option<i64> {
     if field::text(coupon, "currency") == currency {
@@ -147,7 +180,7 @@ pub(crate) fn amount_off(coupon: &Value, currency: &str) -> Option<i64> {
 }
 
 /// Refuses a coupon that takes off nothing in this currency.
-pub(crate) fn takes_currency(coupon: &Value, currency: &str, param: &str) -> Result<(), ApiError> {
+fn takes_currency(coupon: &Value, currency: &str, param: &str) -> Result<(), ApiError> {
     let takes = !field::at(coupon, "percent_off").is_null() || amount_off(coupon, currency).is_some();
     if takes {
         return Ok(());

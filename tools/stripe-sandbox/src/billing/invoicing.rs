@@ -14,6 +14,10 @@ use super::{
 };
 use crate::{field, http::error::ApiError, resources::payment_method, shapes, world::World};
 
+/// An invoice that advances by itself stays a draft so long.
+/// Source: <https://docs.stripe.com/invoicing/integration/automatic-advancement-collection>.
+pub(crate) const DRAFT_LIFE: i64 = 3600;
+
 /// What a new invoice is drafted from.
 pub(crate) struct Draft<'a> {
     pub(crate) customer: &'a str,

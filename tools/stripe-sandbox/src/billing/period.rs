@@ -28,6 +28,13 @@ pub(crate) fn next_end(anchor: i64, after: i64, price: &Value) -> i64 {
         .unwrap_or(after + longest)
 }
 
+/// Whether periods of both prices last as long.
+pub(crate) fn same_length(one: &Value, other: &Value) -> bool {
+    ["recurring.interval", "recurring.interval_count"]
+        .iter()
+        .all(|name| field::at(one, name) == field::at(other, name))
+}
+
 /// The period of `price`'s length counted from `anchor` that the moment `at` lies in; before the anchor it begins at once.
 pub(crate) fn around(anchor: i64, at: i64, price: &Value) -> (i64, i64) {
     let end = next_end(anchor, at, price);

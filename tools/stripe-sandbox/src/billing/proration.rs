@@ -9,7 +9,7 @@ use chrono::DateTime;
 use serde_json::{Value, json};
 
 use super::{
-    decimal,
+    decimal, discounts,
     invoice_items::{self, NewItem},
     lines, pricing, redemptions,
     start::product_name,
@@ -211,8 +211,7 @@ fn price_of(world: &World, subscription: &Value, item: &Value) -> (i128, i128) {
         let Some(coupon) = redemptions::coupon_of(world, discount) else {
             continue;
         };
-        let only = field::elements(coupon, "_sandbox.applies_to.products");
-        let applies = only.is_empty() || only.iter().any(|one| one == product);
+        let applies = discounts::applies_to(coupon, product);
         if let Some(percent) = decimal::of(field::at(coupon, "percent_off")).filter(|_| applies) {
             fraction = times(fraction, (100 * decimal::ONE - percent, 100 * decimal::ONE));
         }

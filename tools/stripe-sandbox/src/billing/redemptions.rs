@@ -34,31 +34,22 @@ pub(crate) fn asked(
     }
     let mut all = Vec::new();
     for (index, sent) in params.list(name).iter().enumerate() {
-        let at = |part: &str| format!("{name}[{index}][{part}]");
-        all.push(
-            match (sent.text("coupon"), sent.text("promotion_code"), sent.text("discount")) {
-                (Some(id), None, None) => {
-                    let coupon = discounts::coupon(world, id, &at("coupon"))?;
-                    discounts::takes_currency(&coupon, purchase.currency, &at("coupon"))?;
-                    Asked::Coupon(Box::new(coupon), None)
-                }
-                (None, Some(id), None) => {
-                    let param = at("promotion_code");
-                    let coupon = discounts::coupon_of_code(world, id, purchase, &param)?;
-                    discounts::takes_currency(&coupon, purchase.currency, &param)?;
-                    Asked::Coupon(Box::new(coupon), Some(id.to_owned()))
-                }
-                (None, None, Some(id)) => {
-                    world.get("discount", id, &at("discount"))?;
-                    Asked::Discount(id.to_owned())
-                }
-                (None, None, None) => return Err(ApiError::parameter_missing(&at("coupon"))),
-                _ => {
-                    let message = "You may only specify one of these parameters: coupon, promotion_code, discount.";
-                    return Err(ApiError::invalid(message).param(format!("{name}[{index}]")));
-                }
+        let within = format!("{name}[{index}]");
+        let ways = ["coupon", "promotion_code", "discount"];
+        if ways.iter().filter(|way| sent.text(way).is_some()).count() > 1 {
+            let message = "You may only specify one of these parameters: coupon, promotion_code, discount.";
+            return Err(ApiError::invalid(message).param(within));
+        }
+        all.push(match sent.text("discount") {
+            Some(id) => {
+                world.get("discount", id, &format!("{within}[discount]"))?;
+                Asked::Discount(id.to_owned())
+            }
+            None => match discounts::sent_coupon(world, sent, purchase, &within)? {
+                Some((coupon, code)) => Asked::Coupon(Box::new(coupon), code),
+                None => return Err(ApiError::parameter_missing(&format!("{within}[coupon]"))),
             },
-        );
+        });
     }
     if all.len() > 20 {
         return Err(ApiError::invalid("You can apply up to 20 discounts.").param(name));

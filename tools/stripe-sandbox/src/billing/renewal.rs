@@ -10,8 +10,6 @@ use super::{
 };
 use crate::{field, resources::price, world::World};
 
-/// A renewal invoice stays a draft so long. Source: <https://docs.stripe.com/invoicing/integration/automatic-advancement-collection>.
-const DRAFT_LIFE: i64 = 3600;
 /// Days from one failed attempt to the next; after the last the subscription is canceled. A custom schedule, as
 /// Smart Retries follow no published rule.
 const RETRY_DAYS: &[i64] = &[3, 5, 7];
@@ -74,7 +72,7 @@ fn renew(world: &mut World, subscription: &Value) {
     }
     // The invoice is drafted first, so that the update names it.
     let draft = Draft {
-        finalizes_at: Some(now + DRAFT_LIFE),
+        finalizes_at: Some(now + invoicing::DRAFT_LIFE),
         ..Draft::of(&renewed, "subscription_cycle", billed)
     };
     let invoice = invoicing::draft(world, draft);
@@ -126,6 +124,11 @@ pub(crate) fn fail(world: &mut World, id: &str, subscription: &str) {
         cancellation::cancel_now(world, subscription, Some("payment_failed"));
         return;
     }
+    fall_behind(world, subscription);
+}
+
+/// A payment is missing: an active subscription is past due.
+pub(crate) fn fall_behind(world: &mut World, subscription: &str) {
     world.update(subscription, "customer.subscription.updated", |one| {
         if field::text(one, "status") == "active" {
             field::set(one, "status", "past_due");

@@ -28,24 +28,15 @@ pub(crate) fn discount_asked_for(
         let message = "You may only specify one of these parameters: allow_promotion_codes, discounts.";
         return Err(ApiError::invalid(message));
     }
-    match (sent.text("coupon"), sent.text("promotion_code")) {
-        (Some(_), Some(_)) => {
-            let message = "You may only specify one of these parameters: coupon, promotion_code.";
-            Err(ApiError::invalid(message).param("discounts[0]"))
-        }
-        (Some(id), None) => {
-            let coupon = discounts::coupon(world, id, "discounts[0][coupon]")?;
-            discounts::takes_currency(&coupon, purchase.currency, "discounts[0][coupon]")?;
-            Ok(Some((coupon, json!({ "coupon": id, "promotion_code": null }))))
-        }
-        (None, Some(id)) => {
-            let param = "discounts[0][promotion_code]";
-            let coupon = discounts::coupon_of_code(world, id, purchase, param)?;
-            discounts::takes_currency(&coupon, purchase.currency, param)?;
-            Ok(Some((coupon, json!({ "coupon": null, "promotion_code": id }))))
-        }
-        (None, None) => Err(ApiError::parameter_missing("discounts[0][coupon]")),
+    if sent.text("coupon").is_some() && sent.text("promotion_code").is_some() {
+        let message = "You may only specify one of these parameters: coupon, promotion_code.";
+        return Err(ApiError::invalid(message).param("discounts[0]"));
     }
+    let Some((coupon, code)) = discounts::sent_coupon(world, sent, purchase, "discounts[0]")? else {
+        return Err(ApiError::parameter_missing("discounts[0][coupon]"));
+    };
+    let listed = json!({ "coupon": sent.text("coupon"), "promotion_code": code });
+    Ok(Some((coupon, listed)))
 }
 
 /// Writes the amounts of the session and of its lines; in a trial only what is sold once is due.

@@ -8,7 +8,7 @@ use crate::{
         authentication::Presence,
         change::no_payment_method,
         invoice_items::{self, Sweep},
-        invoicing::{self, Draft},
+        invoicing::{self, DRAFT_LIFE, Draft},
         renewal,
     },
     field,
@@ -99,10 +99,6 @@ fn all(world: &mut World, call: &Call) -> Answer {
             && subscription.is_none_or(|id| field::text(one, "parent.subscription_details.subscription") == id)
     })
 }
-
-/// A manual invoice finalizes itself after so long, if it may. Source:
-/// <https://docs.stripe.com/invoicing/integration/automatic-advancement-collection>.
-const DRAFT_LIFE: i64 = 3600;
 
 fn create(world: &mut World, call: &Call) -> Answer {
     let params = &call.params;

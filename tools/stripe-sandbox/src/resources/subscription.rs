@@ -229,7 +229,7 @@ pub(crate) fn update(world: &mut World, call: &Call) -> Answer {
         let granted = redemptions::grant(world, &asked, &on);
         field::set(&mut changed, "discounts", granted);
     }
-    write_details(&mut changed, params)?;
+    copy_texts(&mut changed, params, DETAILS);
     write_end(&mut changed, params, world.now)?;
     for (index, line) in params.list("items").iter().enumerate() {
         change_item(world, &mut changed, line, &format!("items[{index}]"))?;
@@ -267,23 +267,8 @@ pub(crate) fn changeable(world: &World, id: &str, param: &str) -> Answer {
     Ok(subscription)
 }
 
-fn write_details(changed: &mut Value, params: &Params) -> Result<(), ApiError> {
-    if params.has("cancellation_details[feedback]") {
-        field::set(
-            changed,
-            "cancellation_details.feedback",
-            params.text("cancellation_details[feedback]"),
-        );
-    }
-    if params.has("cancellation_details[comment]") {
-        field::set(
-            changed,
-            "cancellation_details.comment",
-            params.text("cancellation_details[comment]"),
-        );
-    }
-    Ok(())
-}
+/// What a customer may say of why they cancel.
+const DETAILS: &[&str] = &["cancellation_details.comment", "cancellation_details.feedback"];
 
 /// Writes when the subscription is to end, as `cancel_at_period_end` or `cancel_at` ask.
 fn write_end(changed: &mut Value, params: &Params, now: i64) -> Result<(), ApiError> {
@@ -344,7 +329,7 @@ pub(crate) fn cancel(world: &mut World, call: &Call) -> Answer {
         return Err(ApiError::missing("subscription", call.id(), "id"));
     }
     let mut changed = subscription.clone();
-    write_details(&mut changed, params)?;
+    copy_texts(&mut changed, params, DETAILS);
     if params.boolean("prorate") == Some(true) {
         let now = world.now;
         for credit in proration::of_rest(world, &mut changed, now) {

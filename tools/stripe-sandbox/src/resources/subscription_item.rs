@@ -60,16 +60,13 @@ fn create(world: &mut World, call: &Call) -> Answer {
 
 /// The item `id` and its subscription.
 fn found(world: &World, id: &str) -> Result<(Value, Value), ApiError> {
-    let subscriptions = world.all("subscription");
-    let pairs = subscriptions.into_iter().filter_map(|subscription| {
+    let mut subscriptions = world.all("subscription").into_iter();
+    let found = subscriptions.find_map(|subscription| {
         let items = field::elements(&subscription, "items.data");
         let item = items.iter().find(|item| field::text(item, "id") == id).cloned()?;
         Some((subscription, item))
     });
-    pairs
-        .into_iter()
-        .next()
-        .ok_or_else(|| ApiError::missing("subscription_item", id, "id"))
+    found.ok_or_else(|| ApiError::missing("subscription_item", id, "id"))
 }
 
 /// Changes the item that the call names as the parameters say.
@@ -214,11 +211,7 @@ pub(crate) fn change_item(
     if line.has("price") || line.has("price_data") {
         price = new_item(world, line, within)?.0;
         refuse_second(changed, &price, Some(id), &at("price"))?;
-        let length = |price: &Value| {
-            let length = ["recurring.interval", "recurring.interval_count"];
-            length.map(|name| field::at(price, name).clone())
-        };
-        if length(&price) != length(field::at(changed, &path("price"))) {
+        if !period::same_length(&price, field::at(changed, &path("price"))) {
             let (start, end) = period::around(anchor, world.now, &price);
             field::set(changed, &path("current_period_start"), start);
             field::set(changed, &path("current_period_end"), end);
