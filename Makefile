@@ -7,7 +7,7 @@ HOME_OF_TESTS := .counterfoil/test
 SPECIMENS := $(CURDIR)/.counterfoil/rules
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test bench bench-rpc check fmt clippy doc deny buf-lint breaking checks tools
+.PHONY: help demo up test bench bench-rpc bench-year check fmt clippy doc deny buf-lint breaking checks tools
 
 help: ## Prints this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ bench-rpc: ## Calls through the whole chassis beside bare tonic, in release: rat
 	cargo build --locked -p counterfoil-dev
 	target/debug/counterfoil-dev postgres --home $(HOME_OF_TESTS) -- \
 		cargo bench --locked -p counterfoil-bench --bench rpc
+
+bench-year: ## A year of 10,000 subscriptions in the sandbox, twice: time, memory, the same world (see docs/benchmarks.md)
+	cargo bench --locked -p stripe-sandbox --bench year
 
 check: fmt clippy doc deny buf-lint breaking checks ## Runs every check that needs no database
 

@@ -18,7 +18,6 @@ use crate::{
     world::{Cause, World},
 };
 
-#[derive(Debug)]
 pub(crate) struct App {
     world: Mutex<World>,
     pub(crate) secret_key: String,

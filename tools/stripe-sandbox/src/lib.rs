@@ -150,6 +150,7 @@ fn router(app: Arc<App>) -> Router {
         .route("/_sandbox/disputes/{id}", post(control::disputes::decide))
         .route("/_sandbox/trigger", post(control::trigger::trigger))
         .route("/_sandbox/ledger", get(control::api::ledger))
+        .route("/_sandbox/objects", get(control::api::counts))
         .route("/_sandbox/objects/{kind}", get(control::api::objects))
         .route("/_sandbox/snapshot", post(control::snapshot::take))
         .route(

@@ -10,6 +10,10 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
+/// Worlds are made of many small pieces, some of which another thread frees.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A stateful stand-in for Stripe at the wire, with a clock that can be moved.
 #[derive(Debug, Parser)]
 #[command(

@@ -82,9 +82,8 @@ pub(crate) fn invoice_rest(world: &mut World, id: &str) {
 
 /// Open invoices and drafts of an ended subscription stay as they are but are not advanced any more.
 fn stop_collection(world: &mut World, subscription: &str) {
-    for invoice in world.all("invoice") {
-        let own = field::text(&invoice, "parent.subscription_details.subscription") == subscription;
-        if own && matches!(field::text(&invoice, "status"), "draft" | "open") {
+    for invoice in world.of(subscription, "invoice") {
+        if matches!(field::text(&invoice, "status"), "draft" | "open") {
             world.update(field::text(&invoice, "id"), "invoice.updated", |one| {
                 field::set(one, "auto_advance", false);
                 field::set(one, "next_payment_attempt", Value::Null);

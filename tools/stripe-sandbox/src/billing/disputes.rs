@@ -3,6 +3,8 @@
 //! A chargeback takes the money away at once. An inquiry only asks, and may become a chargeback. Sources:
 //! <https://docs.stripe.com/disputes/how-disputes-work>, and for cards and evidence <https://docs.stripe.com/testing#disputes>.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use super::{balance, fraud_warnings, refunds};
@@ -40,7 +42,7 @@ pub(crate) struct Response {
 
 /// Does what the owner of the card, or their bank, does right after a payment: the test cards for it are known by name.
 pub(crate) fn follow_payment(world: &mut World, charge: &str) {
-    let Some(charge) = world.find(charge).cloned() else {
+    let Some(charge) = world.shared(charge) else {
         return;
     };
     let (reason, inquiry) = match field::text(&charge, "_sandbox.card") {
@@ -208,7 +210,7 @@ pub(crate) fn respond(world: &mut World, dispute: &Value, response: Response) ->
         WINNING if submits => decide(world, &changed, true),
         LOSING if submits => decide(world, &changed, false),
         ESCALATING if submits && is_inquiry(&changed) => escalate(world, &changed),
-        _ => changed,
+        _ => Arc::unwrap_or_clone(changed),
     })
 }
 
@@ -290,7 +292,7 @@ fn decide(world: &mut World, dispute: &Value, won: bool) -> Value {
     if reinstated {
         world.emit("charge.dispute.funds_reinstated", &closed, None);
     }
-    closed
+    Arc::unwrap_or_clone(closed)
 }
 
 /// An inquiry becomes a chargeback: it takes what is left of its charge, and can be answered anew.
@@ -307,7 +309,7 @@ fn escalate(world: &mut World, dispute: &Value) -> Value {
     let id = field::text(dispute, "id");
     let chargeback = world.update(id, "charge.dispute.updated", |one| *one = chargeback);
     world.emit("charge.dispute.funds_withdrawn", &chargeback, None);
-    chargeback
+    Arc::unwrap_or_clone(chargeback)
 }
 
 /// Who has all their money back asks for nothing more: an inquiry of this charge, if there is one, is over.

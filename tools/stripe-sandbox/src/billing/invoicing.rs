@@ -2,6 +2,8 @@
 //!
 //! Source: <https://docs.stripe.com/billing/invoices/subscription#sub_invoice_lifecycle>.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::{
@@ -63,7 +65,7 @@ pub(crate) fn open_draft(world: &mut World, mut invoice: Value) -> Value {
 /// An invoice as it would be drafted, not stored, and without its amounts.
 pub(crate) fn build(world: &mut World, draft: Draft<'_>) -> Value {
     let id = world.id("in_", 24);
-    let customer = world.find(draft.customer).cloned().unwrap_or_default();
+    let customer = world.shared(draft.customer).unwrap_or_default();
     let mut invoice = shapes::invoice();
     field::set(&mut invoice, "id", id.clone());
     field::set(&mut invoice, "created", world.now);
@@ -152,7 +154,7 @@ pub(crate) fn tax_automatically(invoice: &mut Value) {
 /// Finalizes a draft: it gets its number and, if something is due, its payment intent; with nothing due it is paid.
 /// `intent` is one that was begun on a hosted page.
 pub(crate) fn finalize_with(world: &mut World, id: &str, intent: Option<&str>) {
-    let Some(invoice) = world.find(id).cloned() else { return };
+    let Some(invoice) = world.shared(id) else { return };
     let now = world.now;
     let customer = field::text(&invoice, "customer").to_owned();
     let mut number = String::new();
@@ -241,9 +243,9 @@ pub(crate) fn finalize(world: &mut World, id: &str) {
 }
 
 /// The payment object that ties an invoice to its payment intent.
-pub(crate) fn payment_of(world: &World, invoice: &str) -> Option<Value> {
+pub(crate) fn payment_of(world: &World, invoice: &str) -> Option<Arc<Value>> {
     let invoice = world.find(invoice)?;
-    world.find(field::some_text(invoice, "_sandbox.payment")?).cloned()
+    world.shared(field::some_text(invoice, "_sandbox.payment")?)
 }
 
 /// The invoice that a payment intent pays, if any.
@@ -279,7 +281,7 @@ pub(crate) fn pay(world: &mut World, id: &str, method: &Value, presence: Presenc
 
 /// Tells that whoever pays the invoice has to authenticate.
 pub(crate) fn ask_payer(world: &mut World, id: &str) {
-    if let Some(invoice) = world.find(id).cloned() {
+    if let Some(invoice) = world.shared(id) {
         world.emit("invoice.payment_action_required", &invoice, None);
     }
 }
@@ -301,7 +303,7 @@ pub(crate) fn settle(world: &mut World, id: &str) {
     revive(world, &invoice);
 }
 
-fn mark_paid(world: &mut World, id: &str) -> Value {
+fn mark_paid(world: &mut World, id: &str) -> Arc<Value> {
     let now = world.now;
     world.update(id, "invoice.updated", |one| {
         let due = field::integer(one, "amount_due");
@@ -380,7 +382,7 @@ fn drop_payment(world: &mut World, id: &str) {
         field::set(one, "status", "canceled");
         field::set(one, "status_transitions.canceled_at", now);
     });
-    if let Some(intent) = world.find(field::text(&payment, "payment.payment_intent")).cloned() {
+    if let Some(intent) = world.shared(field::text(&payment, "payment.payment_intent")) {
         payment::cancel(world, &intent, Some("void_invoice"));
     }
 }

@@ -74,7 +74,7 @@ pub(crate) fn due_at(object: &Value) -> Option<i64> {
 
 /// Does what has come due for the object `id`.
 pub(crate) fn run_due(world: &mut World, id: &str) {
-    let Some(object) = world.find(id).cloned() else { return };
+    let Some(object) = world.shared(id) else { return };
     match (field::text(&object, "object"), field::text(&object, "status")) {
         ("subscription", "incomplete") => cancellation::expire_incomplete(world, id),
         ("subscription", _) => renewal::run(world, &object),

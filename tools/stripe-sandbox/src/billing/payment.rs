@@ -2,6 +2,8 @@
 //!
 //! Source: <https://docs.stripe.com/payments/paymentintents/lifecycle>.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::{
@@ -89,8 +91,10 @@ pub(crate) fn confirm(world: &mut World, id: &str, method: &Value, how: &Confirm
 
 /// As [`confirm`], unless the intent was paid already, or its money is held.
 pub(crate) fn pay(world: &mut World, id: &str, method: &Value, how: &Confirmation) -> Answer {
-    match world.get("payment_intent", id, "intent")? {
-        intent if matches!(field::text(&intent, "status"), "succeeded" | "requires_capture") => Ok(rendered(&intent)),
+    match world.find(id) {
+        Some(intent) if matches!(field::text(intent, "status"), "succeeded" | "requires_capture") => {
+            Ok(rendered(intent))
+        }
         _ => confirm(world, id, method, how),
     }
 }
@@ -206,7 +210,7 @@ pub(crate) fn refused(refusal: Refusal) -> ApiError {
 }
 
 /// Captures `amount` of what the intent holds; the rest is given back.
-pub(crate) fn capture(world: &mut World, intent: &Value, amount: i64, edit: impl FnOnce(&mut Value)) -> Value {
+pub(crate) fn capture(world: &mut World, intent: &Value, amount: i64, edit: impl FnOnce(&mut Value)) -> Arc<Value> {
     charges::capture(world, field::text(intent, "latest_charge"), amount, edit);
     let captured = world.edit(field::text(intent, "id"), |one| {
         field::set(one, "status", "succeeded");
@@ -249,7 +253,7 @@ pub(crate) fn end(world: &mut World, id: &str, reason: Option<&str>) -> Value {
         field::set(one, "cancellation_reason", json!(reason));
     });
     world.emit("payment_intent.canceled", &canceled, None);
-    canceled
+    Arc::unwrap_or_clone(canceled)
 }
 
 #[cfg(test)]

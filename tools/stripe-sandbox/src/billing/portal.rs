@@ -2,6 +2,8 @@
 //!
 //! Source: <https://docs.stripe.com/customer-management>.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::{
@@ -46,13 +48,13 @@ pub(crate) fn enter(world: &mut World, id: &str) -> Option<(Value, Value)> {
     }
     let until = world.now + LIFE;
     let session = world.edit(id, |one| field::set(one, "_sandbox.until", until));
-    Some((session, configuration))
+    Some((Arc::unwrap_or_clone(session), configuration))
 }
 
 /// The subscriptions that the session's customer can do something about, newest first.
-pub(crate) fn subscriptions(world: &World, session: &Value) -> Vec<Value> {
-    let mut all = world.all("subscription");
-    all.retain(|one| field::at(one, "customer") == field::at(session, "customer") && is_live(one));
+pub(crate) fn subscriptions(world: &World, session: &Value) -> Vec<Arc<Value>> {
+    let mut all = world.of(field::text(session, "customer"), "subscription");
+    all.retain(|one| is_live(one));
     all
 }
 

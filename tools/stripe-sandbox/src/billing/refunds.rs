@@ -2,6 +2,8 @@
 //!
 //! Source: <https://docs.stripe.com/refunds>, and for the cards <https://docs.stripe.com/testing#refunds>.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::{balance, disputes, fraud_warnings, payment};
@@ -188,13 +190,13 @@ fn give_up(world: &mut World, refund: &Value, status: &str, reason: &str) -> Val
     });
     count(world, refund, -field::integer(refund, "amount"), "charge.updated");
     tell_of_charge(world, field::text(refund, "charge"));
-    given_up
+    Arc::unwrap_or_clone(given_up)
 }
 
 /// Changes a refund and tells of it, in the new manner and in the old.
 /// Source: <https://docs.stripe.com/api/events/types#event_types-charge.refund.updated>.
-pub(crate) fn change(world: &mut World, id: &str, edit: impl FnOnce(&mut Value)) -> Value {
-    let before = world.find(id).cloned();
+pub(crate) fn change(world: &mut World, id: &str, edit: impl FnOnce(&mut Value)) -> Arc<Value> {
+    let before = world.shared(id);
     let changed = world.update(id, "refund.updated", edit);
     if before.as_ref() != Some(&changed) {
         world.emit("charge.refund.updated", &changed, None);

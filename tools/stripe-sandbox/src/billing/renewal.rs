@@ -85,8 +85,7 @@ fn renew(world: &mut World, subscription: &Value) {
 /// Tries to collect an open invoice from the payment method that is responsible for it.
 pub(crate) fn collect(world: &mut World, id: &str) {
     let Some(invoice) = world
-        .find(id)
-        .cloned()
+        .shared(id)
         .filter(|one| field::text(one, "status") == "open")
         .filter(|one| field::text(one, "collection_method") == "charge_automatically")
     else {

@@ -2,6 +2,8 @@
 //!
 //! Source: <https://docs.stripe.com/payments/setupintents/lifecycle>.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::{
@@ -91,7 +93,7 @@ pub(crate) fn fail_authentication(world: &mut World, intent: &Value, method: &Va
 }
 
 /// Cancels an intent that is neither done nor canceled.
-pub(crate) fn cancel(world: &mut World, intent: &Value, reason: Option<&str>) -> Value {
+pub(crate) fn cancel(world: &mut World, intent: &Value, reason: Option<&str>) -> Arc<Value> {
     if field::text(intent, "status") == "requires_action" {
         end_attempt(world, intent, "abandoned", Value::Null);
     }

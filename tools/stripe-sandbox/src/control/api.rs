@@ -103,7 +103,7 @@ pub(crate) async fn set_faults(State(app): State<Arc<App>>, body: Bytes) -> Resp
 
 /// `GET /_sandbox/ledger`: every effect, oldest first.
 pub(crate) async fn ledger(State(app): State<Arc<App>>) -> Response {
-    ok(&json!({ "effects": app.world().ledger }))
+    ok(&json!({ "effects": app.world().effects().collect::<Vec<_>>() }))
 }
 
 /// `GET /_sandbox/objects/{type}`: all objects of a type in all accounts, newest first, deleted stubs included.
@@ -121,6 +121,12 @@ pub(crate) async fn objects(State(app): State<Arc<App>>, Path(kind): Path<String
         })
         .collect();
     answer(StatusCode::OK, world.publish(&json!({ "data": data })))
+}
+
+/// `GET /_sandbox/objects`: how many objects of each type there are in all accounts, deleted stubs included.
+pub(crate) async fn counts(State(app): State<Arc<App>>) -> Response {
+    app.tick();
+    ok(&json!({ "counts": app.world().counts() }))
 }
 
 /// `GET /_sandbox/world`: a hash of every object there is.

@@ -114,16 +114,13 @@ fn included(world: &World, object: &Value, step: &str) -> Option<Value> {
             ))
         }
         ("invoice", "confirmation_secret") => {
-            let payment = world
-                .all("invoice_payment")
-                .into_iter()
-                .find(|one| field::text(one, "invoice") == id)?;
+            let payment = world.of(id, "invoice_payment").pop()?;
             let intent = world.find(field::text(&payment, "payment.payment_intent"))?;
             Some(json!({ "client_secret": field::text(intent, "client_secret"), "type": "payment_intent" }))
         }
         ("customer", "subscriptions") => {
-            let all = world.all("subscription").into_iter();
-            let own = all.filter(|one| field::text(one, "customer") == id && field::text(one, "status") != "canceled");
+            let all = world.of(id, "subscription").into_iter();
+            let own = all.filter(|one| field::text(one, "status") != "canceled");
             Some(list(
                 &format!("/v1/customers/{id}/subscriptions"),
                 own.map(|one| rendered(&one)).collect(),

@@ -1,5 +1,7 @@
 //! Lists: newest first, cut by cursor and limit.
 
+use std::collections::VecDeque;
+
 use serde_json::{Value, json};
 
 use super::{
@@ -8,35 +10,44 @@ use super::{
 };
 use crate::field;
 
-/// A page of `newest_first` as the parameters ask.
-pub(crate) fn page(url: &str, params: &Params, newest_first: Vec<Value>) -> Answer {
+/// A page of `newest_first` as the parameters ask; no more of it is looked at than that takes.
+pub(crate) fn page(url: &str, params: &Params, newest_first: impl IntoIterator<Item = Value>) -> Answer {
     let limit = limit(params);
-    let position = |param: &str| -> Result<Option<usize>, ApiError> {
-        let Some(id) = params.text(param) else { return Ok(None) };
-        match newest_first.iter().position(|object| field::text(object, "id") == id) {
-            Some(index) => Ok(Some(index)),
-            None => Err(ApiError::missing("object", id, param)),
-        }
-    };
-    let (from, to, has_more) = match (position("starting_after")?, position("ending_before")?) {
+    let mut objects = newest_first.into_iter();
+    let (data, has_more) = match (params.text("starting_after"), params.text("ending_before")) {
         (Some(_), Some(_)) => {
-            return Err(
-                ApiError::invalid("You may not specify both starting_after and ending_before.").param("ending_before"),
-            );
+            let message = "You may not specify both starting_after and ending_before.";
+            return Err(ApiError::invalid(message).param("ending_before"));
         }
-        (None, Some(end)) => (end.saturating_sub(limit), end, end > limit),
+        (None, Some(end)) => last_before(objects, end, limit)?,
         (after, None) => {
-            let from = after.map_or(0, |index| index + 1);
-            let to = (from + limit).min(newest_first.len());
-            (from, to, to < newest_first.len())
+            if let Some(after) = after
+                && !objects.any(|object| field::text(&object, "id") == after)
+            {
+                return Err(ApiError::missing("object", after, "starting_after"));
+            }
+            let data: Vec<Value> = objects.by_ref().take(limit).collect();
+            (data, objects.next().is_some())
         }
     };
-    let data: Vec<Value> = newest_first
-        .into_iter()
-        .skip(from)
-        .take(to.saturating_sub(from))
-        .collect();
     Ok(json!({ "object": "list", "url": url, "has_more": has_more, "data": data }))
+}
+
+/// The `limit` objects just before the one whose id is `end`, and whether there are more before them.
+fn last_before(objects: impl Iterator<Item = Value>, end: &str, limit: usize) -> Result<(Vec<Value>, bool), ApiError> {
+    let mut last = VecDeque::new();
+    let mut has_more = false;
+    for object in objects {
+        if field::text(&object, "id") == end {
+            return Ok((last.into(), has_more));
+        }
+        last.push_back(object);
+        if last.len() > limit {
+            last.pop_front();
+            has_more = true;
+        }
+    }
+    Err(ApiError::missing("object", end, "ending_before"))
 }
 
 /// `limit`, 10 when absent.

@@ -32,9 +32,9 @@ struct View {
     configuration: Value,
     customer: Value,
     /// Each with the names of what it is for, joined.
-    subscriptions: Vec<(Value, String)>,
+    subscriptions: Vec<(Arc<Value>, String)>,
     card: Option<Value>,
-    invoices: Vec<Value>,
+    invoices: Vec<Arc<Value>>,
     /// The prices that a subscription can be changed to, each with the name of its product.
     offered: Vec<(Value, String)>,
 }
@@ -127,7 +127,7 @@ fn view(world: &mut World, id: &str) -> Option<View> {
     let customer = world
         .get("customer", field::text(&session, "customer"), "customer")
         .ok()?;
-    let named = |one: Value| {
+    let named = |one: Arc<Value>| {
         let items = field::elements(&one, "items.data");
         let names: Vec<String> = items
             .iter()
@@ -141,10 +141,8 @@ fn view(world: &mut World, id: &str) -> Option<View> {
     let payer = json!({ "customer": field::at(&customer, "id") });
     let payer = subscriptions.first().map_or(&payer, |(one, _)| one);
     let card = payment_method::responsible(world, payer);
-    let mut invoices = world.all("invoice");
-    invoices.retain(|one| {
-        field::at(one, "customer") == field::at(&customer, "id") && field::text(one, "status") != "draft"
-    });
+    let mut invoices = world.of(field::text(&customer, "id"), "invoice");
+    invoices.retain(|one| field::text(one, "status") != "draft");
     let offered = field::elements(&configuration, "features.subscription_update.products")
         .iter()
         .flat_map(|product| field::elements(product, "prices"))
@@ -425,7 +423,7 @@ fn customer(body: &mut String, view: &View) {
     body.push_str("<button type=\"submit\">Save</button>\n</form>\n");
 }
 
-fn invoices(body: &mut String, invoices: &[Value]) {
+fn invoices(body: &mut String, invoices: &[Arc<Value>]) {
     body.push_str(
         "<h2>Invoices</h2>\n<table>\n<tr><th scope=\"col\">Date</th><th scope=\"col\">Number</th>\
          <th scope=\"col\">Status</th><th scope=\"col\">Amount</th></tr>\n",

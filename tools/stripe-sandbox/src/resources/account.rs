@@ -2,6 +2,8 @@
 //!
 //! Source: <https://docs.stripe.com/api/accounts>, <https://docs.stripe.com/connect/migrate-to-controller-properties>.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 
 use super::{Call, Operation, copy_texts, list_of, merge_metadata, tax_rates};
@@ -257,9 +259,9 @@ fn update(world: &mut World, call: &Call) -> Answer {
 }
 
 /// Changes a connected account and tells the platform's Connect endpoints.
-fn change(world: &mut World, id: &str, edit: impl FnOnce(&mut Value)) -> Value {
-    let Some(old) = world.find(id).cloned() else {
-        return Value::Null;
+fn change(world: &mut World, id: &str, edit: impl FnOnce(&mut Value)) -> Arc<Value> {
+    let Some(old) = world.shared(id) else {
+        return Arc::default();
     };
     let new = world.edit(id, edit);
     let Some(previous) = field::previous(&rendered(&old), &rendered(&new)) else {

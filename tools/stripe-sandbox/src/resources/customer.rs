@@ -1,5 +1,7 @@
 //! Customers.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::{
@@ -143,7 +145,8 @@ fn set_default(world: &mut World, customer: &Value, params: &Params, changed: Op
             field::at(&method, "id").clone(),
         );
     }
-    Ok(world.update(id, "customer.updated", |one| *one = changed))
+    let updated = world.update(id, "customer.updated", |one| *one = changed);
+    Ok(Arc::unwrap_or_clone(updated))
 }
 
 fn write(customer: &mut Value, params: &Params) -> Result<(), ApiError> {
@@ -217,10 +220,8 @@ pub(crate) fn tax(customer: &Value) -> Value {
 
 fn delete(world: &mut World, call: &Call) -> Answer {
     let customer = world.get("customer", call.id(), "id")?;
-    for subscription in world.all("subscription") {
-        if field::text(&subscription, "customer") == call.id() {
-            cancellation::cancel_now(world, field::text(&subscription, "id"), None);
-        }
+    for subscription in world.of(call.id(), "subscription") {
+        cancellation::cancel_now(world, field::text(&subscription, "id"), None);
     }
     for method in world.all("payment_method") {
         if field::text(&method, "customer") == call.id() {

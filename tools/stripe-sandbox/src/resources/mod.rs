@@ -124,12 +124,10 @@ pub(crate) fn list_of(
     params: &Params,
     keep: impl Fn(&Value) -> bool,
 ) -> Answer {
-    let mut found = Vec::new();
-    for value in world.all(object) {
-        if keep(&value) && list::created_within(params, field::integer(&value, "created")) {
-            found.push(rendered(&value));
-        }
-    }
+    let found = world
+        .each(object)
+        .filter(|value| keep(value) && list::created_within(params, field::integer(value, "created")))
+        .map(|value| rendered(&value));
     list::page(url, params, found)
 }
 

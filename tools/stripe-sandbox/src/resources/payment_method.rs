@@ -1,5 +1,7 @@
 //! Payment methods: cards, of which only brand, last four digits and behaviour are kept.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::{Call, Operation, address, check_email, list_of, merge_metadata, retrieve};
@@ -216,11 +218,12 @@ pub(crate) fn from_data(world: &mut World, params: &Params, within: &str) -> Ans
         email: None,
     };
     let method = new(world, card, &payer);
-    Ok(world.edit(field::text(&method, "id"), |one| {
+    let detailed = world.edit(field::text(&method, "id"), |one| {
         field::set(one, "metadata", metadata);
         field::set(one, "card.checks.cvc_check", is_cvc_known.then_some("pass"));
         write_details(one, &data);
-    }))
+    });
+    Ok(Arc::unwrap_or_clone(detailed))
 }
 
 fn write_details(method: &mut Value, params: &Params) {

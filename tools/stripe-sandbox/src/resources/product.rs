@@ -62,9 +62,10 @@ fn create(world: &mut World, call: &Call) -> Answer {
     if params.has("default_price_data") {
         let terms = Params::under(params, "default_price_data");
         let price = price::create_from(world, &terms, &id, "default_price_data")?;
-        product = world.update(&id, "product.updated", |one| {
+        let sold = world.update(&id, "product.updated", |one| {
             field::set(one, "default_price", field::at(&price, "id").clone())
         });
+        return Ok(rendered(&sold));
     }
     Ok(rendered(&product))
 }

@@ -16,34 +16,34 @@ use crate::{
 /// and currency is the sum of its transactions; no charge gave back more than it took; what a dispute took is what it says.
 pub(crate) fn problems(world: &World) -> Vec<String> {
     let mut problems = Vec::new();
-    let created: BTreeSet<(&str, &str)> = world
-        .ledger
-        .iter()
+    let created: BTreeSet<(String, String)> = world
+        .effects()
         .filter(|effect| effect.effect == "created")
-        .map(|effect| (effect.account.as_str(), effect.id.as_str()))
+        .map(|effect| (effect.account, effect.id))
         .collect();
-    let mut moved: BTreeMap<(&str, &str), i64> = BTreeMap::new();
-    for ((account, id), stored) in &world.objects {
-        let object = field::text(&stored.value, "object");
+    let mut moved: BTreeMap<(String, String), i64> = BTreeMap::new();
+    for number in world.store.numbers() {
+        let (account, object, id) = world.store.named(number).unwrap();
+        let value = world.found(account, id).unwrap();
         if object == "event" {
-            problems.extend(told_of_nothing(world, account, &stored.value));
-        } else if !created.contains(&(account.as_str(), id.as_str())) {
+            problems.extend(told_of_nothing(world, account, value));
+        } else if !created.contains(&(account.to_owned(), id.to_owned())) {
             problems.push(format!("{object} {id} stands in no ledger"));
         }
         match object {
             "balance_transaction" => {
-                let currency = field::text(&stored.value, "currency");
-                *moved.entry((account, currency)).or_default() += field::integer(&stored.value, "net");
+                let currency = field::text(value, "currency");
+                *moved.entry((account.to_owned(), currency.to_owned())).or_default() += field::integer(value, "net");
             }
-            "charge" if refunds::refundable(&stored.value) < 0 => {
+            "charge" if refunds::refundable(value) < 0 => {
                 problems.push(format!("{id} gave back more than it took"));
             }
-            "dispute" => problems.extend(took_wrongly(world, account, &stored.value)),
+            "dispute" => problems.extend(took_wrongly(world, account, value)),
             _ => {}
         }
     }
     for ((account, currency), sum) in moved {
-        let balance = held(world, account, currency);
+        let balance = held(world, &account, &currency);
         if balance != sum {
             problems.push(format!("{account:?} holds {balance} {currency}, and {sum} were moved"));
         }
@@ -54,9 +54,9 @@ pub(crate) fn problems(world: &World) -> Vec<String> {
 /// An event of an object that is not there. A balance has no id.
 fn told_of_nothing(world: &World, account: &str, event: &Value) -> Option<String> {
     let id = field::some_text(event, "data.object.id")?;
-    let there = world.objects.contains_key(&(account.to_owned(), id.to_owned()))
+    let there = world.store.number(account, id).is_some()
         // An account is told of in its own events and kept by its platform.
-        || world.objects.contains_key(&(String::new(), id.to_owned()));
+        || world.store.number("", id).is_some();
     (!there).then(|| format!("{} tells of {id}, which is not there", field::text(event, "type")))
 }
 

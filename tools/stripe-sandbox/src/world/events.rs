@@ -1,8 +1,10 @@
 //! Events: written with the change that causes them, then handed to every endpoint that listens.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
-use super::{API_VERSION, World, rendered};
+use super::{API_VERSION, PRIVATE, World, stored::Stored};
 use crate::{
     field,
     webhooks::{Delivery, Postponed},
@@ -15,30 +17,34 @@ impl World {
         self.emit(event, object, None);
     }
 
-    /// Changes the object `id` with `edit`, stores it and, if it differs, tells of it with `previous_attributes`.
-    pub(crate) fn update(&mut self, id: &str, event: &str, edit: impl FnOnce(&mut Value)) -> Value {
-        let Some(old) = self.find(id).cloned() else {
-            return Value::Null;
+    /// Changes the object `id` with `edit`, stores it and, if it differs, tells of it with `previous_attributes`. Gives what it
+    /// is now, or null if there is no such object.
+    pub(crate) fn update(&mut self, id: &str, event: &str, edit: impl FnOnce(&mut Value)) -> Arc<Value> {
+        let Some((old, new)) = self.edited(id, edit) else {
+            return Arc::default();
         };
-        let mut new = old.clone();
-        edit(&mut new);
-        if new != old {
-            self.put(&new);
-        }
-        if let Some(previous) = field::previous(&rendered(&old), &rendered(&new)) {
+        if let Some(previous) = seen_change(&old, &new) {
             self.emit(event, &new, Some(previous));
         }
         new
     }
 
-    /// Changes the object `id` and tells nobody.
-    pub(crate) fn edit(&mut self, id: &str, edit: impl FnOnce(&mut Value)) -> Value {
-        let Some(mut value) = self.find(id).cloned() else {
-            return Value::Null;
-        };
-        edit(&mut value);
-        self.put(&value);
-        value
+    /// Changes the object `id` and tells nobody. Gives what it is now, or null if there is no such object.
+    pub(crate) fn edit(&mut self, id: &str, edit: impl FnOnce(&mut Value)) -> Arc<Value> {
+        self.edited(id, edit).map(|(_, new)| new).unwrap_or_default()
+    }
+
+    /// Changes the object `id`: what it was, and what it is.
+    fn edited(&mut self, id: &str, edit: impl FnOnce(&mut Value)) -> Option<(Arc<Value>, Arc<Value>)> {
+        let old = self.shared(id)?;
+        let mut new = Value::clone(&old);
+        edit(&mut new);
+        if new == *old {
+            return Some((old.clone(), old));
+        }
+        let new = Arc::new(new);
+        self.put_shared(new.clone());
+        Some((old, new))
     }
 
     /// Tells of `object`: an event in the data set at work, whose id is given, and a delivery for every endpoint that
@@ -49,7 +55,7 @@ impl World {
         }
         let id = self.id("evt_", 24);
         let listeners = self.listeners(kind);
-        let mut data = json!({ "object": rendered(object) });
+        let mut data = json!({ "object": null });
         if let Some(previous) = previous {
             field::set(&mut data, "previous_attributes", previous);
         }
@@ -71,7 +77,8 @@ impl World {
             field::set(&mut event, "account", self.account.clone());
         }
         set_pending(&mut event, &listeners);
-        self.put(&event);
+        let about = self.version_of(object);
+        self.store.store(&self.account, &id, Stored::event(event, about));
         let copies = self.copies(&id);
         let delay = self.faults.deliveries.delay_seconds;
         let due = if delay > 0 { self.now + delay } else { 0 };
@@ -92,6 +99,15 @@ impl World {
             }
         }
         Some(id)
+    }
+
+    /// The stored version of an object, if it is that, and else a copy.
+    fn version_of(&self, object: &Value) -> Arc<Value> {
+        let stored = self.shared(field::text(object, "id"));
+        match stored.filter(|stored| std::ptr::eq(&**stored, object) || **stored == *object) {
+            Some(stored) => stored,
+            None => Arc::new(object.clone()),
+        }
     }
 
     /// The endpoints that want this type of event of the data set at work, in order of registration.
@@ -163,10 +179,7 @@ fn listens(endpoint: &Value, kind: &str, account: &str) -> bool {
 impl World {
     /// The endpoint to deliver to, unless it was deleted.
     pub(crate) fn endpoint(&self, id: &str) -> Option<Value> {
-        let key = (String::new(), id.to_owned());
-        self.objects
-            .get(&key)
-            .map(|stored| &stored.value)
+        self.found("", id)
             .filter(|value| !field::flag(value, "deleted"))
             .cloned()
     }
@@ -187,6 +200,21 @@ impl World {
         });
         self.change.settled.push(delivery.id);
     }
+}
+
+/// What a change shows of an object as it was, in the manner of `previous_attributes`.
+fn seen_change(old: &Value, new: &Value) -> Option<Value> {
+    let mut previous = field::previous(old, new)?;
+    let fields = previous.as_object_mut()?;
+    fields.shift_remove(PRIVATE);
+    (!fields.is_empty()).then_some(previous)
+}
+
+/// An event as it is once every delivery was accepted, as JSON.
+pub(super) fn delivered(event: &[u8]) -> serde_json::Result<Vec<u8>> {
+    let mut event = serde_json::from_slice(event)?;
+    set_pending(&mut event, &[]);
+    serde_json::to_vec(&event)
 }
 
 /// The endpoints that have not accepted an event yet.

@@ -14,7 +14,7 @@ use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Effect, KeptAnswer};
+use super::{KeptAnswer, ledger::Effect};
 use crate::{
     control::faults::Faults,
     webhooks::{Counts, Delivery, Postponed},

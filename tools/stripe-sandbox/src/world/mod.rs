@@ -9,9 +9,17 @@ pub(crate) mod clock;
 pub(crate) mod events;
 pub(crate) mod ids;
 pub(crate) mod journal;
+mod ledger;
+mod links;
+mod packs;
 mod snapshot;
+mod store;
+mod stored;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -21,9 +29,12 @@ use self::{
     clock::Clock,
     ids::Ids,
     journal::{Change, Journal, Row},
+    ledger::{Effect, Ledger, What},
+    store::{Store, Touched},
+    stored::Stored,
 };
 use crate::{
-    Config, billing,
+    Config,
     control::faults::Faults,
     field,
     http::error::ApiError,
@@ -41,7 +52,7 @@ pub(crate) const PRIVATE: &str = "_sandbox";
 const KEY_LIFE: i64 = 86_400;
 
 /// Why something happens: the call at work, or nothing when the clock is.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Cause {
     pub(crate) operation: String,
     pub(crate) request_id: Option<String>,
@@ -60,29 +71,7 @@ pub(crate) struct KeptAnswer {
     pub(crate) body: Value,
 }
 
-/// One object created, changed or deleted, and by what: the sandbox's ledger of effects.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Effect {
-    pub(crate) at: i64,
-    pub(crate) account: String,
-    pub(crate) object: String,
-    pub(crate) id: String,
-    /// `created`, `changed` or `deleted`.
-    pub(crate) effect: String,
-    pub(crate) operation: String,
-    pub(crate) request_id: Option<String>,
-    pub(crate) idempotency_key: Option<String>,
-}
-
-#[derive(Clone, Debug)]
-struct Stored {
-    /// Rises with creation, so it orders a list.
-    sequence: u64,
-    value: Value,
-}
-
 /// See the module.
-#[derive(Debug)]
 pub(crate) struct World {
     pub(crate) livemode: bool,
     pub(crate) base_url: String,
@@ -94,17 +83,11 @@ pub(crate) struct World {
     pub(crate) cause: Cause,
     pub(crate) faults: Faults,
     pub(crate) outbox: Outbox,
-    pub(crate) ledger: Vec<Effect>,
     pub(crate) change: Change,
     ids: Ids,
-    objects: BTreeMap<(String, String), Stored>,
-    /// By account and kind: the ids in order of creation.
-    kinds: HashMap<(String, String), BTreeMap<u64, String>>,
-    sequence: u64,
-    due: BTreeSet<(i64, u64, String, String)>,
+    store: Store,
+    ledger: Ledger,
     kept: HashMap<(String, String), KeptAnswer>,
-    /// What each object touched by the change at work was before, in order of first touch.
-    before: Vec<((String, String), Option<Stored>)>,
     journal: Option<Journal>,
 }
 
@@ -130,15 +113,11 @@ impl World {
             cause: Cause::default(),
             faults: Faults::default(),
             outbox: Outbox::default(),
-            ledger: Vec::new(),
             change: Change::default(),
             ids,
-            objects: BTreeMap::new(),
-            kinds: HashMap::new(),
-            sequence: 0,
-            due: BTreeSet::new(),
+            store: Store::default(),
+            ledger: Ledger::default(),
             kept: HashMap::new(),
-            before: Vec::new(),
             journal: None,
         }
     }
@@ -146,9 +125,10 @@ impl World {
     fn apply(&mut self, change: Change) {
         self.now = change.at;
         for row in change.objects {
-            self.store((row.account, row.id), row.value);
+            self.store
+                .store(&row.account, &row.id, Stored::new(Arc::new(row.value)));
         }
-        self.before.clear();
+        self.store.settle();
         self.ids.resume(change.ids);
         if let Some(kept) = change.kept {
             self.kept.insert((kept.account.clone(), kept.key.clone()), kept);
@@ -169,7 +149,9 @@ impl World {
         change.abandoned.into_iter().for_each(|id| self.outbox.abandon(id));
         change.failed.into_iter().for_each(|id| self.outbox.fail(id));
         change.postponed.iter().for_each(|one| self.outbox.postpone(one));
-        self.ledger.extend(change.effects);
+        for effect in change.effects {
+            self.ledger.take_up(effect, &self.store);
+        }
     }
 
     /// Begins a change: at the present virtual time, on `account`'s data, because of `cause`.
@@ -184,109 +166,48 @@ impl World {
         let mut change = std::mem::take(&mut self.change);
         change.at = self.now;
         change.ids = self.ids.take_fresh();
-        for ((account, id), was) in &self.before {
-            let Some(is) = self.objects.get(&(account.clone(), id.clone())) else {
-                continue;
-            };
-            let object = field::text(&is.value, "object").to_owned();
-            change.objects.push(Row {
-                account: account.clone(),
-                id: id.clone(),
-                value: is.value.clone(),
-            });
-            if object != "event" && !object.starts_with(PRIVATE) {
-                let effect = match was {
-                    None => "created",
-                    Some(_) if field::flag(&is.value, "deleted") => "deleted",
-                    Some(_) => "changed",
-                };
-                change.effects.push(Effect {
-                    at: self.now,
-                    account: account.clone(),
-                    object,
-                    id: id.clone(),
-                    effect: effect.to_owned(),
-                    operation: self.cause.operation.clone(),
-                    request_id: self.cause.request_id.clone(),
-                    idempotency_key: self.cause.idempotency_key.clone(),
-                });
+        if let Some(journal) = &mut self.journal {
+            for touched in self.store.touched() {
+                change.objects.extend(row(&self.store, &touched));
+                let what = what_became(&touched);
+                change.effects.extend(
+                    what.and_then(|what| ledger::effect(&self.store, self.now, touched.slot, what, &self.cause)),
+                );
+            }
+            if change.matters()
+                && let Err(error) = journal.append(&change)
+            {
+                self.roll_back();
+                return Err(error);
+            }
+            change.objects.clear();
+            change.effects.clear();
+        }
+        for touched in self.store.touched() {
+            if let Some(what) = what_became(&touched) {
+                self.ledger.add(self.now, touched.slot, what, &self.cause);
             }
         }
-        if let Some(journal) = self.journal.as_mut().filter(|_| change.matters())
-            && let Err(error) = journal.append(&change)
-        {
-            self.roll_back();
-            return Err(error);
-        }
-        self.before.clear();
-        change.objects.clear();
         self.apply(change);
         Ok(())
     }
 
     /// Undoes the change at work.
     pub(crate) fn roll_back(&mut self) {
-        for (key, was) in std::mem::take(&mut self.before).into_iter().rev() {
-            self.forget_due(&key);
-            match was {
-                Some(stored) => {
-                    self.remember_due(&key, &stored);
-                    self.objects.insert(key, stored);
-                }
-                None => {
-                    if let Some(gone) = self.objects.remove(&key)
-                        && let Some(kind) = self
-                            .kinds
-                            .get_mut(&(key.0, field::text(&gone.value, "object").to_owned()))
-                    {
-                        kind.remove(&gone.sequence);
-                    }
-                }
-            }
-        }
+        self.store.roll_back();
         self.change = Change::default();
-    }
-
-    fn store(&mut self, key: (String, String), value: Value) {
-        self.forget_due(&key);
-        let was = self.objects.get(&key).cloned();
-        let sequence = was.as_ref().map_or(self.sequence, |stored| stored.sequence);
-        if was.is_none() {
-            self.sequence += 1;
-            let kind = (key.0.clone(), field::text(&value, "object").to_owned());
-            self.kinds.entry(kind).or_default().insert(sequence, key.1.clone());
-        }
-        if !self.before.iter().any(|(touched, _)| *touched == key) {
-            self.before.push((key.clone(), was));
-        }
-        let stored = Stored { sequence, value };
-        self.remember_due(&key, &stored);
-        self.objects.insert(key, stored);
-    }
-
-    fn remember_due(&mut self, key: &(String, String), stored: &Stored) {
-        if let Some(at) = billing::due_at(&stored.value) {
-            self.due.insert((at, stored.sequence, key.0.clone(), key.1.clone()));
-        }
-    }
-
-    fn forget_due(&mut self, key: &(String, String)) {
-        if let Some(stored) = self.objects.get(key)
-            && let Some(at) = billing::due_at(&stored.value)
-        {
-            self.due.remove(&(at, stored.sequence, key.0.clone(), key.1.clone()));
-        }
     }
 
     /// The earliest object with something to do by `until`: when, whose, which.
     pub(crate) fn next_due(&self, until: i64) -> Option<(i64, String, String)> {
-        let (at, _, account, id) = self.due.first()?;
-        (*at <= until).then(|| (*at, account.clone(), id.clone()))
+        let (at, slot) = self.store.next_due(until)?;
+        let (account, _, id) = self.store.named(slot)?;
+        Some((at, account.to_owned(), id.to_owned()))
     }
 
     /// Whether nothing has happened in it yet.
     pub(crate) fn is_new(&self) -> bool {
-        self.objects.is_empty() && self.faults == Faults::default()
+        self.store.is_empty() && self.faults == Faults::default()
     }
 
     /// A new id.
@@ -307,8 +228,12 @@ impl World {
 
     /// What is stored under `id` in one account's data set.
     pub(crate) fn found(&self, account: &str, id: &str) -> Option<&Value> {
-        let stored = self.objects.get(&(account.to_owned(), id.to_owned()));
-        stored.map(|stored| &stored.value)
+        self.store.find(account, id)
+    }
+
+    /// As [`World::find`], to be kept.
+    pub(crate) fn shared(&self, id: &str) -> Option<Arc<Value>> {
+        self.store.shared(&self.account, id)
     }
 
     /// The object stored under `id` in the data set at work, deleted stubs included.
@@ -326,40 +251,55 @@ impl World {
 
     /// All objects of a kind in the data set at work, newest first, without deleted ones.
     pub(crate) fn all(&self, object: &str) -> Vec<Value> {
-        self.all_of(&self.account, object)
-            .into_iter()
-            .filter(|value| !field::flag(value, "deleted"))
-            .collect()
+        self.each(object).map(Arc::unwrap_or_clone).collect()
+    }
+
+    /// As [`World::all`], one after the other.
+    pub(crate) fn each(&self, object: &str) -> impl Iterator<Item = Arc<Value>> {
+        let all = self.store.each(&self.account, object);
+        all.filter(|value| !field::flag(value, "deleted"))
+    }
+
+    /// The objects of a kind in the data set at work that belong to the object `owner`, newest first: the subscriptions and
+    /// invoices of a customer, the invoices of a subscription, the payments of an invoice.
+    pub(crate) fn of(&self, owner: &str, object: &str) -> Vec<Arc<Value>> {
+        self.store.of(&self.account, owner, object).collect()
     }
 
     /// All objects of a kind of one account, newest first, deleted stubs included.
     pub(crate) fn all_of(&self, account: &str, object: &str) -> Vec<Value> {
-        let ids = self.kinds.get(&(account.to_owned(), object.to_owned()));
-        ids.into_iter()
-            .flat_map(|ids| ids.values().rev())
-            .filter_map(|id| self.objects.get(&(account.to_owned(), id.clone())))
-            .map(|stored| stored.value.clone())
-            .collect()
+        self.store.each(account, object).map(Arc::unwrap_or_clone).collect()
     }
 
-    /// The objects of the data set at work whose ids lie from `low` to just before `high`, in the order of their ids.
+    /// The objects of the data set at work whose ids lie from `low` to just before `high`, in the order of their ids. They
+    /// must be of a kind whose ids say their order.
     pub(crate) fn between(&self, low: &str, high: &str) -> impl Iterator<Item = &Value> {
-        let key = |id: &str| (self.account.clone(), id.to_owned());
-        let found = (low < high).then(|| self.objects.range(key(low)..key(high)));
-        found.into_iter().flatten().map(|(_, stored)| &stored.value)
+        self.store.between(&self.account, low, high)
     }
 
     /// All data sets there are.
     pub(crate) fn accounts(&self) -> BTreeSet<String> {
-        self.objects.keys().map(|(account, _)| account.clone()).collect()
+        self.store.accounts()
+    }
+
+    /// How many objects of each kind there are in all data sets.
+    pub(crate) fn counts(&self) -> BTreeMap<&str, usize> {
+        self.store.counts()
+    }
+
+    /// All that was created, changed and deleted, oldest first.
+    pub(crate) fn effects(&self) -> impl Iterator<Item = Effect> {
+        self.ledger.effects(&self.store)
     }
 
     /// Stores an object of the data set at work under its `id`.
     pub(crate) fn put(&mut self, value: &Value) {
-        self.store(
-            (self.account.clone(), field::text(value, "id").to_owned()),
-            value.clone(),
-        );
+        self.put_shared(Arc::new(value.clone()));
+    }
+
+    fn put_shared(&mut self, value: Arc<Value>) {
+        let id = field::text(&value, "id").to_owned();
+        self.store.store(&self.account, &id, Stored::new(value));
     }
 
     /// The answer kept under an idempotency key, while it lives.
@@ -391,17 +331,18 @@ impl World {
     /// same hash wherever the receivers are.
     pub(crate) fn hash(&self) -> String {
         let mut hasher = Sha256::new();
-        for ((account, id), stored) in &self.objects {
-            let mut stored = stored.clone();
-            match field::text(&stored.value, "object") {
-                "webhook_endpoint" => continue,
-                "event" => {
-                    field::set(&mut stored.value, "pending_webhooks", Value::Null);
-                    field::set(&mut stored.value, PRIVATE, Value::Null);
-                }
-                _ => {}
+        for number in self.store.numbers() {
+            let Some((account, kind, id)) = self.store.named(number) else {
+                continue;
+            };
+            if kind == "webhook_endpoint" {
+                continue;
             }
-            hasher.update(json!([account, id, stored.value]).to_string());
+            hasher.update(json!([account, id]).to_string());
+            self.store.read(number, |bytes| match self.store.rests(number) {
+                false if kind == "event" => hasher.update(events::delivered(bytes).unwrap_or_default()),
+                _ => hasher.update(bytes),
+            });
             hasher.update(b"\n");
         }
         hex::encode(hasher.finalize())
@@ -412,6 +353,29 @@ impl World {
         delivery.id = self.outbox.next_id + u64::try_from(self.change.deliveries.len()).unwrap_or_default();
         self.change.deliveries.push(delivery);
     }
+}
+
+/// The line of a journal for an object that was touched.
+fn row(store: &Store, touched: &Touched<'_>) -> Option<Row> {
+    let (account, _, id) = store.named(touched.slot)?;
+    Some(Row {
+        account: account.to_owned(),
+        id: id.to_owned(),
+        value: Arc::unwrap_or_clone(touched.stored.whole()),
+    })
+}
+
+/// What the ledger says of an object that was touched: nothing of events and of what is our own.
+fn what_became(touched: &Touched<'_>) -> Option<What> {
+    let object = field::text(touched.stored.head(), "object");
+    if object == "event" || object.starts_with(PRIVATE) {
+        return None;
+    }
+    Some(match touched.is_new {
+        true => What::Created,
+        false if field::flag(touched.stored.head(), "deleted") => What::Deleted,
+        false => What::Changed,
+    })
 }
 
 /// An object as it is answered: without our own fields.

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Context;
 
 use super::{
-    Stored, World,
+    World,
     ids::Ids,
     journal::{self, Change, Row},
 };
@@ -13,21 +13,22 @@ use super::{
 impl World {
     /// Everything there is but the receivers' answers that are on their way.
     pub(crate) fn snapshot(&self) -> serde_json::Result<String> {
-        let mut objects: Vec<(&(String, String), &Stored)> = self.objects.iter().collect();
-        objects.sort_by_key(|(_, stored)| stored.sequence);
-        let row = |((account, id), stored): (&(String, String), &Stored)| Row {
-            account: account.clone(),
-            id: id.clone(),
-            value: stored.value.clone(),
-        };
+        let objects = self.store.numbers().filter_map(|number| {
+            let (account, _, id) = self.store.named(number)?;
+            Some(Row {
+                account: account.to_owned(),
+                id: id.to_owned(),
+                value: self.store.read(number, |bytes| serde_json::from_slice(bytes).ok())??,
+            })
+        });
         let whole = Change {
             at: self.now,
-            objects: objects.into_iter().map(row).collect(),
+            objects: objects.collect(),
             ids: self.ids.given().clone(),
             offset: Some(self.clock.offset),
             faults: Some(self.faults.clone()),
             deliveries: self.outbox.pending.values().cloned().collect(),
-            effects: self.ledger.clone(),
+            effects: self.effects().collect(),
             counts: Some(self.outbox.counts),
             ..Change::default()
         };
