@@ -48,6 +48,7 @@ pub(crate) struct How {
 pub(crate) fn apply(world: &mut World, subscription: &Value, mut changed: Value, how: &How) -> Result<(), ApiError> {
     let id = field::text(subscription, "id").to_owned();
     let now = world.now;
+    redemptions::end_those_over(world, &mut changed);
     let is_running = matches!(field::text(subscription, "status"), "active" | "past_due" | "unpaid");
     let resets = is_running && (how.resets_anchor || resets_by_itself(subscription, &changed));
     let mut billed = Vec::new();

@@ -12,7 +12,7 @@ use super::{
     invoice_items::{self, Sweep},
     invoice_totals,
     lines::{self, Line},
-    payment,
+    payment, redemptions,
 };
 use crate::{field, http::error::ApiError, resources::payment_method, shapes, world::World};
 
@@ -92,6 +92,8 @@ pub(crate) fn build(world: &mut World, draft: Draft<'_>) -> Value {
     field::set(&mut invoice, "period_end", world.now);
     if let Some(subscription) = draft.subscription {
         write_subscription(&mut invoice, subscription, world.now);
+        let discounts = redemptions::in_force(world, field::elements(subscription, "discounts"));
+        field::set(&mut invoice, "discounts", discounts);
     }
     let data: Vec<Value> = all
         .iter()
@@ -130,9 +132,8 @@ fn write_subscription(invoice: &mut Value, subscription: &Value, now: i64) {
         "parent",
         json!({ "quote_details": null, "subscription_details": details, "type": "subscription_details" }),
     );
-    for name in ["collection_method", "discounts"] {
-        field::set(invoice, name, field::at(subscription, name).clone());
-    }
+    let method = field::at(subscription, "collection_method").clone();
+    field::set(invoice, "collection_method", method);
     if field::text(subscription, "collection_method") == "send_invoice" {
         let days = field::integer(subscription, "days_until_due");
         field::set(invoice, "due_date", now + days * 86_400);

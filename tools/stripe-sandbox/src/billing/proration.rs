@@ -2,7 +2,7 @@
 //! left at the new price. Each is rounded on its own, half up.
 //!
 //! In flexible billing mode a credit gives back what was in fact debited, one credit for each debit; in classic mode it is
-//! reckoned from the price that goes. Sources: <https://docs.stripe.com/billing/subscriptions/prorations>,
+//! reckoned from the price that goes and the discounts last used. Sources: <https://docs.stripe.com/billing/subscriptions/prorations>,
 //! <https://docs.stripe.com/billing/subscriptions/billing-mode/compare>.
 
 use chrono::DateTime;
@@ -18,6 +18,9 @@ use crate::{field, resources::price, world::World};
 
 /// Where a subscription keeps what its items were debited for time that has not passed.
 const DEBITS: &str = "_sandbox.debits";
+
+/// Where it keeps which discounts were in each item's last debit, by the item's id.
+const LAST_DISCOUNTS: &str = "_sandbox.last_discounts";
 
 /// Keeps in mind what `invoice` debits for the items' periods, so that it can be given back, and forgets what has passed.
 pub(crate) fn remember(subscription: &mut Value, invoice: &Value) {
@@ -38,6 +41,14 @@ pub(crate) fn remember(subscription: &mut Value, invoice: &Value) {
     let mut kept = field::elements(subscription, DEBITS).to_vec();
     kept.retain(|debit| field::integer(debit, "end") > billed_at);
     kept.extend(debits);
+    for line in field::elements(invoice, "lines.data") {
+        let is_proration = field::flag(line, "parent.subscription_item_details.proration");
+        if let Some(item) = lines::item_of(line).filter(|_| !is_proration) {
+            let own = field::elements(line, "discounts").iter();
+            let all: Vec<Value> = own.chain(field::elements(invoice, "discounts")).cloned().collect();
+            field::set(subscription, &format!("{LAST_DISCOUNTS}.{item}"), all);
+        }
+    }
     // A debit that waited stands on a line now.
     for line in field::elements(invoice, "lines.data") {
         let waited = kept.iter_mut().find(|debit| {
@@ -140,7 +151,11 @@ fn credits(world: &mut World, subscription: &mut Value, item: &Value, at: i64) -
     let text = format!("Unused time on {} after {}", named(world, item), day(at));
     if field::text(subscription, "billing_mode.type") == "classic" {
         let (start, end) = period(item);
-        let amount = -share(price_of(world, subscription, item), (start, end), at);
+        let used = match field::at(subscription, &format!("{LAST_DISCOUNTS}.{id}")) {
+            Value::Array(used) => used.clone(),
+            _ => discounts_of(subscription, item),
+        };
+        let amount = -share(price_of(world, item, &used), (start, end), at);
         return entry(world, subscription, item, amount, (at, end), text, Value::Null)
             .into_iter()
             .collect();
@@ -165,7 +180,10 @@ fn debit(world: &mut World, subscription: &mut Value, item: &Value, at: i64) -> 
         return None;
     }
     let (start, end) = period(item);
-    let amount = share(price_of(world, subscription, item), (start, end), at);
+    let discounts = discounts_of(subscription, item);
+    let amount = share(price_of(world, item, &discounts), (start, end), at);
+    let last = format!("{LAST_DISCOUNTS}.{}", field::text(item, "id"));
+    field::set(subscription, &last, discounts);
     let text = format!("Remaining time on {} after {}", named(world, item), day(at));
     let made = entry(world, subscription, item, amount, (at, end), text, Value::Null)?;
     let mut debits = field::elements(subscription, DEBITS).to_vec();
@@ -201,13 +219,18 @@ fn entry(
     (amount != 0).then(|| invoice_items::build(world, &made))
 }
 
+/// The discounts that an item has now: its own, then those of its subscription.
+fn discounts_of(subscription: &Value, item: &Value) -> Vec<Value> {
+    let own = field::elements(item, "discounts").iter();
+    own.chain(field::elements(subscription, "discounts")).cloned().collect()
+}
+
 /// What an item costs for a whole period, less percentages off, as a fraction of minor units.
-fn price_of(world: &World, subscription: &Value, item: &Value) -> (i128, i128) {
+fn price_of(world: &World, item: &Value, discounts: &[Value]) -> (i128, i128) {
     let amount = pricing::amount_at(world, field::at(item, "price"), field::integer(item, "quantity"));
     let mut fraction = (i128::from(amount), 1);
     let product = field::text(item, "price.product");
-    let own = field::elements(item, "discounts").iter();
-    for discount in own.chain(field::elements(subscription, "discounts")) {
+    for discount in discounts {
         let Some(coupon) = redemptions::coupon_of(world, discount) else {
             continue;
         };

@@ -106,9 +106,20 @@ pub(crate) fn coupon_of<'a>(world: &'a World, id: &Value) -> Option<&'a Value> {
 /// Takes the discounts that have ended by now from a subscription and its items, and tells of each.
 pub(crate) fn end_those_over(world: &mut World, subscription: &mut Value) {
     let now = world.now;
-    drop_from(world, subscription, |discount, _| {
-        field::at(discount, "end").as_i64().is_some_and(|end| end <= now)
-    });
+    drop_from(world, subscription, |discount, _| is_over(discount, now));
+}
+
+fn is_over(discount: &Value, now: i64) -> bool {
+    field::at(discount, "end").as_i64().is_some_and(|end| end <= now)
+}
+
+/// Those of `discounts`, ids, that have not ended by now.
+pub(crate) fn in_force(world: &World, discounts: &[Value]) -> Vec<Value> {
+    let holds = |id: &&Value| {
+        let discount = id.as_str().and_then(|id| world.find(id));
+        discount.is_none_or(|discount| !is_over(discount, world.now))
+    };
+    discounts.iter().filter(holds).cloned().collect()
 }
 
 /// Takes from a subscription and its items the discounts for one invoice that `invoice` has had.
@@ -128,11 +139,11 @@ fn drop_from(world: &mut World, subscription: &mut Value, over: impl Fn(&Value, 
             let Some(discount) = id.as_str().and_then(|id| world.find(id)) else {
                 return false;
             };
-            let is_over = over(discount, field::at(discount, "_sandbox.coupon"));
-            if is_over {
+            let goes = over(discount, field::at(discount, "_sandbox.coupon"));
+            if goes {
                 gone.push(discount.clone());
             }
-            !is_over
+            !goes
         });
         if kept.len() != field::elements(holder, "discounts").len() {
             field::set(holder, "discounts", kept);

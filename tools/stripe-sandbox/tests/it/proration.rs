@@ -358,3 +358,60 @@ async fn canceling_gives_back_what_is_unused_when_it_is_asked_to() {
     let customer = seller.world.get(&format!("/v1/customers/{}", seller.customer)).await;
     assert_eq!(customer["balance"], -1901);
 }
+
+#[tokio::test]
+async fn in_classic_mode_what_is_given_back_goes_by_the_discounts_last_used() {
+    for (before, after, credit) in [
+        // Half was paid for the whole month; what was given off later is not taken from it.
+        (Some("once"), false, -1000),
+        (None, true, -2000),
+    ] {
+        let seller = Seller::new().await;
+        let world = &seller.world;
+        let price = seller.price(4000, "month").await;
+        let coupon = world.post("/v1/coupons", &[("percent_off", "50")]).await;
+        let coupon = text(&coupon["id"]);
+        let discount = ("discounts[0][coupon]", &*coupon);
+        let mut form = vec![("billing_mode[type]", "classic")];
+        form.extend(before.map(|_| discount));
+        let subscription = seller.subscribe(&price, &form).await;
+        let path = format!("/v1/subscriptions/{}", text(&subscription["id"]));
+        world.advance(15 * 86_400).await;
+        if after {
+            world.post(&path, &[discount]).await;
+        }
+        let form = [("prorate", "true"), ("invoice_now", "true")];
+        let request = world.request(reqwest::Method::DELETE, &path).form(&form);
+        let canceled = crate::client::send(request).await.json();
+        assert_eq!(amounts(&seller.invoice(&canceled).await), [credit]);
+    }
+}
+
+#[tokio::test]
+async fn a_discount_that_is_over_takes_nothing_off_a_change() {
+    let seller = Seller::new().await;
+    let world = &seller.world;
+    let price = seller.price(36_500, "year").await;
+    let form = [
+        ("percent_off", "50"),
+        ("duration", "repeating"),
+        ("duration_in_months", "2"),
+    ];
+    let coupon = text(&world.post("/v1/coupons", &form).await["id"]);
+    let subscription = seller.subscribe(&price, &[("discounts[0][coupon]", &*coupon)]).await;
+    assert_eq!(seller.invoice(&subscription).await["total"], 18_250);
+    // Of 365 days 100 are left.
+    world.advance(265 * 86_400).await;
+    let changed = seller.change(&subscription, &[("items[0][quantity]", "2")]).await;
+    assert_eq!(seller.waiting().await, [-5000, 20_000]);
+    assert_eq!(changed["discounts"], json!([]));
+    assert!(world.events().await.contains(&"customer.discount.deleted".to_owned()));
+    // Nor off what is billed anew.
+    let path = format!("/v1/subscriptions/{}", text(&changed["id"]));
+    let changed = world.post(&path, &[("billing_cycle_anchor[type]", "now")]).await;
+    assert_eq!(
+        amounts(&seller.invoice(&changed).await),
+        [73_000, -5000, 20_000, -20_000]
+    );
+    assert_eq!(seller.invoice(&changed).await["total"], 68_000);
+}
