@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 use super::{
-    invoice_items::{self, Sweep},
+    invoice_items::Sweep,
     invoicing::{self, Draft},
     lines, renewal,
 };
@@ -66,12 +66,11 @@ pub(crate) fn invoice_rest(world: &mut World, id: &str) {
         .map(|item| lines::of_usage(world, &subscription, item))
         .filter(|line| line.amount != 0)
         .collect();
-    let is_empty = used.is_empty();
     let draft = Draft {
         sweep: Sweep::Only(id),
         ..Draft::of(&subscription, "subscription_update", used)
     };
-    if is_empty && invoice_items::waiting(world, draft.customer, draft.currency, draft.sweep).is_empty() {
+    if draft.is_empty(world) {
         return;
     }
     let invoice = field::text(&invoicing::draft(world, draft), "id").to_owned();

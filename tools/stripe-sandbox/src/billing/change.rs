@@ -10,7 +10,7 @@ use super::{
     invoicing::{self, Draft},
     lines, period, proration, redemptions, renewal,
 };
-use crate::{field, http::error::ApiError, world::World};
+use crate::{field, http::error::ApiError, resources::price, world::World};
 
 /// What becomes of prorations.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -42,6 +42,8 @@ pub(crate) struct How {
     pub(crate) at: i64,
     /// Whether a new period begins now.
     pub(crate) resets_anchor: bool,
+    /// Whether what was used in a period that ends so is billed. In a trial it is free.
+    pub(crate) bills_usage: bool,
 }
 
 /// Makes a subscription into `changed`, which is the same with other items and fields, and tells of it.
@@ -52,7 +54,16 @@ pub(crate) fn apply(world: &mut World, subscription: &Value, mut changed: Value,
     let is_running = matches!(field::text(subscription, "status"), "active" | "past_due" | "unpaid");
     let resets = is_running && (how.resets_anchor || resets_by_itself(subscription, &changed));
     let mut billed = Vec::new();
-    let prorated = match how.prorations {
+    let mut prorated = Vec::new();
+    if !resets {
+        prorated = proration::of_usage(world, subscription, &mut changed);
+    } else if how.bills_usage {
+        let items = field::elements(subscription, "items.data").iter();
+        let metered = items.filter(|item| price::is_metered(field::at(item, "price")));
+        billed.extend(metered.map(|item| lines::of_usage(world, subscription, item)));
+        billed.retain(|line| line.amount != 0);
+    }
+    prorated.extend(match how.prorations {
         Prorations::None => Vec::new(),
         _ if resets => {
             // What was paid for is given back of the items as they were.
@@ -63,7 +74,7 @@ pub(crate) fn apply(world: &mut World, subscription: &Value, mut changed: Value,
             credits
         }
         _ => proration::of_change(world, subscription, &mut changed, how.at),
-    };
+    });
     if resets {
         field::set(&mut changed, "billing_cycle_anchor", now);
         proration::forget(&mut changed);
@@ -72,7 +83,9 @@ pub(crate) fn apply(world: &mut World, subscription: &Value, mut changed: Value,
             let end = period::next_end(now, now, field::at(item, "price"));
             field::set(item, "current_period_start", now);
             field::set(item, "current_period_end", end);
-            billed.push(lines::of_item(world, &changed, item));
+            if lines::opens(&changed, item) {
+                billed.push(lines::of_item(world, &changed, item));
+            }
         }
         field::set(&mut changed, "items.data", items);
     }
@@ -81,11 +94,11 @@ pub(crate) fn apply(world: &mut World, subscription: &Value, mut changed: Value,
         invoice_items::add_pending(world, item);
     }
     let mut invoice = None;
-    if invoices {
-        let draft = Draft {
-            sweep: Sweep::Only(&id),
-            ..Draft::of(&changed, "subscription_update", billed)
-        };
+    let draft = Draft {
+        sweep: Sweep::Only(&id),
+        ..Draft::of(&changed, "subscription_update", billed)
+    };
+    if invoices && !draft.is_empty(world) {
         let drafted = invoicing::draft(world, draft);
         redemptions::end_those_used(world, &mut changed, &drafted);
         proration::remember(&mut changed, &drafted);

@@ -383,15 +383,20 @@ fn pay_subscription(world: &mut World, attempt: &Attempt<'_>) -> Result<(), ApiE
             intent: begun,
         },
     );
-    let due = world
-        .find(&invoice)
-        .map(|one| field::integer(one, "amount_due"))
-        .unwrap_or_default();
-    if due > 0 {
-        invoicing::pay(world, &invoice, &method, Presence::Present)?;
+    let is_due = |id: &String| world.find(id).is_some_and(|one| field::integer(one, "amount_due") > 0);
+    let due = invoice.clone().filter(is_due);
+    let mut status = "no_payment_required";
+    if let Some(due) = due {
+        invoicing::pay(world, &due, &method, Presence::Present)?;
+        status = "paid";
     }
-    let status = if due > 0 { "paid" } else { "no_payment_required" };
-    complete(world, attempt, Some(&customer), status, Some((&subscription, &invoice)));
+    complete(
+        world,
+        attempt,
+        Some(&customer),
+        status,
+        Some((&subscription, invoice.as_deref())),
+    );
     Ok(())
 }
 
@@ -400,7 +405,7 @@ fn complete(
     attempt: &Attempt<'_>,
     customer: Option<&str>,
     payment_status: &str,
-    made: Option<(&str, &str)>,
+    made: Option<(&str, Option<&str>)>,
 ) {
     let details = match customer.and_then(|id| world.find(id)) {
         Some(customer) => details_of(customer),
@@ -414,7 +419,7 @@ fn complete(
         field::set(one, "customer_details", details);
         if let Some((subscription, invoice)) = made {
             field::set(one, "subscription", subscription);
-            field::set(one, "invoice", json!(invoice));
+            field::set(one, "invoice", invoice);
         }
     });
     world.emit("checkout.session.completed", &completed, None);

@@ -4,7 +4,10 @@
 
 use serde_json::{Value, json};
 
-use super::lines::{self, Line};
+use super::{
+    decimal,
+    lines::{self, Line},
+};
 use crate::{field, shapes, world::World};
 
 /// What a new invoice item is made of.
@@ -21,6 +24,8 @@ pub(crate) struct NewItem<'a> {
     pub(crate) subscription: Option<&'a str>,
     /// The subscription item it prorates.
     pub(crate) prorates: Option<&'a str>,
+    /// The subscription item whose usage it bills.
+    pub(crate) bills: Option<&'a str>,
     /// The invoice and its lines that it gives back, for a credit.
     pub(crate) credited: Value,
 }
@@ -50,7 +55,7 @@ pub(crate) fn build(world: &mut World, new: &NewItem<'_>) -> Value {
     let pricing = lines::pricing_of(&new.price);
     field::set(&mut item, "pricing", pricing);
     if let Some(subscription) = new.subscription {
-        let details = json!({ "subscription": subscription, "subscription_item": new.prorates });
+        let details = json!({ "subscription": subscription, "subscription_item": new.prorates.or(new.bills) });
         let parent = json!({ "subscription_details": details, "type": "subscription_details" });
         field::set(&mut item, "parent", parent);
     }
@@ -63,6 +68,27 @@ pub(crate) fn build(world: &mut World, new: &NewItem<'_>) -> Value {
             field::set(&mut item, "proration_details.credited_items", credited);
         }
     }
+    item
+}
+
+/// The invoice item for what was used of an item of `subscription`, not stored yet.
+pub(crate) fn of_usage(world: &mut World, subscription: &Value, line: &Line) -> Value {
+    let whole = line.quantity / decimal::ONE;
+    let made = NewItem {
+        customer: field::text(subscription, "customer"),
+        currency: field::text(subscription, "currency"),
+        amount: line.amount,
+        quantity: i64::try_from(whole).unwrap_or(i64::MAX),
+        price: line.price.clone(),
+        description: Some(line.description.clone()),
+        period: line.period,
+        metadata: line.metadata.clone(),
+        subscription: field::some_text(subscription, "id"),
+        bills: field::some_text(&line.parent, "subscription_item_details.subscription_item"),
+        ..NewItem::default()
+    };
+    let mut item = build(world, &made);
+    field::set(&mut item, "quantity_decimal", decimal::written(line.quantity));
     item
 }
 

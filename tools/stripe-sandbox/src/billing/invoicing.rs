@@ -46,6 +46,11 @@ impl<'a> Draft<'a> {
             finalizes_at: None,
         }
     }
+
+    /// Whether it would have no lines.
+    pub(crate) fn is_empty(&self, world: &World) -> bool {
+        self.lines.is_empty() && invoice_items::waiting(world, self.customer, self.currency, self.sweep).is_empty()
+    }
 }
 
 /// Drafts an invoice, stores it and tells of it.

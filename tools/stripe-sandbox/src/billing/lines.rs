@@ -58,16 +58,33 @@ pub(crate) fn of_item(world: &World, subscription: &Value, item: &Value) -> Line
     }
 }
 
-/// The line that bills what was used of a metered item in its current period.
+/// Where a subscription keeps from when on usage of an item is not billed yet, if that is not its period's start.
+const USAGE_SINCE: &str = "_sandbox.usage_since";
+
+/// Keeps in mind that what was used of an item until now is billed.
+pub(crate) fn usage_is_billed(subscription: &mut Value, item: &str, now: i64) {
+    field::set(subscription, &format!("{USAGE_SINCE}.{item}"), now);
+}
+
+/// Whether there is a line for an item's period that begins. In flexible mode there is none for what is metered.
+/// Source: <https://docs.stripe.com/billing/subscriptions/billing-mode/compare>.
+pub(crate) fn opens(subscription: &Value, item: &Value) -> bool {
+    field::text(subscription, "billing_mode.type") == "classic" || !price::is_metered(field::at(item, "price"))
+}
+
+/// The line that bills what was used of a metered item in its current period so far.
 pub(crate) fn of_usage(world: &World, subscription: &Value, item: &Value) -> Line {
     let line = of_item(world, subscription, item);
-    let (start, end) = line.period;
+    let since = field::integer(subscription, &format!("{USAGE_SINCE}.{}", field::text(item, "id")));
+    let end = line.period.1.min(world.now);
+    let start = line.period.0.max(since).min(end);
     let used = usage::of(world, &line.price, field::text(subscription, "customer"), start, end);
     let (name, price) = (product_name(world, &line.price), worded(&line.price));
     Line {
         amount: pricing::amount_of_usage(world, &line.price, used),
         quantity: used,
         description: format!("{} × {name} (at {price})", decimal::written(used)),
+        period: (start, end),
         ..line
     }
 }
@@ -105,7 +122,7 @@ pub(crate) fn of_invoice_item(world: &World, item: &Value) -> Line {
         .unwrap_or_default();
     Line {
         amount: field::integer(item, "amount"),
-        quantity: decimal::whole(field::integer(item, "quantity")),
+        quantity: decimal::of(field::at(item, "quantity_decimal")).unwrap_or_default(),
         price,
         period: (field::integer(item, "period.start"), field::integer(item, "period.end")),
         description: field::text(item, "description").to_owned(),

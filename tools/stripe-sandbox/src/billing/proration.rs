@@ -31,7 +31,8 @@ pub(crate) fn remember(subscription: &mut Value, invoice: &Value) {
         let discounts = field::elements(line, "discount_amounts").iter();
         let off: i64 = discounts.map(|one| field::integer(one, "amount")).sum();
         let amount = field::integer(line, "amount") - off;
-        (amount > 0 && !is_proration).then(|| {
+        let is_over = field::integer(line, "period.end") <= billed_at;
+        (amount > 0 && !is_proration && !is_over).then(|| {
             json!({
                 "item": item, "amount": amount, "start": field::at(line, "period.start"), "end": field::at(line, "period.end"),
                 "invoice": field::at(invoice, "id"), "line": field::at(line, "id"),
@@ -125,6 +126,31 @@ fn differs(old: &Value, new: &Value) -> bool {
         .any(|name| field::at(old, name) != field::at(new, name))
 }
 
+/// What was used of the items of `before` at prices that it has no more, in flexible mode; it is kept in mind as billed.
+/// Source: <https://docs.stripe.com/billing/subscriptions/billing-mode/compare>.
+pub(crate) fn of_usage(world: &mut World, before: &Value, after: &mut Value) -> Vec<Value> {
+    if is_unpaid(before) || field::text(before, "billing_mode.type") == "classic" {
+        return Vec::new();
+    }
+    let mut made = Vec::new();
+    for old in field::elements(before, "items.data")
+        .iter()
+        .filter(|item| is_metered(item))
+    {
+        let id = field::text(old, "id");
+        let new = item_of(after, id);
+        if new.is_some_and(|new| field::at(&new, "price.id") == field::at(old, "price.id")) {
+            continue;
+        }
+        let line = lines::of_usage(world, before, old);
+        lines::usage_is_billed(after, id, world.now);
+        if line.amount != 0 {
+            made.push(invoice_items::of_usage(world, before, &line));
+        }
+    }
+    made
+}
+
 fn is_metered(item: &Value) -> bool {
     price::is_metered(field::at(item, "price"))
 }
@@ -215,6 +241,7 @@ fn entry(
         subscription: field::some_text(subscription, "id"),
         prorates: field::some_text(item, "id"),
         credited,
+        ..NewItem::default()
     };
     (amount != 0).then(|| invoice_items::build(world, &made))
 }

@@ -62,7 +62,7 @@ fn renew(world: &mut World, subscription: &Value) {
             let end = period::next_end(anchor, start, field::at(item, "price"));
             field::set(item, "current_period_start", start);
             field::set(item, "current_period_end", end);
-            if !is_metered || on_trial {
+            if (!is_metered || on_trial) && lines::opens(subscription, item) {
                 billed.push(lines::of_item(world, subscription, item));
             }
         }
@@ -75,10 +75,12 @@ fn renew(world: &mut World, subscription: &Value) {
         finalizes_at: Some(now + invoicing::DRAFT_LIFE),
         ..Draft::of(&renewed, "subscription_cycle", billed)
     };
-    let invoice = invoicing::draft(world, draft);
-    redemptions::end_those_used(world, &mut renewed, &invoice);
-    proration::remember(&mut renewed, &invoice);
-    field::set(&mut renewed, "latest_invoice", field::at(&invoice, "id").clone());
+    if !draft.is_empty(world) {
+        let invoice = invoicing::draft(world, draft);
+        redemptions::end_those_used(world, &mut renewed, &invoice);
+        proration::remember(&mut renewed, &invoice);
+        field::set(&mut renewed, "latest_invoice", field::at(&invoice, "id").clone());
+    }
     world.update(id, "customer.subscription.updated", |one| *one = renewed);
 }
 

@@ -39,8 +39,8 @@ pub(crate) struct NewSubscription {
 }
 
 /// Creates the subscription, `incomplete` or `trialing`, and finalizes its first invoice; nothing is charged yet unless
-/// nothing is due. Gives the ids of both.
-pub(crate) fn begin(world: &mut World, new: &NewSubscription) -> (String, String) {
+/// nothing is due. Gives the ids of both. Where there is nothing to invoice it is `active` at once.
+pub(crate) fn begin(world: &mut World, new: &NewSubscription) -> (String, Option<String>) {
     let now = world.now;
     let id = world.id("sub_", 24);
     let trial_end = new.trial_end.filter(|end| *end > now);
@@ -99,7 +99,11 @@ pub(crate) fn begin(world: &mut World, new: &NewSubscription) -> (String, String
         Some(_) => lines::of_trial,
         None => lines::of_item,
     };
-    let billed = items.iter().map(|item| line_of(world, &subscription, item)).collect();
+    let billed = items
+        .iter()
+        .filter(|item| lines::opens(&subscription, item))
+        .map(|item| line_of(world, &subscription, item))
+        .collect();
     for (price, quantity) in &new.once {
         let item = invoice_items::build(
             world,
@@ -133,7 +137,16 @@ pub(crate) fn begin(world: &mut World, new: &NewSubscription) -> (String, String
     }
     world.put(&subscription);
 
-    let invoice = invoicing::draft(world, Draft::of(&subscription, "subscription_create", billed));
+    let draft = Draft::of(&subscription, "subscription_create", billed);
+    if draft.is_empty(world) {
+        if trial_end.is_none() {
+            field::set(&mut subscription, "status", "active");
+            world.put(&subscription);
+        }
+        world.emit("customer.subscription.created", &subscription, None);
+        return (id, None);
+    }
+    let invoice = invoicing::draft(world, draft);
     redemptions::end_those_used(world, &mut subscription, &invoice);
     proration::remember(&mut subscription, &invoice);
     let invoice = field::text(&invoice, "id").to_owned();
@@ -141,7 +154,7 @@ pub(crate) fn begin(world: &mut World, new: &NewSubscription) -> (String, String
     world.put(&subscription);
     world.emit("customer.subscription.created", &subscription, None);
     invoicing::finalize_with(world, &invoice, new.intent.as_deref());
-    (id, invoice)
+    (id, Some(invoice))
 }
 
 /// A new item over its first period.

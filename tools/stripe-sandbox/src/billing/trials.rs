@@ -87,6 +87,7 @@ fn begin_period(world: &mut World, mut changed: Value, unpaid: Unpaid) -> Result
         unpaid,
         at: world.now,
         resets_anchor: true,
+        bills_usage: false,
     };
     let before = changed.clone();
     change::apply(world, &before, changed, &how)

@@ -111,10 +111,9 @@ fn create(world: &mut World, call: &Call) -> Answer {
     let (id, invoice) = start::begin(world, &new);
     let subscription = world.get("subscription", &id, "id")?;
     plan_end(world, &subscription, params)?;
-    let open = world
-        .find(&invoice)
-        .is_some_and(|one| field::text(one, "status") == "open");
-    if open && behavior != "default_incomplete" {
+    let is_open = |id: &String| world.find(id).is_some_and(|one| field::text(one, "status") == "open");
+    let open = invoice.filter(is_open);
+    if let Some(invoice) = open.filter(|_| behavior != "default_incomplete") {
         let Some(method) = payment_method::responsible(world, &subscription) else {
             return Err(no_payment_method());
         };

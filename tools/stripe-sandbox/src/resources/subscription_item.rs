@@ -147,6 +147,7 @@ pub(crate) fn how_asked(world: &World, subscription: &Value, params: &Params) ->
         },
         at: prorated_from(params, subscription, world.now)?,
         resets_anchor: params.text("billing_cycle_anchor[type]") == Some("now"),
+        bills_usage: true,
     })
 }
 

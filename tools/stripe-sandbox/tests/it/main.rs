@@ -22,6 +22,7 @@ mod idempotency;
 mod invoices;
 mod journal;
 mod keys;
+mod metered_changes;
 mod meters;
 mod money;
 mod payments;

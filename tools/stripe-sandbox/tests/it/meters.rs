@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::client::{DAY, START, World, has_in_order, start, start_on, text};
 
-async fn meter(world: &World, event: &str, more: &[(&str, &str)]) -> String {
+pub(crate) async fn meter(world: &World, event: &str, more: &[(&str, &str)]) -> String {
     let mut form = vec![("display_name", "Calls"), ("event_name", event)];
     if more.iter().all(|(name, _)| *name != "default_aggregation[formula]") {
         form.push(("default_aggregation[formula]", "sum"));
@@ -14,7 +14,13 @@ async fn meter(world: &World, event: &str, more: &[(&str, &str)]) -> String {
 }
 
 /// Reports usage, and gives the status of the answer and what it says.
-async fn report(world: &World, event: &str, customer: &str, value: &str, more: &[(&str, &str)]) -> (u16, Value) {
+pub(crate) async fn report(
+    world: &World,
+    event: &str,
+    customer: &str,
+    value: &str,
+    more: &[(&str, &str)],
+) -> (u16, Value) {
     let mut form = vec![
         ("event_name", event),
         ("payload[stripe_customer_id]", customer),
@@ -277,7 +283,7 @@ async fn a_meter_is_renamed_put_out_of_use_and_into_use_again() {
 }
 
 /// A price of 5 cents a call.
-async fn metered(world: &World, meter: &str) -> Value {
+pub(crate) async fn metered(world: &World, meter: &str) -> Value {
     let product = text(&world.post("/v1/products", &[("name", "Calls")]).await["id"]);
     let terms = [
         ("product", &*product),
