@@ -9,6 +9,7 @@
 # `test_sandbox`, `scenarios` for all of it, `scenarios.test_customers`. Default: all.
 #
 # STRIPE_SANDBOX_BIN        the sandbox binary (default: target/debug/stripe-sandbox)
+# LEDGER_SEED, LEDGER_CUSTOMERS  for ledger.test_year: which random year of how many customers (default: 1 and 200)
 # COUNTERFOIL_DEV_BIN       the program that starts a suite (default: target/debug/counterfoil-dev)
 # GATEWAY_WEBHOOK_URL       for test_gateway: a gateway that runs already, in place of a suite's own
 # GATEWAY_WEBHOOK_SECRET    for test_gateway: the secret of that endpoint
@@ -50,7 +51,7 @@ install_node() {
 }
 
 if [ $# -eq 0 ]; then
-    set -- test_sandbox test_judge test_recorder test_readme test_cli scenarios node test_gateway test_rules
+    set -- test_sandbox test_judge test_recorder test_readme test_cli scenarios node ledger.test_year test_gateway test_rules
 fi
 modules='' scripts=''
 for chosen in "$@"; do
