@@ -10,9 +10,11 @@ use std::{
 use tokio::sync::Notify;
 
 use crate::{
-    Config, billing,
+    Config,
+    billing::{self, test_clock},
     config::RetrySchedule,
     control::faults::AnswerFault,
+    field,
     http::{error::ApiError, rate::RateLimit, route::Routes},
     webhooks::{self, Delivery, Postponed},
     world::{Cause, World},
@@ -24,6 +26,8 @@ pub(crate) struct App {
     pub(crate) routes: Routes,
     rate_limit: Option<RateLimit>,
     pub(crate) outbox_grew: Notify,
+    /// Tells that a test clock has begun to advance.
+    pub(crate) clock_set_out: Notify,
     /// Tells what waits on the quick schedule to be sent at once.
     pub(crate) retry_now: Notify,
     pub(crate) retry_schedule: RetrySchedule,
@@ -41,6 +45,7 @@ impl App {
             routes,
             rate_limit: config.rate_limit.map(RateLimit::new),
             outbox_grew: Notify::new(),
+            clock_set_out: Notify::new(),
             retry_now: Notify::new(),
             retry_schedule: config.retry_schedule,
             webhook_timeout: config.webhook_timeout,
@@ -74,10 +79,19 @@ impl App {
         answer
     }
 
-    /// Runs what the clock has made due.
+    /// Runs what the clock has made due, and what test clocks that advance have on their way.
     pub(crate) fn tick(&self) {
+        self.run_due(catch_up);
+    }
+
+    /// As [`App::tick`], but lets test clocks advance as long as they take.
+    pub(crate) fn tick_present(&self) {
+        self.run_due(catch_up_present);
+    }
+
+    fn run_due(&self, run: fn(&mut World) -> Result<(), ApiError>) {
         let mut world = self.world();
-        if let Err(error) = catch_up(&mut world) {
+        if let Err(error) = run(&mut world) {
             tracing::error!(?error, "due billing could not be run");
         }
         drop(world);
@@ -207,11 +221,55 @@ pub(crate) fn commit(world: &mut World) -> Result<(), ApiError> {
     })
 }
 
-/// Runs everything due by the present virtual time, in order, each step a change of its own.
+/// Runs everything due by the present virtual time, in order, each step a change of its own; then all that test clocks which
+/// advance have on their way.
 pub(crate) fn catch_up(world: &mut World) -> Result<(), ApiError> {
+    catch_up_sparing(world, None)
+}
+
+/// As [`catch_up`], but leaves the test clock `spared` where it is.
+pub(crate) fn catch_up_sparing(world: &mut World, spared: Option<&str>) -> Result<(), ApiError> {
+    catch_up_present(world)?;
+    for (account, id) in world.all_due(test_clock::ADVANCING) {
+        if spared != Some(&*id) {
+            advance(world, &account, &id)?;
+        }
+    }
+    Ok(())
+}
+
+/// Runs everything due by the present virtual time.
+fn catch_up_present(world: &mut World) -> Result<(), ApiError> {
     let until = world.clock.now();
-    while let Some((at, account, id)) = world.next_due(until) {
-        world.now = world.now.max(at);
+    run_queue(world, test_clock::PRESENT, until, |world, at| {
+        world.present = world.present.max(at);
+        world.return_to_present();
+    })?;
+    world.outbox.wake(until);
+    Ok(())
+}
+
+/// Brings a test clock to where it advances to, or, where a step of that cannot be done, to `internal_failure`.
+fn advance(world: &mut World, account: &str, id: &str) -> Result<(), ApiError> {
+    let Some(clock) = world.found(account, id).cloned() else {
+        return Ok(());
+    };
+    let target = field::integer(&clock, "status_details.advancing.target_frozen_time");
+    let mut reached = field::integer(&clock, "frozen_time");
+    let done = run_queue(world, id, target, |world, at| {
+        reached = reached.max(at);
+        world.go_by(id, reached);
+    });
+    world.begin(account, cause("test clock"));
+    test_clock::arrive(world, id, done.is_err());
+    commit(world)
+}
+
+/// Runs what is due in a queue until then, in order, each step a change of its own, once the world has been `set` to the
+/// moment it is due.
+fn run_queue(world: &mut World, queue: &str, until: i64, mut set: impl FnMut(&mut World, i64)) -> Result<(), ApiError> {
+    while let Some((at, account, id)) = world.next_due(queue, until) {
+        set(world, at);
         world.account = account;
         world.cause = cause("clock");
         let step = attempt(world, |world| {
@@ -223,11 +281,13 @@ pub(crate) fn catch_up(world: &mut World) -> Result<(), ApiError> {
             return Err(error);
         }
         commit(world)?;
-        if world.next_due(until).is_some_and(|next| next.0 == at && next.2 == id) {
+        if world
+            .next_due(queue, until)
+            .is_some_and(|next| next.0 == at && next.2 == id)
+        {
             tracing::error!(%id, at, "due work did not move on");
             return Err(ApiError::internal());
         }
     }
-    world.outbox.wake(until);
     Ok(())
 }

@@ -42,11 +42,15 @@ pub struct Sandbox {
     stop: watch::Sender<bool>,
     server: JoinHandle<()>,
     sender: JoinHandle<()>,
+    advancer: JoinHandle<()>,
     ticker: Option<JoinHandle<()>>,
 }
 
 /// How often a ticking clock looks for work that has come due.
 const TICK: Duration = Duration::from_millis(500);
+
+/// How long, in wall time, a test clock advances while nobody looks.
+const ADVANCE_TAKES: Duration = Duration::from_secs(1);
 
 impl Sandbox {
     /// Reads the journal, if there is one, and serves on `listener`. Deliveries still pending are taken up again.
@@ -76,12 +80,22 @@ impl Sandbox {
         let (stop, stopped) = watch::channel(false);
         let server = tokio::spawn(http::server::serve(listener, router(app.clone()), stopped));
         let sender = tokio::spawn(webhooks::deliver::run(app.clone(), webhooks::deliver::client()?));
+        let advancer = tokio::spawn({
+            let app = app.clone();
+            async move {
+                loop {
+                    app.clock_set_out.notified().await;
+                    tokio::time::sleep(ADVANCE_TAKES).await;
+                    app.tick();
+                }
+            }
+        });
         let ticker = ticks.then(|| {
             tokio::spawn(async move {
                 let mut interval = tokio::time::interval(TICK);
                 loop {
                     interval.tick().await;
-                    app.tick();
+                    app.tick_present();
                 }
             })
         });
@@ -91,6 +105,7 @@ impl Sandbox {
             stop,
             server,
             sender,
+            advancer,
             ticker,
         })
     }
@@ -113,8 +128,10 @@ impl Sandbox {
             ticker.abort();
             let _ = ticker.await;
         }
-        self.sender.abort();
-        let _ = self.sender.await;
+        for task in [self.advancer, self.sender] {
+            task.abort();
+            let _ = task.await;
+        }
         let _ = self.server.await;
     }
 }

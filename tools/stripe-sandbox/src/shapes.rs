@@ -41,6 +41,7 @@ pub(crate) fn prefix(kind: &str) -> String {
         "product" => "prod_",
         "radar.early_fraud_warning" => "issfr_",
         "subscription" => "sub_",
+        "test_helpers.test_clock" => "clock_",
         _ => "",
     };
     let example = other(kind).and_then(|example| field::some_text(&example, "id").map(str::to_owned));
@@ -111,5 +112,6 @@ shape!(
     tax_calculation,
     tax_calculation_line_item,
     tax_id,
+    test_helpers_test_clock,
     webhook_endpoint,
 );

@@ -5,6 +5,7 @@
 
 use serde_json::{Value, json};
 
+use super::test_clock;
 use crate::{
     field, shapes,
     world::{World, rendered},
@@ -182,7 +183,7 @@ pub(crate) fn settle(world: &mut World, transaction: &Value) {
     add(&mut balance, "pending", currency, -net);
     add(&mut balance, "available", currency, net);
     world.put(&balance);
-    let next = world.next_due(world.now);
+    let next = world.next_due(test_clock::queue(transaction), world.now);
     let more_follow = next.is_some_and(|(_, account, id)| account == world.account && id.starts_with("txn_"));
     if !more_follow {
         let told = answered(&balance, currency);

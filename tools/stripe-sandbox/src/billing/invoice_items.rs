@@ -36,6 +36,7 @@ pub(crate) fn build(world: &mut World, new: &NewItem<'_>) -> Value {
     field::set(&mut item, "id", world.id("ii_", 24));
     field::set(&mut item, "date", world.now);
     field::set(&mut item, "livemode", world.livemode);
+    field::set(&mut item, "test_clock", world.test_clock.clone());
     field::set(&mut item, "customer", new.customer);
     field::set(&mut item, "currency", new.currency);
     field::set(&mut item, "amount", new.amount);

@@ -75,6 +75,7 @@ pub(crate) fn build(world: &mut World, draft: Draft<'_>) -> Value {
     field::set(&mut invoice, "id", id.clone());
     field::set(&mut invoice, "created", world.now);
     field::set(&mut invoice, "livemode", world.livemode);
+    field::set(&mut invoice, "test_clock", world.test_clock.clone());
     field::set(&mut invoice, "billing_reason", draft.reason);
     field::set(&mut invoice, "currency", draft.currency);
     field::set(&mut invoice, "automatically_finalizes_at", draft.finalizes_at);

@@ -30,6 +30,7 @@ pub(crate) mod refunds;
 pub(crate) mod renewal;
 pub(crate) mod setup;
 pub(crate) mod start;
+pub(crate) mod test_clock;
 pub(crate) mod totals;
 pub(crate) mod trials;
 pub(crate) mod usage;
@@ -68,6 +69,7 @@ pub(crate) fn due_at(object: &Value) -> Option<i64> {
         ("dispute" | "refund", _) => timestamp("_sandbox.due_at"),
         ("balance_transaction", "pending") => timestamp("available_on"),
         ("payment_intent", "requires_capture") => timestamp("_sandbox.hold_ends"),
+        (test_clock::KIND, _) => test_clock::due_at(object),
         _ => None,
     }
 }
@@ -91,6 +93,7 @@ pub(crate) fn run_due(world: &mut World, id: &str) {
         ("refund", _) => refunds::run(world, &object),
         ("balance_transaction", _) => balance::settle(world, &object),
         ("payment_intent", _) => payment::expire(world, &object),
+        (test_clock::KIND, _) => drop(test_clock::delete(world, &object)),
         _ => {}
     }
 }

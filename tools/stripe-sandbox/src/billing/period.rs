@@ -50,6 +50,13 @@ pub(crate) fn around(anchor: i64, at: i64, price: &Value) -> (i64, i64) {
     (begins.unwrap_or(at), end)
 }
 
+/// So many periods of `price`'s length after `from`, by the calendar.
+pub(crate) fn later(from: i64, price: &Value, periods: u32) -> i64 {
+    let count = u32::try_from(field::integer(price, "recurring.interval_count").max(1)).unwrap_or(1);
+    let interval = field::text(price, "recurring.interval");
+    DateTime::from_timestamp(from, 0).map_or(from, |from| plus(from, interval, count.saturating_mul(periods)))
+}
+
 fn plus(start: DateTime<Utc>, interval: &str, count: u32) -> i64 {
     let days = |length: u64| start.checked_add_days(Days::new(u64::from(count) * length));
     let end = match interval {

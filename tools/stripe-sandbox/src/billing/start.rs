@@ -50,6 +50,7 @@ pub(crate) fn begin(world: &mut World, new: &NewSubscription) -> (String, Option
     field::set(&mut subscription, "created", now);
     field::set(&mut subscription, "start_date", now);
     field::set(&mut subscription, "livemode", world.livemode);
+    field::set(&mut subscription, "test_clock", world.test_clock.clone());
     field::set(&mut subscription, "customer", new.customer.clone());
     field::set(&mut subscription, "metadata", new.metadata.clone());
     field::set(&mut subscription, "description", new.description.clone());

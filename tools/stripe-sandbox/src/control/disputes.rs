@@ -69,6 +69,7 @@ pub(crate) async fn open(State(app): State<Arc<App>>, body: Bytes) -> Response {
         inquiry: wanted.inquiry,
     };
     changed(&app, &wanted.account, &[], |world| {
+        world.go_by_clock_of(&wanted.charge, true)?;
         let charge = world.get("charge", &wanted.charge, "charge")?;
         disputes::open(world, &charge, &new)
     })
@@ -89,6 +90,7 @@ pub(crate) async fn decide(State(app): State<Arc<App>>, Path(id): Path<String>, 
         Err(error) => return bad(&error),
     };
     changed(&app, &wanted.account, std::slice::from_ref(&id), |world| {
+        world.go_by_clock_of(&id, true)?;
         let dispute = world.get("dispute", &id, "dispute")?;
         disputes::become_status(world, &dispute, &wanted.status)
     })

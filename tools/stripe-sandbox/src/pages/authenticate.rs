@@ -45,7 +45,10 @@ pub(crate) async fn submit(
         }
     };
     let cause = cause(&app, "authentication page");
-    match app.change(&account, cause, |world| authentication::end(world, &id, succeeds)) {
+    match app.change(&account, cause, |world| {
+        world.go_by_clock_of(&id, true)?;
+        authentication::end(world, &id, succeeds)
+    }) {
         Ok(Some(url)) => redirect(&app.world().resolve(&url)),
         Ok(None) => {
             let status = super::find(&app, field::text(&intent, "object"), &id)

@@ -65,7 +65,10 @@ pub(crate) async fn submit(
         email: value("email"),
     };
     let cause = cause(&app, "checkout page");
-    match app.change(&account, cause, |world| checkout::pay(world, &id, &typed)) {
+    match app.change(&account, cause, |world| {
+        world.go_by_clock_of(&id, true)?;
+        checkout::pay(world, &id, &typed)
+    }) {
         Ok(url) => redirect(&app.world().resolve(&url)),
         Err(error) => {
             let session = find(&app, KIND, &id).map(|(_, session)| session).unwrap_or(session);
@@ -80,6 +83,7 @@ pub(crate) async fn recover(State(app): State<Arc<App>>, Path(id): Path<String>)
         return unknown();
     };
     match app.change(&account, cause(&app, "recovery page"), |world| {
+        world.go_by_clock_of(&id, true)?;
         recovery::recover(world, &id)
     }) {
         Ok(url) => redirect(&app.world().resolve(&url)),

@@ -50,6 +50,7 @@ pub(crate) async fn submit(
     }
     let number = sent.get("card_number").map(String::as_str).unwrap_or_default();
     let paid = app.change(&account, cause(&app, "payment page"), |world| {
+        world.go_by_clock_of(&id, true)?;
         pay(world, &intent, number)
     });
     let error = match paid {

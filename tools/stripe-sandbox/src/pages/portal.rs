@@ -62,6 +62,7 @@ pub(crate) async fn submit(
     };
     let outcome = match wish(&sent) {
         Some(wish) => app.change(&account, cause(&app, "portal page"), |world| {
+            world.go_by_clock_of(&id, true)?;
             portal::fulfil(world, &id, &wish)
         }),
         None => Err(ApiError::invalid("The portal does not know what to do.")),
@@ -114,6 +115,7 @@ fn shown(app: &App, id: &str, status: StatusCode, error: Option<&ApiError>, done
         return gone();
     };
     let view = app.change(&account, cause(app, "portal page"), |world| {
+        world.go_by_clock_of(id, false)?;
         view(world, id).ok_or_else(|| ApiError::invalid("This session has expired."))
     });
     match view {

@@ -9,7 +9,7 @@ use super::{
     retrieve, subscription,
 };
 use crate::{
-    billing::{discounts::Purchase, payment, recovery, setup, totals},
+    billing::{discounts::Purchase, payment, recovery, setup, test_clock, totals},
     field,
     http::{
         error::{Answer, ApiError},
@@ -124,6 +124,9 @@ pub(crate) fn create(world: &mut World, params: &Params) -> Answer {
         (None, _) => None,
     };
     check_combinations(params, customer.is_some(), &mode)?;
+    if let Some(customer) = customer.as_ref().filter(|_| mode == "subscription") {
+        test_clock::has_room_for_subscription(world, customer)?;
+    }
     let (lines, subtotal) = match &*mode {
         "setup" => (Vec::new(), 0),
         _ => new_lines(world, params, &mode)?,

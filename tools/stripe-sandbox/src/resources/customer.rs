@@ -9,7 +9,7 @@ use super::{
     tax_rates,
 };
 use crate::{
-    billing::cancellation,
+    billing::{cancellation, test_clock},
     field,
     http::{
         error::{Answer, ApiError},
@@ -30,8 +30,9 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         method: "GET",
         path: "/v1/customers",
         run: |world, call| {
+            test_clock::check_filter(world, &call.params)?;
             list_of(world, "customer", "/v1/customers", &call.params, |one| {
-                matches(one, &call.params, &["email"])
+                matches(one, &call.params, &["email"]) && test_clock::is_listed(one, &call.params, &[])
             })
         },
     },
@@ -78,6 +79,10 @@ fn no_discount(world: &mut World, call: &Call) -> Answer {
 }
 
 fn create(world: &mut World, call: &Call) -> Answer {
+    if let Some(clock) = call.params.text("test_clock") {
+        test_clock::get(world, clock, "test_clock")?;
+        test_clock::has_room_for_customer(world, clock)?;
+    }
     let id = world.id("cus_", 14);
     let customer = new(world, id, &call.params)?;
     world.create("customer.created", &customer);
@@ -97,6 +102,7 @@ fn new(world: &World, id: String, params: &Params) -> Answer {
     let mut customer = shapes::customer();
     field::set(&mut customer, "created", world.now);
     field::set(&mut customer, "livemode", world.livemode);
+    field::set(&mut customer, "test_clock", world.test_clock.clone());
     field::set(&mut customer, "invoice_prefix", ids::letters(&id, 8).to_uppercase());
     field::set(&mut customer, "id", id);
     write(&mut customer, params)?;
@@ -220,16 +226,22 @@ pub(crate) fn tax(customer: &Value) -> Value {
 
 fn delete(world: &mut World, call: &Call) -> Answer {
     let customer = world.get("customer", call.id(), "id")?;
-    for subscription in world.of(call.id(), "subscription") {
+    Ok(remove(world, &customer))
+}
+
+/// Deletes a customer: their subscriptions are canceled, their payment methods are nobody's.
+pub(crate) fn remove(world: &mut World, customer: &Value) -> Value {
+    let id = field::text(customer, "id");
+    for subscription in world.of(id, "subscription") {
         cancellation::cancel_now(world, field::text(&subscription, "id"), None);
     }
     for method in world.all("payment_method") {
-        if field::text(&method, "customer") == call.id() {
+        if field::text(&method, "customer") == id {
             payment_method::release(world, field::text(&method, "id"));
         }
     }
-    world.emit("customer.deleted", &customer, None);
-    let stub = json!({ "id": call.id(), "object": "customer", "deleted": true });
+    world.emit("customer.deleted", customer, None);
+    let stub = json!({ "id": id, "object": "customer", "deleted": true });
     world.put(&stub);
-    Ok(stub)
+    stub
 }

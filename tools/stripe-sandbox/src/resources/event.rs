@@ -30,11 +30,13 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     },
 ];
 
-/// Events can be read for 30 days. Source: <https://docs.stripe.com/api/events>.
+/// Events can be read for 30 days, of the present where they were created in a test clock's time.
+/// Source: <https://docs.stripe.com/api/events>.
 const KEPT_FOR: i64 = 30 * 86_400;
 
 fn is_kept(world: &World, event: &Value) -> bool {
-    field::integer(event, "created") > world.now - KEPT_FOR
+    let at = field::at(event, "_sandbox.at").as_i64();
+    at.unwrap_or_else(|| field::integer(event, "created")) > world.present - KEPT_FOR
 }
 
 /// The event, if it is not too old.

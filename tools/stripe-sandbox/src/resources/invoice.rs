@@ -9,7 +9,7 @@ use crate::{
         change::no_payment_method,
         invoice_items::{self, Sweep},
         invoicing::{self, DRAFT_LIFE, Draft},
-        renewal,
+        renewal, test_clock,
     },
     field,
     http::{
@@ -96,6 +96,7 @@ fn all(world: &mut World, call: &Call) -> Answer {
     let subscription = call.params.text("subscription");
     list_of(world, "invoice", "/v1/invoices", &call.params, |one| {
         matches(one, &call.params, &["customer", "status", "collection_method"])
+            && test_clock::is_listed(one, &call.params, &["customer", "subscription"])
             && subscription.is_none_or(|id| field::text(one, "parent.subscription_details.subscription") == id)
     })
 }

@@ -10,6 +10,7 @@ use crate::{
         invoice_items::{self, NewItem},
         invoice_totals, invoicing, lines, pricing,
         start::product_name,
+        test_clock,
     },
     field,
     http::{
@@ -223,6 +224,7 @@ fn list(world: &mut World, call: &Call) -> Answer {
     let pending = params.boolean("pending");
     list_of(world, "invoiceitem", "/v1/invoiceitems", params, |one| {
         matches(one, params, &["customer", "invoice"])
+            && test_clock::is_listed(one, params, &["customer", "invoice"])
             && pending.is_none_or(|pending| field::at(one, "invoice").is_null() == pending)
     })
 }

@@ -35,6 +35,7 @@ pub(crate) mod subscription_item;
 pub(crate) mod tax_calculation;
 pub(crate) mod tax_id;
 pub(crate) mod tax_rates;
+pub(crate) mod test_clock;
 pub(crate) mod webhook_endpoint;
 
 use serde_json::{Map, Value, json};
@@ -103,6 +104,7 @@ const ALL: &[&[Operation]] = &[
     subscription_item::OPERATIONS,
     tax_calculation::OPERATIONS,
     tax_id::OPERATIONS,
+    test_clock::OPERATIONS,
     webhook_endpoint::OPERATIONS,
 ];
 

@@ -16,7 +16,7 @@ use crate::{
         redemptions::{self, Asked},
         renewal,
         start::{self, NewSubscription},
-        trials,
+        test_clock, trials,
     },
     field,
     http::{
@@ -63,6 +63,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
 fn create(world: &mut World, call: &Call) -> Answer {
     let params = &call.params;
     let customer = world.get("customer", params.required("customer")?, "customer")?;
+    test_clock::has_room_for_subscription(world, &customer)?;
     let customer_id = field::text(&customer, "id").to_owned();
     if params
         .text("collection_method")
@@ -185,6 +186,7 @@ pub(crate) fn trial_days(params: &Params, name: &str) -> Result<i64, ApiError> {
 
 fn list(world: &mut World, call: &Call) -> Answer {
     let params = &call.params;
+    test_clock::check_filter(world, params)?;
     let status = params.text("status");
     let price = params.text("price");
     list_of(world, "subscription", "/v1/subscriptions", params, |one| {
@@ -197,6 +199,7 @@ fn list(world: &mut World, call: &Call) -> Answer {
         };
         wanted
             && matches(one, params, &["customer", "collection_method"])
+            && test_clock::is_listed(one, params, &["customer"])
             && price.is_none_or(|id| {
                 field::elements(one, "items.data")
                     .iter()

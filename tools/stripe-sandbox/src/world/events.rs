@@ -39,6 +39,7 @@ impl World {
         let old = self.shared(id)?;
         let mut new = Value::clone(&old);
         edit(&mut new);
+        self.stamp(&mut new, Some(&old));
         if new == *old {
             return Some((old.clone(), old));
         }
@@ -76,12 +77,15 @@ impl World {
         if !self.account.is_empty() {
             field::set(&mut event, "account", self.account.clone());
         }
+        if self.now != self.present {
+            field::set(&mut event, "_sandbox.at", self.present);
+        }
         set_pending(&mut event, &listeners);
         let about = self.version_of(object);
         self.store.store(&self.account, &id, Stored::event(event, about));
         let copies = self.copies(&id);
         let delay = self.faults.deliveries.delay_seconds;
-        let due = if delay > 0 { self.now + delay } else { 0 };
+        let due = if delay > 0 { self.present + delay } else { 0 };
         for endpoint in listeners {
             if self.drops(kind, &id, &endpoint) {
                 self.change.dropped += 1;

@@ -15,6 +15,7 @@ mod packs;
 mod snapshot;
 mod store;
 mod stored;
+mod test_clocks;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -76,8 +77,12 @@ pub(crate) struct World {
     pub(crate) livemode: bool,
     pub(crate) base_url: String,
     pub(crate) clock: Clock,
-    /// Virtual time of the change at work.
+    /// Virtual time, which never goes back.
+    pub(crate) present: i64,
+    /// The time of the change at work: the present, or what its test clock shows.
     pub(crate) now: i64,
+    /// The test clock that the change at work goes by. What it makes belongs to that clock.
+    pub(crate) test_clock: Option<String>,
     /// The data set at work: a connected account's id, or empty for the platform's own.
     pub(crate) account: String,
     pub(crate) cause: Cause,
@@ -108,7 +113,9 @@ impl World {
             livemode,
             base_url,
             clock,
+            present: 0,
             now: 0,
+            test_clock: None,
             account: String::new(),
             cause: Cause::default(),
             faults: Faults::default(),
@@ -123,7 +130,8 @@ impl World {
     }
 
     fn apply(&mut self, change: Change) {
-        self.now = change.at;
+        self.present = change.at;
+        self.return_to_present();
         for row in change.objects {
             self.store
                 .store(&row.account, &row.id, Stored::new(Arc::new(row.value)));
@@ -156,7 +164,8 @@ impl World {
 
     /// Begins a change: at the present virtual time, on `account`'s data, because of `cause`.
     pub(crate) fn begin(&mut self, account: &str, cause: Cause) {
-        self.now = self.now.max(self.clock.now());
+        self.present = self.present.max(self.clock.now());
+        self.return_to_present();
         self.account = account.to_owned();
         self.cause = cause;
     }
@@ -164,7 +173,7 @@ impl World {
     /// Journals the change at work and makes its deliveries due. If it cannot be journalled it has not happened.
     pub(crate) fn commit(&mut self) -> std::io::Result<()> {
         let mut change = std::mem::take(&mut self.change);
-        change.at = self.now;
+        change.at = self.present;
         change.ids = self.ids.take_fresh();
         if let Some(journal) = &mut self.journal {
             for touched in self.store.touched() {
@@ -198,11 +207,20 @@ impl World {
         self.change = Change::default();
     }
 
-    /// The earliest object with something to do by `until`: when, whose, which.
-    pub(crate) fn next_due(&self, until: i64) -> Option<(i64, String, String)> {
-        let (at, slot) = self.store.next_due(until)?;
+    /// The earliest object of a [`queue`](crate::billing::test_clock::queue) with something to do by `until`: when, whose, which.
+    pub(crate) fn next_due(&self, queue: &str, until: i64) -> Option<(i64, String, String)> {
+        let (at, slot) = self.store.next_due(queue, until)?;
         let (account, _, id) = self.store.named(slot)?;
         Some((at, account.to_owned(), id.to_owned()))
+    }
+
+    /// All that wait in a queue, in order: whose, which.
+    pub(crate) fn all_due(&self, queue: &str) -> Vec<(String, String)> {
+        let slots = self.store.all_due(queue);
+        slots
+            .filter_map(|slot| self.store.named(slot))
+            .map(|(account, _, id)| (account.to_owned(), id.to_owned()))
+            .collect()
     }
 
     /// Whether nothing has happened in it yet.
@@ -294,7 +312,9 @@ impl World {
 
     /// Stores an object of the data set at work under its `id`.
     pub(crate) fn put(&mut self, value: &Value) {
-        self.put_shared(Arc::new(value.clone()));
+        let mut stamped = value.clone();
+        self.stamp(&mut stamped, self.find(field::text(value, "id")));
+        self.put_shared(Arc::new(stamped));
     }
 
     fn put_shared(&mut self, value: Arc<Value>) {
@@ -305,7 +325,7 @@ impl World {
     /// The answer kept under an idempotency key, while it lives.
     pub(crate) fn kept(&self, account: &str, key: &str) -> Option<&KeptAnswer> {
         let found = self.kept.get(&(account.to_owned(), key.to_owned()))?;
-        (self.now < found.at + KEY_LIFE).then_some(found)
+        (self.present < found.at + KEY_LIFE).then_some(found)
     }
 
     /// A URL of one of the hosted pages, in the form it is stored in.

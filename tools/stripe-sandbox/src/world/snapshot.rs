@@ -22,7 +22,7 @@ impl World {
             })
         });
         let whole = Change {
-            at: self.now,
+            at: self.present,
             objects: objects.collect(),
             ids: self.ids.given().clone(),
             offset: Some(self.clock.offset),
@@ -36,7 +36,7 @@ impl World {
         kept.retain(|kept| self.kept(&kept.account, &kept.key).is_some());
         kept.sort_by_key(|kept| (kept.at, &kept.account, &kept.key));
         let kept = kept.into_iter().map(|kept| Change {
-            at: self.now,
+            at: self.present,
             kept: Some(kept.clone()),
             ..Change::default()
         });

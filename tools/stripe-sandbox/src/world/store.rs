@@ -18,7 +18,10 @@ use super::{
     packs::{Packs, Parcel, Place},
     stored::Stored,
 };
-use crate::{billing, field};
+use crate::{
+    billing::{self, test_clock},
+    field,
+};
 
 /// How many objects used last are not packed. Few in unit tests, so that all of them unpack.
 const AT_HAND: usize = if cfg!(test) { 20 } else { 200 };
@@ -37,9 +40,12 @@ struct Slot {
     /// Each version that is stored has a number of its own.
     version: u32,
     /// When it has something to do.
-    due: Option<i64>,
+    due: Option<Due>,
     content: Content,
 }
+
+/// In which queue something is to be done, by its number, and when.
+type Due = (u32, i64);
 
 /// How the present version of an object is kept.
 #[derive(Clone, Debug)]
@@ -69,7 +75,7 @@ struct Kind {
 }
 
 /// What a slot was before the change at work: its version, when it was due, and how it was kept.
-type Before = (u32, Option<i64>, Content);
+type Before = (u32, Option<Due>, Content);
 
 /// See the module.
 #[derive(Default)]
@@ -84,7 +90,9 @@ pub(super) struct Store {
     hasher: DefaultHashBuilder,
     ordered: BTreeMap<(u32, Box<str>), SlotNumber>,
     links: Links,
-    due: BTreeSet<(i64, SlotNumber)>,
+    /// The numbers of the queues, by their names.
+    queues: HashMap<String, u32>,
+    due: BTreeSet<(Due, SlotNumber)>,
     versions: u32,
     /// The slots that the change at work has touched, in order of first touch, and what they were if they were there.
     touched: Vec<(SlotNumber, Option<Before>)>,
@@ -260,9 +268,32 @@ impl Store {
         self.slots.is_empty()
     }
 
-    /// Whose slot, and which, is the earliest with something to do by `until`, and when.
-    pub(super) fn next_due(&self, until: i64) -> Option<(i64, SlotNumber)> {
-        self.due.first().copied().filter(|(at, _)| *at <= until)
+    /// The earliest slot of a queue with something to do by `until`, and when.
+    pub(super) fn next_due(&self, queue: &str, until: i64) -> Option<(i64, SlotNumber)> {
+        let ((_, at), slot) = self.waiting(queue)?.next()?;
+        (*at <= until).then_some((*at, *slot))
+    }
+
+    /// All slots of a queue, in the order in which they are due.
+    pub(super) fn all_due(&self, queue: &str) -> impl Iterator<Item = SlotNumber> {
+        self.waiting(queue).into_iter().flatten().map(|(_, slot)| *slot)
+    }
+
+    fn waiting(&self, queue: &str) -> Option<impl Iterator<Item = &(Due, SlotNumber)>> {
+        let number = *self.queues.get(queue)?;
+        Some(self.due.range(((number, i64::MIN), 0)..=((number, i64::MAX), u32::MAX)))
+    }
+
+    /// When an object has something to do, and in which queue.
+    fn due_of(&mut self, object: &Value) -> Option<Due> {
+        let at = billing::due_at(object)?;
+        let queue = test_clock::queue(object);
+        if let Some(number) = self.queues.get(queue) {
+            return Some((*number, at));
+        }
+        let number = u32::try_from(self.queues.len()).ok()?;
+        self.queues.insert(queue.to_owned(), number);
+        Some((number, at))
     }
 
     /// Stores a version of an object, as part of the change at work.
@@ -273,7 +304,7 @@ impl Store {
         };
         self.versions = self.versions.wrapping_add(1);
         let version = self.versions;
-        let due = billing::due_at(stored.head());
+        let due = self.due_of(stored.head());
         let touched = self.touched.iter().any(|(one, _)| *one == number);
         let before = self.put(number, (version, due, Content::AtHand(stored)));
         if !touched {

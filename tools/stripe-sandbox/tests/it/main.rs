@@ -34,6 +34,7 @@ mod saved_cards;
 mod scenario;
 mod snapshot;
 mod tax_ids;
+mod test_clocks;
 mod trials;
 mod trigger;
 mod webhooks;
