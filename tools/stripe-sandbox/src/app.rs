@@ -13,7 +13,7 @@ use crate::{
     Config,
     billing::{self, test_clock},
     config::RetrySchedule,
-    control::faults::AnswerFault,
+    control::faults::{AnswerFault, TestClockFault},
     field,
     http::{error::ApiError, rate::RateLimit, route::Routes},
     webhooks::{self, Delivery, Postponed},
@@ -230,9 +230,13 @@ pub(crate) fn catch_up(world: &mut World) -> Result<(), ApiError> {
 /// As [`catch_up`], but leaves the test clock `spared` where it is.
 pub(crate) fn catch_up_sparing(world: &mut World, spared: Option<&str>) -> Result<(), ApiError> {
     catch_up_present(world)?;
+    let fault = world.faults.test_clocks;
     for (account, id) in world.all_due(test_clock::ADVANCING) {
-        if spared != Some(&*id) {
-            advance(world, &account, &id)?;
+        match fault {
+            _ if spared == Some(&*id) => {}
+            None => advance(world, &account, &id)?,
+            Some(TestClockFault::Hold) => {}
+            Some(TestClockFault::Fail) => arrive(world, &account, &id, true)?,
         }
     }
     Ok(())
@@ -260,8 +264,13 @@ fn advance(world: &mut World, account: &str, id: &str) -> Result<(), ApiError> {
         reached = reached.max(at);
         world.go_by(id, reached);
     });
+    arrive(world, account, id, done.is_err())
+}
+
+/// Ends the advance of a test clock, as a change.
+fn arrive(world: &mut World, account: &str, id: &str, failed: bool) -> Result<(), ApiError> {
     world.begin(account, cause("test clock"));
-    test_clock::arrive(world, id, done.is_err());
+    test_clock::arrive(world, id, failed);
     commit(world)
 }
 

@@ -64,6 +64,7 @@ pub(crate) fn concerned(world: &World, account: &str, ids: &[String], params: &P
         "owner[customer]",
         "payment_intent",
         "payment_method",
+        "schedule",
         "setup_intent",
         "subscription",
         "test_clock",

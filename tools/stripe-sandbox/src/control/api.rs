@@ -95,6 +95,8 @@ pub(crate) async fn set_faults(State(app): State<Arc<App>>, body: Bytes) -> Resp
         world.change.faults = Some(faults);
         Ok(())
     });
+    // A test clock that was held goes on.
+    app.clock_set_out.notify_one();
     match set {
         Ok(()) => ok(&json!(app.world().faults)),
         Err(error) => refused(&error),

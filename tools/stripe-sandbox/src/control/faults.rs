@@ -14,6 +14,9 @@ pub(crate) struct Faults {
     pub(crate) seed: u64,
     pub(crate) deliveries: DeliveryFaults,
     pub(crate) answers: Vec<AnswerFault>,
+    /// What becomes of test clocks that are told to advance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) test_clocks: Option<TestClockFault>,
     /// What changes as calls come in, in this order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) steps: Vec<Step>,
@@ -101,6 +104,16 @@ pub(crate) enum AnswerFaultKind {
     Error500Cached,
 }
 
+/// What becomes of test clocks that are told to advance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum TestClockFault {
+    /// They stay `advancing`, and go on once the setting is another.
+    Hold,
+    /// They come to `internal_failure`, with nothing done.
+    Fail,
+}
+
 /// A change of the setting, or of the time, before the call that follows so many others.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -153,6 +166,7 @@ impl Default for Faults {
             seed: 1,
             deliveries: DeliveryFaults::default(),
             answers: Vec::new(),
+            test_clocks: None,
             steps: Vec::new(),
         }
     }

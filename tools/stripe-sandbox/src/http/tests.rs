@@ -222,6 +222,11 @@ impl Furnished {
             furnished.make("/v1/setup_intents", &format!("{saved}{more}"));
         }
         furnished.make("/v1/payment_methods", "type=card&card[token]=tok_visa");
+        let clock = furnished.make("/v1/test_helpers/test_clocks", "frozen_time=1700000000");
+        let customer = format!("test_clock={clock}&payment_method=pm_card_visa");
+        let customer = furnished.make("/v1/customers", &customer);
+        let line = format!("customer={customer}&items[0][price]={price}&payment_behavior=default_incomplete");
+        furnished.make("/v1/subscriptions", &line);
         furnished.make("/v1/accounts", "country=DE");
         furnished.make(
             "/v1/webhook_endpoints",

@@ -139,6 +139,10 @@ fn adjust(world: &mut World, call: &Call) -> Answer {
         return Err(ApiError::parameter_missing("cancel[identifier]"));
     };
     let name = params.given("event_name");
+    if let Some(named) = world.find(&key(identifier)) {
+        let event = field::text(named, "event").to_owned();
+        world.go_by_clock_of(&event, true)?;
+    }
     let event = named(world, identifier).filter(|event| field::text(event, "event_name") == name);
     let Some(event) = event else {
         let message = format!(

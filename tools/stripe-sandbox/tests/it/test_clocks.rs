@@ -208,6 +208,7 @@ async fn what_advances_is_not_changed() {
     let clock = clock(&world, PAST).await;
     let customer = customer(&world, &clock, "visa").await;
     let subscription = subscription(&world, &customer, &[]).await;
+    world.control("faults", json!({ "test_clocks": "hold" })).await;
     let item = text(&subscription["items"]["data"][0]["id"]);
     let path = format!("{CLOCKS}/{clock}");
     let to = (PAST + 31 * DAY).to_string();
@@ -242,10 +243,108 @@ async fn what_advances_is_not_changed() {
             format!("Test clock advancement underway - cannot perform modifications: {clock}")
         );
     }
+    let path = format!("{CLOCKS}/{clock}");
+    assert_eq!(world.get(&path).await["status"], "advancing");
+    assert_eq!(invoices(&world, &customer).await.len(), 1);
+    // What is not the clock's is changed all the while.
+    world.customer().await;
+    world.control("faults", json!({})).await;
     // Whoever looks, at anything, finds it there.
     let all = invoices(&world, &customer).await;
     assert_eq!((all.len(), &all[0]["created"]), (2, &json!(PAST + 31 * DAY)));
     world.post(&format!("/v1/customers/{customer}"), &[("name", "n")]).await;
+}
+
+#[tokio::test]
+async fn a_change_that_comes_at_once_comes_too_early() {
+    // Within a second, that is; what is held is tried above.
+    let world = start().await;
+    let clock = clock(&world, PAST).await;
+    let customer = customer(&world, &clock, "").await;
+    let to = [("frozen_time", &*(PAST + DAY).to_string())];
+    let begun = std::time::Instant::now();
+    world.post(&format!("{CLOCKS}/{clock}/advance"), &to).await;
+    let path = format!("/v1/customers/{customer}");
+    let answer = world.call("POST", &path, &[("name", "n")]).await;
+    if begun.elapsed().as_millis() < 1000 {
+        assert_eq!(answer.status, 429, "{}", answer.text);
+    }
+    let events = world.events().await;
+    assert_eq!(events.last().unwrap(), "test_helpers.test_clock.ready");
+    world.post(&path, &[("name", "n")]).await;
+}
+
+#[tokio::test]
+async fn a_clock_that_failed_to_advance_does_not_any_more() {
+    let world = start().await;
+    let clock = clock(&world, PAST).await;
+    let customer = customer(&world, &clock, "visa").await;
+    subscription(&world, &customer, &[]).await;
+    world.control("faults", json!({ "test_clocks": "fail" })).await;
+    let to = [("frozen_time", &*(PAST + 40 * DAY).to_string())];
+    let path = format!("{CLOCKS}/{clock}");
+    world.post(&format!("{path}/advance"), &to).await;
+    let failed = world.get(&path).await;
+    assert_eq!(
+        (&failed["status"], &failed["frozen_time"]),
+        (&json!("internal_failure"), &json!(PAST))
+    );
+    assert_eq!(
+        world.events().await.last().unwrap(),
+        "test_helpers.test_clock.internal_failure"
+    );
+    world.control("faults", json!({})).await;
+    let answer = world.call("POST", &format!("{path}/advance"), &to).await;
+    assert_eq!(answer.status, 400, "{}", answer.text);
+    assert_eq!(invoices(&world, &customer).await.len(), 1);
+    assert_eq!(world.call("DELETE", &path, &[]).await.status, 200);
+}
+
+#[tokio::test]
+async fn usage_is_reported_and_taken_back_in_the_clocks_time() {
+    let world = start().await;
+    let meter = [
+        ("display_name", "Calls"),
+        ("event_name", "calls"),
+        ("default_aggregation[formula]", "sum"),
+    ];
+    let meter = text(&world.post("/v1/billing/meters", &meter).await["id"]);
+    let clock = clock(&world, PAST).await;
+    let customer = customer(&world, &clock, "visa").await;
+    let product = text(&world.post("/v1/products", &[("name", "Calls")]).await["id"]);
+    let metered = [
+        ("product", &*product),
+        ("currency", "usd"),
+        ("unit_amount", "10"),
+        ("recurring[interval]", "month"),
+        ("recurring[usage_type]", "metered"),
+        ("recurring[meter]", &*meter),
+    ];
+    let price = text(&world.post("/v1/prices", &metered).await["id"]);
+    let form = [("customer", &*customer), ("items[0][price]", &*price)];
+    world.post("/v1/subscriptions", &form).await;
+    advance(&world, &clock, PAST + 10 * DAY).await;
+    for (identifier, value) in [("a", "7"), ("b", "100")] {
+        let used = [
+            ("event_name", "calls"),
+            ("identifier", identifier),
+            ("payload[stripe_customer_id]", &*customer),
+            ("payload[value]", value),
+        ];
+        let event = world.post("/v1/billing/meter_events", &used).await;
+        assert_eq!(
+            (&event["created"], &event["timestamp"]),
+            (&json!(PAST + 10 * DAY), &json!(PAST + 10 * DAY))
+        );
+    }
+    let back = [("event_name", "calls"), ("type", "cancel"), ("cancel[identifier]", "b")];
+    world.post("/v1/billing/meter_event_adjustments", &back).await;
+    advance(&world, &clock, PAST + 31 * DAY + 3600).await;
+    let all = invoices(&world, &customer).await;
+    assert_eq!(
+        (&all[0]["status"], &all[0]["amount_paid"]),
+        (&json!("paid"), &json!(70))
+    );
 }
 
 #[tokio::test]

@@ -16,6 +16,8 @@ use crate::{
 };
 
 const CASES: u32 = 150;
+const CASES_ON_CLOCKS: u32 = 60;
+const CLOCKS: &str = "/v1/test_helpers/test_clocks";
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -129,12 +131,14 @@ fn any_step() -> impl Strategy<Value = Step> {
 /// A customer with a card, and things to subscribe to.
 struct History<'a> {
     stripe: &'a InProcess,
+    /// The test clock that the customer goes by, if any.
+    clock: Option<String>,
     customer: String,
     prices: Vec<String>,
 }
 
 impl<'a> History<'a> {
-    fn begin(stripe: &'a InProcess) -> Self {
+    fn begin(stripe: &'a InProcess, on_clock: bool) -> Self {
         stripe.reset();
         let product = stripe.make("/v1/products", "name=Thing");
         let price = |terms: &&str| stripe.make("/v1/prices", &format!("currency=usd&product={product}&{terms}"));
@@ -142,14 +146,61 @@ impl<'a> History<'a> {
         for coupon in COUPONS {
             stripe.post("/v1/coupons", coupon);
         }
-        let customer = stripe.make("/v1/customers", "name=Jenny");
+        let now = stripe.app.world().clock.now();
+        let clock = on_clock.then(|| stripe.make(CLOCKS, &format!("frozen_time={now}")));
+        let on = clock.as_ref().map(|id| format!("&test_clock={id}")).unwrap_or_default();
+        let customer = stripe.make("/v1/customers", &format!("name=Jenny{on}"));
         let history = Self {
             stripe,
+            clock,
             customer,
             prices,
         };
         history.take(&Step::Card { name: "visa" });
         history
+    }
+
+    /// Lets time pass on a clock, no more at once than two weeks: it could have a subscription by the week.
+    fn advance(&self, clock: &str, seconds: i64) {
+        let path = format!("{CLOCKS}/{clock}");
+        let begin = field::integer(&self.stripe.get(&path, ""), "frozen_time");
+        let mut passed = 0;
+        while passed < seconds {
+            passed = (passed + 14 * 86_400).min(seconds);
+            let form = format!("frozen_time={}", begin + passed);
+            self.stripe.post(&format!("{path}/advance"), &form);
+            assert_eq!(field::text(&self.stripe.get(&path, ""), "status"), "ready");
+        }
+    }
+
+    /// All that there is of the customer's, but for what says that it is on a clock, and the events that told of it.
+    fn told(&self) -> (Vec<Value>, Vec<(String, String, i64)>) {
+        const KINDS: &[&str] = &[
+            "balance_transaction",
+            "charge",
+            "customer",
+            "customer_balance_transaction",
+            "invoice",
+            "invoice_payment",
+            "invoiceitem",
+            "payment_intent",
+            "subscription",
+        ];
+        let world = self.stripe.app.world();
+        let mut all: Vec<Value> = KINDS.iter().flat_map(|kind| world.all(kind)).collect();
+        for one in &mut all {
+            let fields = one.as_object_mut().unwrap();
+            fields.shift_remove("_sandbox");
+            fields.shift_remove("test_clock");
+        }
+        let events = world.all("event").into_iter().map(|event| {
+            let text = |path: &str| field::text(&event, path).to_owned();
+            (text("type"), text("data.object.id"), field::integer(&event, "created"))
+        });
+        (
+            all,
+            events.filter(|(kind, ..)| !kind.starts_with("test_helpers")).collect(),
+        )
     }
 
     fn one_of(&self, object: &str, index: &Index) -> Option<Value> {
@@ -244,7 +295,10 @@ impl<'a> History<'a> {
                 }
             }
             Step::Wait { seconds } => {
-                stripe.advance(*seconds);
+                match &self.clock {
+                    Some(clock) => self.advance(clock, *seconds),
+                    None => stripe.advance(*seconds),
+                }
                 200
             }
         }
@@ -326,12 +380,45 @@ fn invoices_are_right_whatever_happens() {
     });
     let steps = prop::collection::vec(any_step(), 5..40);
     let outcome = runner.run(&steps, |steps| {
-        let history = History::begin(&stripe);
+        let history = History::begin(&stripe, false);
         for step in &steps {
             let status = history.take(step);
             prop_assert!(status < 500, "{:?} is {}", step, status);
         }
         check(&stripe.app.world(), &history.customer)
+    });
+    if let Err(error) = outcome {
+        panic!("{error}");
+    }
+}
+
+#[test]
+fn a_life_on_a_test_clock_is_the_same_as_in_any_time() {
+    let (stripe, other) = (InProcess::new(), InProcess::new());
+    let mut runner = TestRunner::new(Cases {
+        cases: CASES_ON_CLOCKS,
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(2),
+        ..Cases::default()
+    });
+    let steps = prop::collection::vec(any_step(), 5..40);
+    let outcome = runner.run(&steps, |steps| {
+        let on_clock = History::begin(&stripe, true);
+        let present = History::begin(&other, false);
+        for step in &steps {
+            let has_ended = |one: &Value| ["canceled", "incomplete_expired"].contains(&field::text(one, "status"));
+            let mut running = other.app.world().all("subscription");
+            running.retain(|one| !has_ended(one));
+            // A customer of a clock has no more than three.
+            if matches!(step, Step::Subscribe { .. }) && running.len() > 2 {
+                continue;
+            }
+            prop_assert_eq!(on_clock.take(step), present.take(step), "{:?}", step);
+        }
+        let ((one, heard), (same, heard_too)) = (on_clock.told(), present.told());
+        prop_assert_eq!(one, same);
+        prop_assert_eq!(heard, heard_too);
+        Ok(())
     });
     if let Err(error) = outcome {
         panic!("{error}");
