@@ -14,6 +14,7 @@ mod authentication;
 mod billing;
 mod catalog;
 mod client;
+mod clock_advances;
 mod connect;
 mod discounts;
 mod disputes;
