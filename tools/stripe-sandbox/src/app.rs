@@ -156,7 +156,7 @@ impl App {
             world.begin("", cause("faults"));
             world.change.faults = Some(faults);
             world.change.offset = (advance > 0).then(|| world.clock.offset.saturating_add(advance));
-            if commit(&mut world).and_then(|()| catch_up(&mut world)).is_err() {
+            if commit(&mut world).and_then(|()| catch_up_present(&mut world)).is_err() {
                 return None;
             }
         }

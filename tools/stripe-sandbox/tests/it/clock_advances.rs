@@ -131,7 +131,9 @@ async fn what_advances_is_not_changed() {
         ),
     ];
     for (method, path, form) in changes {
-        let answer = world.call(method, &path, &form).await;
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let call = world.request(method.clone(), &path).header("idempotency-key", &*path);
+        let answer = crate::client::send(call.form(&form)).await;
         assert_eq!(answer.status, 429, "{method} {path}: {}", answer.text);
         let message = text(&answer.json()["error"]["message"]);
         assert_eq!(
@@ -148,7 +150,13 @@ async fn what_advances_is_not_changed() {
     // Whoever looks, at anything, finds it there.
     let all = invoices(&world, &customer).await;
     assert_eq!((all.len(), &all[0]["created"]), (2, &json!(PAST + 31 * DAY)));
-    world.post(&format!("/v1/customers/{customer}"), &[("name", "n")]).await;
+    // A refusal is not kept: the same key is good now.
+    let path = format!("/v1/customers/{customer}");
+    let call = world
+        .request(reqwest::Method::POST, &path)
+        .header("idempotency-key", &*path);
+    let answer = crate::client::send(call.form(&[("name", "n")])).await;
+    assert_eq!((answer.status, &answer.json()["name"]), (200, &json!("n")));
 }
 
 #[tokio::test]
@@ -194,6 +202,30 @@ async fn a_clock_that_failed_to_advance_does_not_any_more() {
     assert_eq!(answer.status, 400, "{}", answer.text);
     assert_eq!(invoices(&world, &customer).await.len(), 1);
     assert_eq!(world.call("DELETE", &path, &[]).await.status, 200);
+}
+
+#[tokio::test]
+async fn what_comes_of_it_does_not_depend_on_when_it_is_looked_at() {
+    let live = async |waits: bool| {
+        let world = start().await;
+        let clock = clock(&world, PAST).await;
+        let customer = customer(&world, &clock, "visa").await;
+        subscription(&world, &customer, &[]).await;
+        let to = [("frozen_time", &*(PAST + 40 * DAY).to_string())];
+        world.post(&format!("{CLOCKS}/{clock}/advance"), &to).await;
+        let is_over = async || {
+            let ledger = world.look("ledger").await;
+            let effects = ledger["effects"].as_array().unwrap();
+            let told = effects.iter().filter(|one| one["object"] == "test_helpers.test_clock");
+            told.count() == 3
+        };
+        while waits && !is_over().await {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        world.subscription().await;
+        (world.look("world").await, world.look("ledger").await)
+    };
+    assert_eq!(live(true).await, live(false).await);
 }
 
 #[tokio::test]

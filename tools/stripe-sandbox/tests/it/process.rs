@@ -18,7 +18,22 @@ struct Process(Child);
 
 impl Process {
     fn start(journal: &Path) -> (Self, String) {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_stripe-sandbox"))
+        let mut process = Self::spawn(journal);
+        let mut line = String::new();
+        BufReader::new(process.0.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let url = line
+            .split_whitespace()
+            .find(|word| word.starts_with("http://"))
+            .expect(&line)
+            .to_owned();
+        (process, url)
+    }
+
+    /// Starts it, and does not wait until it answers.
+    fn spawn(journal: &Path) -> Self {
+        let child = Command::new(env!("CARGO_BIN_EXE_stripe-sandbox"))
             .args([
                 "--secret-key",
                 "sk_test_process",
@@ -30,16 +45,7 @@ impl Process {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let url = line
-            .split_whitespace()
-            .find(|word| word.starts_with("http://"))
-            .expect(&line)
-            .to_owned();
-        (Self(child), url)
+        Self(child)
     }
 }
 
@@ -163,6 +169,71 @@ async fn every_answered_call_is_there_after_each_of_twenty_kills_and_is_replayed
     }
     assert!(answered.iter().all(|(call, ..)| made[&call.key] == 1));
     assert!(made.values().all(|count| *count == 1), "a key had its effect twice");
+}
+
+#[tokio::test]
+async fn an_advance_of_a_test_clock_is_whole_though_it_is_killed_in_the_middle() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = folder.path().join("made");
+    let http = client();
+    let post = async |url: &str, path: &str, form: &[(&str, &str)]| {
+        let call = http.post(format!("{url}/v1/{path}")).bearer_auth("sk_test_process");
+        let answer = send(call.form(form)).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text);
+        answer.json()
+    };
+    // Forty payments, of each of which the money becomes available after two days: forty steps.
+    let (process, url) = Process::start(&made);
+    let clock = post(&url, "test_helpers/test_clocks", &[("frozen_time", "1577836800")]).await;
+    let clock = text(&clock["id"]);
+    let customer = post(&url, "customers", &[("test_clock", &clock)]).await;
+    let payment = [
+        ("customer", &*text(&customer["id"])),
+        ("amount", "900"),
+        ("currency", "usd"),
+        ("confirm", "true"),
+        ("payment_method", "pm_card_visa"),
+        ("return_url", "https://example.com"),
+    ];
+    for _ in 0..40 {
+        post(&url, "payment_intents", &payment).await;
+    }
+    let advance = format!("test_helpers/test_clocks/{clock}/advance");
+    post(&url, &advance, &[("frozen_time", "1580515200")]).await;
+    drop(process);
+    let lines = |journal: &Path| std::fs::read_to_string(journal).unwrap().lines().count();
+    let begun = lines(&made);
+
+    let ended = async |journal: &Path| {
+        let (_process, url) = Process::start(journal);
+        let look = http.get(format!("{url}/v1/test_helpers/test_clocks/{clock}"));
+        let clock = send(look.bearer_auth("sk_test_process")).await.json();
+        assert_eq!(
+            (&clock["status"], &clock["frozen_time"]),
+            (&json!("ready"), &json!(1_580_515_200))
+        );
+        send(http.get(format!("{url}/_sandbox/world"))).await.json()
+    };
+    let whole = folder.path().join("whole");
+    std::fs::copy(&made, &whole).unwrap();
+    let hash = ended(&whole).await;
+    let steps = lines(&whole) - begun;
+    assert!(steps > 40, "{steps}");
+    let mut in_the_middle = 0;
+    for round in 0..6 {
+        let journal = folder.path().join(format!("round{round}"));
+        std::fs::copy(&made, &journal).unwrap();
+        // The advance goes on as the process starts, before it says that it listens.
+        let mut child = Process::spawn(&journal);
+        while lines(&journal) < begun + 1 + 6 * round {
+            std::thread::yield_now();
+        }
+        child.0.kill().unwrap();
+        child.0.wait().unwrap();
+        in_the_middle += usize::from(lines(&journal) < begun + steps);
+        assert_eq!(ended(&journal).await, hash, "round {round}");
+    }
+    assert!(in_the_middle > 0, "all were killed too late");
 }
 
 #[tokio::test]

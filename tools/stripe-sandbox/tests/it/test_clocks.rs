@@ -320,6 +320,50 @@ async fn a_session_and_what_is_paid_on_its_page_are_of_the_customers_time() {
 }
 
 #[tokio::test]
+async fn a_connected_account_has_clocks_of_its_own() {
+    let world = start().await;
+    let account = text(&world.post("/v1/accounts", &[("country", "DE")]).await["id"]);
+    let call = async |method: &str, path: &str, form: &[(&str, &str)]| {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let request = world.request(method, path).header("stripe-account", &*account);
+        crate::client::send(request.form(form)).await
+    };
+    let clock = call("POST", CLOCKS, &[("frozen_time", &*PAST.to_string())])
+        .await
+        .json();
+    let clock = text(&clock["id"]);
+    let form = [("test_clock", &*clock), ("payment_method", "pm_card_visa")];
+    let customer = text(&call("POST", "/v1/customers", &form).await.json()["id"]);
+    let answer = world.call("POST", "/v1/customers", &form).await;
+    assert_eq!(answer.status, 400, "it is not the platform's: {}", answer.text);
+    let paid = [
+        ("customer", &*customer),
+        ("amount", "900"),
+        ("currency", "usd"),
+        ("confirm", "true"),
+        ("payment_method", "pm_card_visa"),
+        ("return_url", "https://example.com"),
+    ];
+    assert_eq!(call("POST", "/v1/payment_intents", &paid).await.status, 200);
+    let to = (PAST + 2 * DAY).to_string();
+    let path = format!("{CLOCKS}/{clock}");
+    call("POST", &format!("{path}/advance"), &[("frozen_time", &*to)]).await;
+    assert_eq!(call("GET", &path, &[]).await.json()["status"], "ready");
+    let balance = call("GET", "/v1/balance", &[]).await.json();
+    assert_eq!(balance["available"][0]["amount"], 900 - 56);
+    let objects = world.look("objects/event").await;
+    let told = &objects["data"][0];
+    assert_eq!(
+        (&told["account"], &told["object"]["account"], &told["object"]["type"]),
+        (
+            &json!(account),
+            &json!(account),
+            &json!("test_helpers.test_clock.ready")
+        )
+    );
+}
+
+#[tokio::test]
 async fn live_mode_has_no_test_clocks() {
     let live = Config {
         secret_key: "sk_live_other".to_owned(),
