@@ -57,9 +57,15 @@ pub(crate) fn cancel_now(world: &mut World, id: &str, reason: Option<&str>) {
 /// Invoices at once what was used in the present period and what waits for the subscription's next invoice, of which there
 /// will be none.
 pub(crate) fn invoice_rest(world: &mut World, id: &str) {
-    let Some(subscription) = world.find(id).cloned() else {
-        return;
-    };
+    if let Some(invoice) = draft_rest(world, id) {
+        invoicing::finalize(world, &invoice);
+        renewal::collect(world, &invoice);
+    }
+}
+
+/// Drafts the invoice of [`invoice_rest`], if there is anything to invoice, and gives its id.
+pub(crate) fn draft_rest(world: &mut World, id: &str) -> Option<String> {
+    let subscription = world.find(id).cloned()?;
     let items = field::elements(&subscription, "items.data").iter();
     let metered = items.filter(|item| price::is_metered(field::at(item, "price")));
     let used: Vec<_> = metered
@@ -71,12 +77,11 @@ pub(crate) fn invoice_rest(world: &mut World, id: &str) {
         ..Draft::of(&subscription, "subscription_update", used)
     };
     if draft.is_empty(world) {
-        return;
+        return None;
     }
     let invoice = field::text(&invoicing::draft(world, draft), "id").to_owned();
     world.edit(id, |one| field::set(one, "latest_invoice", invoice.clone()));
-    invoicing::finalize(world, &invoice);
-    renewal::collect(world, &invoice);
+    Some(invoice)
 }
 
 /// Open invoices and drafts of an ended subscription stay as they are but are not advanced any more.

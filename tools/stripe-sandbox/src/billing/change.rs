@@ -32,7 +32,12 @@ pub(crate) enum Unpaid {
     Awaited,
     /// It is undone.
     Refused,
+    /// It is not tried at all: the invoice stays a draft, of which there is a preview only.
+    Drafted,
 }
+
+/// What a preview says as `payment_behavior`, for [`Unpaid::Drafted`]. No caller can: the table of operations does not have it.
+pub(crate) const PREVIEWED: &str = "previewed";
 
 /// How items are changed.
 pub(crate) struct How {
@@ -69,7 +74,7 @@ pub(crate) fn apply(world: &mut World, subscription: &Value, mut changed: Value,
             // What was paid for is given back of the items as they were.
             let items = field::at(&changed, "items").clone();
             field::set(&mut changed, "items", field::at(subscription, "items").clone());
-            let credits = proration::of_rest(world, &mut changed, now);
+            let credits = proration::of_rest(world, &mut changed, how.at);
             field::set(&mut changed, "items", items);
             credits
         }
@@ -125,6 +130,9 @@ fn resets_by_itself(subscription: &Value, changed: &Value) -> bool {
 
 /// Finalizes the invoice of a change and collects it now.
 fn collect(world: &mut World, subscription: &str, invoice: &str, unpaid: Unpaid) -> Result<(), ApiError> {
+    if unpaid == Unpaid::Drafted {
+        return Ok(());
+    }
     invoicing::finalize(world, invoice);
     let is_open = world
         .find(invoice)

@@ -22,6 +22,7 @@ pub(crate) mod links;
 pub(crate) mod payment;
 pub(crate) mod period;
 pub(crate) mod portal;
+pub(crate) mod preview;
 pub(crate) mod pricing;
 pub(crate) mod proration;
 pub(crate) mod recovery;

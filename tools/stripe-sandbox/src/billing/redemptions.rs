@@ -131,6 +131,13 @@ pub(crate) fn end_those_used(world: &mut World, subscription: &mut Value, invoic
     });
 }
 
+/// Takes the discounts for one invoice from a subscription and its items, whether they were used or not.
+pub(crate) fn end_those_for_once(world: &mut World, subscription: &mut Value) {
+    drop_from(world, subscription, |_, coupon| {
+        field::text(coupon, "duration") == "once"
+    });
+}
+
 fn drop_from(world: &mut World, subscription: &mut Value, over: impl Fn(&Value, &Value) -> bool) {
     let mut gone = Vec::new();
     let mut sift = |world: &World, holder: &mut Value| {

@@ -41,6 +41,15 @@ pub(crate) struct NewSubscription {
 /// Creates the subscription, `incomplete` or `trialing`, and finalizes its first invoice; nothing is charged yet unless
 /// nothing is due. Gives the ids of both. Where there is nothing to invoice it is `active` at once.
 pub(crate) fn begin(world: &mut World, new: &NewSubscription) -> (String, Option<String>) {
+    let (id, invoice) = draft(world, new);
+    if let Some(invoice) = &invoice {
+        invoicing::finalize_with(world, invoice, new.intent.as_deref());
+    }
+    (id, invoice)
+}
+
+/// As [`begin`], with a first invoice that is a draft yet.
+pub(crate) fn draft(world: &mut World, new: &NewSubscription) -> (String, Option<String>) {
     let now = world.now;
     let id = world.id("sub_", 24);
     let trial_end = new.trial_end.filter(|end| *end > now);
@@ -154,7 +163,6 @@ pub(crate) fn begin(world: &mut World, new: &NewSubscription) -> (String, Option
     field::set(&mut subscription, "latest_invoice", invoice.clone());
     world.put(&subscription);
     world.emit("customer.subscription.created", &subscription, None);
-    invoicing::finalize_with(world, &invoice, new.intent.as_deref());
     (id, Some(invoice))
 }
 

@@ -70,9 +70,9 @@ pub(crate) fn end_now(world: &mut World, mut changed: Value, unpaid: Unpaid) -> 
 }
 
 /// Takes a paused subscription up again, with a period that begins now.
-pub(crate) fn resume(world: &mut World, subscription: &Value) -> Result<(), ApiError> {
+pub(crate) fn resume(world: &mut World, subscription: &Value, unpaid: Unpaid) -> Result<(), ApiError> {
     let id = field::text(subscription, "id").to_owned();
-    begin_period(world, subscription.clone(), Unpaid::Refused)?;
+    begin_period(world, subscription.clone(), unpaid)?;
     if let Some(resumed) = world.find(&id).cloned() {
         world.emit("customer.subscription.resumed", &resumed, None);
     }

@@ -49,7 +49,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     },
 ];
 
-fn create(world: &mut World, call: &Call) -> Answer {
+pub(crate) fn create(world: &mut World, call: &Call) -> Answer {
     let params = &call.params;
     let customer = world.get("customer", params.required("customer")?, "customer")?;
     let customer = field::text(&customer, "id").to_owned();
@@ -180,7 +180,7 @@ fn own_draft(world: &World, item: &Value) -> Result<Option<Value>, ApiError> {
     Ok(Some(invoice))
 }
 
-fn update(world: &mut World, call: &Call) -> Answer {
+pub(crate) fn update(world: &mut World, call: &Call) -> Answer {
     let params = &call.params;
     let item = world.get("invoiceitem", call.id(), "id")?;
     let draft = own_draft(world, &item)?;

@@ -15,6 +15,7 @@ pub(crate) mod event;
 pub(crate) mod intent;
 pub(crate) mod invoice;
 pub(crate) mod invoice_item;
+pub(crate) mod invoice_preview;
 pub(crate) mod meter;
 pub(crate) mod meter_event;
 pub(crate) mod payment_intent;
@@ -87,6 +88,7 @@ const ALL: &[&[Operation]] = &[
     event::OPERATIONS,
     invoice::OPERATIONS,
     invoice_item::OPERATIONS,
+    invoice_preview::OPERATIONS,
     meter::OPERATIONS,
     meter_event::OPERATIONS,
     payment_intent::OPERATIONS,

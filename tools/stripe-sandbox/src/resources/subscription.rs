@@ -10,7 +10,7 @@ use crate::{
     billing::{
         authentication::Presence,
         cancellation,
-        change::no_payment_method,
+        change::{Unpaid, no_payment_method},
         discounts::Purchase,
         earliest_period_end, invoice_items, invoicing, latest_period_end, pricing, proration,
         redemptions::{self, Asked},
@@ -62,53 +62,12 @@ pub(crate) const OPERATIONS: &[Operation] = &[
 
 fn create(world: &mut World, call: &Call) -> Answer {
     let params = &call.params;
-    let customer = world.get("customer", params.required("customer")?, "customer")?;
-    test_clock::has_room_for_subscription(world, &customer)?;
-    let customer_id = field::text(&customer, "id").to_owned();
-    if params
-        .text("collection_method")
-        .is_some_and(|how| how != "charge_automatically")
-    {
-        let message = "The sandbox collects automatically only.";
-        return Err(ApiError::unserved("collection_method", message));
-    }
     let behavior = params.text("payment_behavior").unwrap_or("allow_incomplete").to_owned();
     if behavior == "pending_if_incomplete" {
         let message = "The sandbox makes no pending updates.";
         return Err(ApiError::unserved("payment_behavior", message));
     }
-    let default_payment_method = match params.text("default_payment_method") {
-        Some(id) => {
-            let method = payment_method::of_customer(world, id, &customer_id, "default_payment_method")?;
-            Some(field::text(&method, "id").to_owned())
-        }
-        None => None,
-    };
-    let mut items = Vec::new();
-    for (index, line) in params.list("items").iter().enumerate() {
-        items.push(new_item(world, line, &format!("items[{index}]"))?);
-    }
-    let items = checked(items, "items")?;
-    let discounts = discounts_asked(world, params, &customer_id, &items)?.unwrap_or_default();
-    let new = NewSubscription {
-        items,
-        once: Vec::new(),
-        metadata: merge_metadata(&json!({}), params, "metadata")?,
-        description: params.text("description").map(str::to_owned),
-        default_payment_method,
-        billing_mode: params.text("billing_mode[type]").unwrap_or("flexible").to_owned(),
-        automatic_tax: params.boolean("automatic_tax[enabled]").unwrap_or(false),
-        trial_end: trial_end(params, world.now)?,
-        missing_payment_method: params
-            .text("trial_settings[end_behavior][missing_payment_method]")
-            .unwrap_or("create_invoice")
-            .to_owned(),
-        save_default_payment_method: params.text("payment_settings[save_default_payment_method]")
-            == Some("on_subscription"),
-        customer: customer_id,
-        discounts,
-        intent: None,
-    };
+    let new = asked(world, params)?;
     let (id, invoice) = start::begin(world, &new);
     let subscription = world.get("subscription", &id, "id")?;
     plan_end(world, &subscription, params)?;
@@ -127,6 +86,52 @@ fn create(world: &mut World, call: &Call) -> Answer {
         }
     }
     retrieve(world, "subscription", &id)
+}
+
+/// The new subscription that is asked for.
+pub(crate) fn asked(world: &mut World, params: &Params) -> Result<NewSubscription, ApiError> {
+    let customer = world.get("customer", params.required("customer")?, "customer")?;
+    test_clock::has_room_for_subscription(world, &customer)?;
+    let customer_id = field::text(&customer, "id").to_owned();
+    if params
+        .text("collection_method")
+        .is_some_and(|how| how != "charge_automatically")
+    {
+        let message = "The sandbox collects automatically only.";
+        return Err(ApiError::unserved("collection_method", message));
+    }
+    let default_payment_method = match params.text("default_payment_method") {
+        Some(id) => {
+            let method = payment_method::of_customer(world, id, &customer_id, "default_payment_method")?;
+            Some(field::text(&method, "id").to_owned())
+        }
+        None => None,
+    };
+    let mut items = Vec::new();
+    for (index, line) in params.list("items").iter().enumerate() {
+        items.push(new_item(world, line, &format!("items[{index}]"))?);
+    }
+    let items = checked(items, "items")?;
+    let discounts = discounts_asked(world, params, &customer_id, &items)?.unwrap_or_default();
+    Ok(NewSubscription {
+        items,
+        once: Vec::new(),
+        metadata: merge_metadata(&json!({}), params, "metadata")?,
+        description: params.text("description").map(str::to_owned),
+        default_payment_method,
+        billing_mode: params.text("billing_mode[type]").unwrap_or("flexible").to_owned(),
+        automatic_tax: params.boolean("automatic_tax[enabled]").unwrap_or(false),
+        trial_end: trial_end(params, world.now)?,
+        missing_payment_method: params
+            .text("trial_settings[end_behavior][missing_payment_method]")
+            .unwrap_or("create_invoice")
+            .to_owned(),
+        save_default_payment_method: params.text("payment_settings[save_default_payment_method]")
+            == Some("on_subscription"),
+        customer: customer_id,
+        discounts,
+        intent: None,
+    })
 }
 
 /// The discounts asked for a subscription with these items, if any were sent.
@@ -311,7 +316,7 @@ fn write_end(changed: &mut Value, params: &Params, now: i64) -> Result<(), ApiEr
 }
 
 /// As [`write_end`], for a subscription just begun.
-fn plan_end(world: &mut World, subscription: &Value, params: &Params) -> Result<(), ApiError> {
+pub(crate) fn plan_end(world: &mut World, subscription: &Value, params: &Params) -> Result<(), ApiError> {
     let mut changed = subscription.clone();
     write_end(&mut changed, params, world.now)?;
     if changed != *subscription {
@@ -352,6 +357,6 @@ fn resume(world: &mut World, call: &Call) -> Answer {
         let message = "You can only resume subscriptions with a status of `paused`.";
         return Err(ApiError::invalid(message));
     }
-    trials::resume(world, &subscription)?;
+    trials::resume(world, &subscription, Unpaid::Refused)?;
     retrieve(world, "subscription", call.id())
 }

@@ -139,6 +139,7 @@ pub(crate) fn how_asked(world: &World, subscription: &Value, params: &Params) ->
         unpaid: match params.text("payment_behavior") {
             Some("default_incomplete") => Unpaid::Awaited,
             Some("error_if_incomplete") => Unpaid::Refused,
+            Some(change::PREVIEWED) => Unpaid::Drafted,
             Some("pending_if_incomplete") => {
                 let message = "The sandbox makes no pending updates.";
                 return Err(ApiError::unserved("payment_behavior", message));

@@ -16,6 +16,7 @@ mod snapshot;
 mod store;
 mod stored;
 mod test_clocks;
+mod trial;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},

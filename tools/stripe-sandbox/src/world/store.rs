@@ -105,6 +105,9 @@ pub(super) struct Store {
     unpacked: FrozenMap<SlotNumber, Arc<Value>>,
 }
 
+/// What a change that was set aside had touched.
+pub(super) struct Aside(Vec<(SlotNumber, Option<Before>)>);
+
 /// An object that the change at work has touched.
 pub(super) struct Touched<'a> {
     pub(super) slot: SlotNumber,
@@ -403,6 +406,16 @@ impl Store {
                 stored,
             })
         })
+    }
+
+    /// Begins a change within the change at work, which [`Store::take_up`] goes on with.
+    pub(super) fn set_aside(&mut self) -> Aside {
+        Aside(std::mem::take(&mut self.touched))
+    }
+
+    /// Goes on with a change that was set aside.
+    pub(super) fn take_up(&mut self, Aside(touched): Aside) {
+        self.touched = touched;
     }
 
     /// The change at work stands. What was not used for a while is packed.

@@ -5,19 +5,19 @@ use serde_json::{Value, json};
 use crate::client::{World, config, start_with, text};
 
 /// 2026-06-01T00:00:00Z: a month of 2 592 000 seconds begins.
-const JUNE: i64 = 1_780_272_000;
-const JULY: i64 = JUNE + 30 * 86_400;
+pub(crate) const JUNE: i64 = 1_780_272_000;
+pub(crate) const JULY: i64 = JUNE + 30 * 86_400;
 /// 2026-06-11T08:00:00Z, when all but 0.6555… of it is over.
-const INTO_JUNE: i64 = 10 * 86_400 + 8 * 3600;
+pub(crate) const INTO_JUNE: i64 = 10 * 86_400 + 8 * 3600;
 
-struct Seller {
-    world: World,
-    product: String,
-    customer: String,
+pub(crate) struct Seller {
+    pub(crate) world: World,
+    pub(crate) product: String,
+    pub(crate) customer: String,
 }
 
 impl Seller {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let world = start_with(stripe_sandbox::Config {
             frozen_time: Some(JUNE),
             ..config()
@@ -33,7 +33,7 @@ impl Seller {
         }
     }
 
-    async fn price(&self, amount: i64, interval: &str) -> String {
+    pub(crate) async fn price(&self, amount: i64, interval: &str) -> String {
         let form = [
             ("product", &*self.product),
             ("currency", "usd"),
@@ -43,14 +43,14 @@ impl Seller {
         text(&self.world.post("/v1/prices", &form).await["id"])
     }
 
-    async fn subscribe(&self, price: &str, more: &[(&str, &str)]) -> Value {
+    pub(crate) async fn subscribe(&self, price: &str, more: &[(&str, &str)]) -> Value {
         let mut form = vec![("customer", &*self.customer), ("items[0][price]", price)];
         form.extend(more);
         self.world.post("/v1/subscriptions", &form).await
     }
 
     /// Changes the subscription's only item.
-    async fn change(&self, subscription: &Value, more: &[(&str, &str)]) -> Value {
+    pub(crate) async fn change(&self, subscription: &Value, more: &[(&str, &str)]) -> Value {
         let item = text(&subscription["items"]["data"][0]["id"]);
         let mut form = vec![("items[0][id]", &*item)];
         form.extend(more);
@@ -59,7 +59,7 @@ impl Seller {
     }
 
     /// The amounts of the invoice items that wait, oldest first.
-    async fn waiting(&self) -> Vec<i64> {
+    pub(crate) async fn waiting(&self) -> Vec<i64> {
         let list = self.world.get("/v1/invoiceitems?pending=true&limit=100").await;
         let mut amounts: Vec<i64> = list["data"]
             .as_array()
@@ -71,14 +71,14 @@ impl Seller {
         amounts
     }
 
-    async fn invoice(&self, subscription: &Value) -> Value {
+    pub(crate) async fn invoice(&self, subscription: &Value) -> Value {
         self.world
             .get(&format!("/v1/invoices/{}", text(&subscription["latest_invoice"])))
             .await
     }
 }
 
-fn amounts(invoice: &Value) -> Vec<i64> {
+pub(crate) fn amounts(invoice: &Value) -> Vec<i64> {
     let lines = invoice["lines"]["data"].as_array().unwrap().iter();
     lines.map(|line| line["amount"].as_i64().unwrap()).collect()
 }
