@@ -7,13 +7,14 @@ use serde_json::Value;
 use super::{
     invoice_items::Sweep,
     invoicing::{self, Draft},
-    lines, renewal,
+    lines, pending, renewal,
 };
 use crate::{field, resources::price, world::World};
 
 /// Ends a subscription whose planned end has come.
 pub(crate) fn end(world: &mut World, id: &str) {
     let now = world.now;
+    pending::end(world, id);
     invoice_rest(world, id);
     let ended = world.edit(id, |one| {
         field::set(one, "status", "canceled");
@@ -38,6 +39,7 @@ pub(crate) fn cancel_now(world: &mut World, id: &str, reason: Option<&str>) {
     if matches!(field::text(&subscription, "status"), "canceled" | "incomplete_expired") {
         return;
     }
+    pending::end(world, id);
     let canceled = world.edit(id, |one| {
         field::set(one, "status", "canceled");
         field::set(one, "canceled_at", now);

@@ -8,7 +8,7 @@ use super::{
     authentication::Presence,
     invoice_items::{self, Sweep},
     invoicing::{self, Draft},
-    lines, period, proration, redemptions, renewal,
+    lines, pending, period, proration, redemptions, renewal,
 };
 use crate::{field, http::error::ApiError, resources::price, world::World};
 
@@ -32,6 +32,8 @@ pub(crate) enum Unpaid {
     Awaited,
     /// It is undone.
     Refused,
+    /// It waits until the invoice is paid.
+    Pending,
     /// It is not tried at all: the invoice stays a draft, of which there is a preview only.
     Drafted,
 }
@@ -55,6 +57,7 @@ pub(crate) struct How {
 pub(crate) fn apply(world: &mut World, subscription: &Value, mut changed: Value, how: &How) -> Result<(), ApiError> {
     let id = field::text(subscription, "id").to_owned();
     let now = world.now;
+    pending::give_way(world, &mut changed, how);
     redemptions::end_those_over(world, &mut changed);
     let is_running = matches!(field::text(subscription, "status"), "active" | "past_due" | "unpaid");
     let resets = is_running && (how.resets_anchor || resets_by_itself(subscription, &changed));
@@ -105,6 +108,10 @@ pub(crate) fn apply(world: &mut World, subscription: &Value, mut changed: Value,
     };
     if invoices && !draft.is_empty(world) {
         let drafted = invoicing::draft(world, draft);
+        if how.unpaid == Unpaid::Pending {
+            proration::remember(&mut changed, &drafted);
+            return pending::pay_or_wait(world, changed, &drafted);
+        }
         redemptions::end_those_used(world, &mut changed, &drafted);
         proration::remember(&mut changed, &drafted);
         field::set(&mut changed, "latest_invoice", field::at(&drafted, "id").clone());

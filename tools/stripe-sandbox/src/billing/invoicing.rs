@@ -12,7 +12,7 @@ use super::{
     invoice_items::{self, Sweep},
     invoice_totals,
     lines::{self, Line},
-    payment, redemptions,
+    payment, pending, redemptions,
 };
 use crate::{field, http::error::ApiError, resources::payment_method, shapes, world::World};
 
@@ -335,6 +335,7 @@ fn revive(world: &mut World, invoice: &Value) {
             field::set(one, "status", "active");
         }
     });
+    pending::apply(world, invoice);
 }
 
 /// Marks an invoice paid by other means than Stripe's: nothing was charged, so no payment succeeded.
@@ -379,6 +380,7 @@ pub(crate) fn void(world: &mut World, id: &str) {
     });
     world.emit("invoice.voided", &invoice, None);
     drop_payment(world, id);
+    pending::discard(world, &invoice);
 }
 
 /// Cancels what an invoice would have been paid with.

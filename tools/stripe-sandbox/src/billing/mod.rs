@@ -20,6 +20,7 @@ pub(crate) mod invoicing;
 pub(crate) mod lines;
 pub(crate) mod links;
 pub(crate) mod payment;
+pub(crate) mod pending;
 pub(crate) mod period;
 pub(crate) mod portal;
 pub(crate) mod preview;
@@ -55,6 +56,7 @@ pub(crate) fn due_at(object: &Value) -> Option<i64> {
         ("subscription", "active" | "trialing" | "past_due") => [
             timestamp("cancel_at"),
             timestamp("_sandbox.trial_notice_at"),
+            timestamp("pending_update.expires_at"),
             earliest_period_end(object),
         ]
         .into_iter()

@@ -6,7 +6,7 @@ use super::{
     authentication::Presence,
     cancellation,
     invoicing::{self, Draft},
-    lines, period, proration, redemptions, trials,
+    lines, pending, period, proration, redemptions, trials,
 };
 use crate::{field, resources::price, world::World};
 
@@ -18,6 +18,10 @@ const RETRY_DAYS: &[i64] = &[3, 5, 7];
 pub(crate) fn run(world: &mut World, subscription: &Value) {
     let id = field::text(subscription, "id");
     let now = world.now;
+    let subscription = &pending::expire(world, subscription);
+    if super::due_at(subscription).is_none_or(|at| at > now) {
+        return;
+    }
     if field::at(subscription, "_sandbox.trial_notice_at")
         .as_i64()
         .is_some_and(|at| at <= now)

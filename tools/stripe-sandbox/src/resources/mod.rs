@@ -22,6 +22,7 @@ pub(crate) mod payment_intent;
 pub(crate) mod payment_link;
 pub(crate) mod payment_method;
 pub(crate) mod payment_page;
+pub(crate) mod pending_update;
 pub(crate) mod portal_configuration;
 pub(crate) mod portal_session;
 pub(crate) mod price;

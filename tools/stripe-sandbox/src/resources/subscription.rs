@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    Call, Operation, copy_texts, list_of, merge_metadata, payment_method, retrieve,
+    Call, Operation, copy_texts, list_of, merge_metadata, payment_method, pending_update, retrieve,
     subscription_item::{Items, change_item, checked, commit_change, how_asked, items_of, new_item},
 };
 use crate::{
@@ -64,8 +64,9 @@ fn create(world: &mut World, call: &Call) -> Answer {
     let params = &call.params;
     let behavior = params.text("payment_behavior").unwrap_or("allow_incomplete").to_owned();
     if behavior == "pending_if_incomplete" {
-        let message = "The sandbox makes no pending updates.";
-        return Err(ApiError::unserved("payment_behavior", message));
+        let message =
+            "`pending_if_incomplete` is only used with updates and cannot be passed when creating a Subscription.";
+        return Err(ApiError::invalid(message).param("payment_behavior"));
     }
     let new = asked(world, params)?;
     let (id, invoice) = start::begin(world, &new);
@@ -216,6 +217,7 @@ fn list(world: &mut World, call: &Call) -> Answer {
 pub(crate) fn update(world: &mut World, call: &Call) -> Answer {
     let params = &call.params;
     let subscription = changeable(world, call.id(), "id")?;
+    pending_update::check(&subscription, params)?;
     let customer = field::text(&subscription, "customer").to_owned();
     let mut changed = subscription.clone();
     copy_texts(&mut changed, params, &["description"]);

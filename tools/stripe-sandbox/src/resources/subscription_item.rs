@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Call, Operation, merge_metadata, price, subscription::changeable};
+use super::{Call, Operation, merge_metadata, pending_update, price, subscription::changeable};
 use crate::{
     billing::{
         change::{self, How, Prorations, Unpaid},
@@ -77,11 +77,14 @@ fn changed(world: &mut World, call: &Call, params: &Params) -> Answer {
 }
 
 fn change_one(world: &mut World, subscription: &Value, params: &Params) -> Answer {
+    pending_update::check(subscription, params)?;
     let mut changed = subscription.clone();
     let id = change_item(world, &mut changed, params, "")?;
     commit_change(world, subscription, changed, params)?;
     let now = world.get("subscription", field::text(subscription, "id"), "id")?;
     let items = field::elements(&now, "items.data").iter();
+    // An item that is to be added waits with the rest of its update.
+    let items = items.chain(field::elements(&now, "pending_update.subscription_items"));
     let item = items.into_iter().find(|item| field::text(item, "id") == id);
     Ok(item.cloned().unwrap_or_default())
 }
@@ -140,10 +143,7 @@ pub(crate) fn how_asked(world: &World, subscription: &Value, params: &Params) ->
             Some("default_incomplete") => Unpaid::Awaited,
             Some("error_if_incomplete") => Unpaid::Refused,
             Some(change::PREVIEWED) => Unpaid::Drafted,
-            Some("pending_if_incomplete") => {
-                let message = "The sandbox makes no pending updates.";
-                return Err(ApiError::unserved("payment_behavior", message));
-            }
+            Some("pending_if_incomplete") => Unpaid::Pending,
             _ => Unpaid::Allowed,
         },
         at: prorated_from(params, subscription, world.now)?,

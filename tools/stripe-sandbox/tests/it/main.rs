@@ -27,6 +27,7 @@ mod metered_changes;
 mod meters;
 mod money;
 mod payments;
+mod pending_updates;
 mod previews;
 mod process;
 mod proration;

@@ -95,6 +95,7 @@ fn any_step() -> impl Strategy<Value = Step> {
             "&proration_behavior=always_invoice",
             "&proration_behavior=always_invoice&payment_behavior=error_if_incomplete",
             "&proration_behavior=always_invoice&payment_behavior=default_incomplete",
+            "&proration_behavior=always_invoice&payment_behavior=pending_if_incomplete",
             "&billing_cycle_anchor[type]=now",
             "&trial_end=now",
         ])
