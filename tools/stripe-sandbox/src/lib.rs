@@ -158,6 +158,10 @@ fn router(app: Arc<App>) -> Router {
             "/_sandbox/faults",
             get(control::api::faults).post(control::api::set_faults),
         )
+        .route(
+            "/_sandbox/billing",
+            get(control::billing::show).post(control::billing::set),
+        )
         .route("/_sandbox/keys", get(control::keys::list).post(control::keys::create))
         .route("/_sandbox/webhook_endpoints", post(control::webhooks::register))
         .route("/_sandbox/webhook_endpoints/{id}/roll", post(control::webhooks::roll))

@@ -86,8 +86,8 @@ pub(crate) fn draft_rest(world: &mut World, id: &str) -> Option<String> {
     Some(invoice)
 }
 
-/// Open invoices and drafts of an ended subscription stay as they are but are not advanced any more.
-fn stop_collection(world: &mut World, subscription: &str) {
+/// Open invoices and drafts of a subscription that has ended, or is unpaid, stay as they are but are not advanced any more.
+pub(crate) fn stop_collection(world: &mut World, subscription: &str) {
     for invoice in world.of(subscription, "invoice") {
         if matches!(field::text(&invoice, "status"), "draft" | "open") {
             world.update(field::text(&invoice, "id"), "invoice.updated", |one| {

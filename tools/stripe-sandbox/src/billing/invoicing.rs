@@ -20,6 +20,9 @@ use crate::{field, http::error::ApiError, resources::payment_method, shapes, wor
 /// Source: <https://docs.stripe.com/invoicing/integration/automatic-advancement-collection>.
 pub(crate) const DRAFT_LIFE: i64 = 3600;
 
+/// Marks an invoice whose payment is being tried by the schedule, not because somebody asked for it.
+pub(crate) const IS_RETRIED: &str = "_sandbox.is_retried";
+
 /// What a new invoice is drafted from.
 pub(crate) struct Draft<'a> {
     pub(crate) customer: &'a str,
@@ -318,8 +321,13 @@ fn mark_paid(world: &mut World, id: &str) -> Arc<Value> {
         field::set(one, "amount_paid", due);
         field::set(one, "amount_remaining", 0);
         field::set(one, "attempted", true);
-        if due > 0 {
-            field::set(one, "attempt_count", field::integer(one, "attempt_count") + 1);
+        field::set(one, "auto_advance", false);
+        // Payments that somebody asks for count as the first attempt only.
+        let attempts = field::integer(one, "attempt_count");
+        match field::flag(one, IS_RETRIED) {
+            true => field::set(one, "attempt_count", attempts.saturating_add(1)),
+            false if due > 0 => field::set(one, "attempt_count", attempts.max(1)),
+            false => {}
         }
         field::set(one, "next_payment_attempt", Value::Null);
         field::set(one, "status_transitions.paid_at", now);
@@ -375,6 +383,7 @@ pub(crate) fn void(world: &mut World, id: &str) {
     let now = world.now;
     let invoice = world.update(id, "invoice.updated", |one| {
         field::set(one, "status", "void");
+        field::set(one, "auto_advance", false);
         field::set(one, "next_payment_attempt", Value::Null);
         field::set(one, "status_transitions.voided_at", now);
     });

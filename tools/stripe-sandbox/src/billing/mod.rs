@@ -13,6 +13,7 @@ pub(crate) mod customer_credit;
 pub(crate) mod decimal;
 pub(crate) mod discounts;
 pub(crate) mod disputes;
+pub(crate) mod dunning;
 pub(crate) mod fraud_warnings;
 pub(crate) mod invoice_items;
 pub(crate) mod invoice_totals;
@@ -30,6 +31,7 @@ pub(crate) mod recovery;
 pub(crate) mod redemptions;
 pub(crate) mod refunds;
 pub(crate) mod renewal;
+pub(crate) mod settings;
 pub(crate) mod setup;
 pub(crate) mod start;
 pub(crate) mod test_clock;
@@ -53,7 +55,7 @@ pub(crate) const INCOMPLETE_LIFE: i64 = 23 * 3600;
 pub(crate) fn due_at(object: &Value) -> Option<i64> {
     let timestamp = |path: &str| field::at(object, path).as_i64();
     match (field::text(object, "object"), field::text(object, "status")) {
-        ("subscription", "active" | "trialing" | "past_due") => [
+        ("subscription", "active" | "trialing" | "past_due" | "unpaid") => [
             timestamp("cancel_at"),
             timestamp("_sandbox.trial_notice_at"),
             timestamp("pending_update.expires_at"),

@@ -4,15 +4,11 @@ use serde_json::{Value, json};
 
 use super::{
     authentication::Presence,
-    cancellation,
+    cancellation, dunning,
     invoicing::{self, Draft},
-    lines, pending, period, proration, redemptions, trials,
+    lines, pending, period, proration, redemptions, settings, trials,
 };
 use crate::{field, resources::price, world::World};
-
-/// Days from one failed attempt to the next; after the last the subscription is canceled. A custom schedule, as
-/// Smart Retries follow no published rule.
-const RETRY_DAYS: &[i64] = &[3, 5, 7];
 
 /// Does what is due for a running subscription: notice of a trial's end, its end, or the next period.
 pub(crate) fn run(world: &mut World, subscription: &Value) {
@@ -75,12 +71,16 @@ fn renew(world: &mut World, subscription: &Value) {
         field::set(&mut renewed, "status", "active");
     }
     // The invoice is drafted first, so that the update names it.
+    // Nobody is charged for a subscription that is unpaid: its invoices stay drafts.
+    let advances = field::text(&renewed, "status") != "unpaid";
     let draft = Draft {
-        finalizes_at: Some(now + invoicing::DRAFT_LIFE),
+        finalizes_at: advances.then_some(now + invoicing::DRAFT_LIFE),
         ..Draft::of(&renewed, "subscription_cycle", billed)
     };
     if !draft.is_empty(world) {
-        let invoice = invoicing::draft(world, draft);
+        let mut invoice = invoicing::build(world, draft);
+        field::set(&mut invoice, "auto_advance", advances);
+        let invoice = invoicing::open_draft(world, invoice);
         redemptions::end_those_used(world, &mut renewed, &invoice);
         proration::remember(&mut renewed, &invoice);
         field::set(&mut renewed, "latest_invoice", field::at(&invoice, "id").clone());
@@ -99,6 +99,13 @@ pub(crate) fn collect(world: &mut World, id: &str) {
     };
     let subscription = field::text(&invoice, "parent.subscription_details.subscription").to_owned();
     let method = invoicing::payer(world, &invoice);
+    if let Some(method) = &method
+        && dunning::is_refused_for_good(world, id, method)
+    {
+        miss(world, id, &subscription, false);
+        return;
+    }
+    world.edit(id, |one| field::set(one, invoicing::IS_RETRIED, true));
     let paid = match method {
         Some(method) => invoicing::pay(world, id, &method, Presence::AskedLater).is_ok(),
         None => false,
@@ -108,28 +115,33 @@ pub(crate) fn collect(world: &mut World, id: &str) {
     }
 }
 
-/// Records a failed attempt: the next one is planned, or, after the last, the subscription ends.
+/// Records an attempt of the schedule that failed: the next one is planned, or what the setting says is done.
 pub(crate) fn fail(world: &mut World, id: &str, subscription: &str) {
+    miss(world, id, subscription, true);
+}
+
+/// See [`fail`]; `is_told` says whether anything was tried that could fail.
+fn miss(world: &mut World, id: &str, subscription: &str, is_told: bool) {
     let now = world.now;
+    let settings = settings::of(world);
     let attempts = world
         .find(id)
-        .map(|one| field::integer(one, "attempt_count"))
-        .unwrap_or_default();
-    let next = usize::try_from(attempts)
-        .ok()
-        .and_then(|index| RETRY_DAYS.get(index))
-        .map(|days| now + days * 86_400);
+        .map_or(0, |one| field::integer(one, "attempt_count"))
+        .saturating_add(1);
+    let next = settings.retries.gap(attempts).map(|gap| now.saturating_add(gap));
     let invoice = world.update(id, "invoice.updated", |one| {
         field::set(one, "attempted", true);
-        field::set(one, "attempt_count", attempts + 1);
+        field::set(one, "attempt_count", attempts);
         field::set(one, "next_payment_attempt", json!(next));
+        field::set(one, invoicing::IS_RETRIED, false);
     });
-    world.emit("invoice.payment_failed", &invoice, None);
-    if next.is_none() {
-        cancellation::cancel_now(world, subscription, Some("payment_failed"));
-        return;
+    if is_told {
+        world.emit("invoice.payment_failed", &invoice, None);
     }
     fall_behind(world, subscription);
+    if next.is_none() {
+        dunning::give_up(world, id, subscription, &settings.after_retries, "max_payment_attempts");
+    }
 }
 
 /// A payment is missing: an active subscription is past due.
@@ -141,11 +153,23 @@ pub(crate) fn fall_behind(world: &mut World, subscription: &str) {
     });
 }
 
-/// Records that the first payment failed; the subscription stays incomplete.
+/// Records that a payment failed that somebody asked for. As the first attempt for an invoice that is collected by itself
+/// it begins the schedule, and later ones do not change it.
+/// Source: <https://docs.stripe.com/api/invoices/object#invoice_object-attempt_count>.
 pub(crate) fn fail_first(world: &mut World, id: &str) {
+    let Some(invoice) = world.find(id) else { return };
+    let subscription = field::text(invoice, "parent.subscription_details.subscription").to_owned();
+    let is_collected = field::flag(invoice, "auto_advance")
+        && field::text(invoice, "status") == "open"
+        && field::text(invoice, "collection_method") == "charge_automatically"
+        && matches!(field::text(invoice, "billing_reason"), "subscription_cycle" | "manual");
+    if is_collected && field::integer(invoice, "attempt_count") == 0 {
+        fail(world, id, &subscription);
+        return;
+    }
     let invoice = world.update(id, "invoice.updated", |one| {
         field::set(one, "attempted", true);
-        field::set(one, "attempt_count", field::integer(one, "attempt_count") + 1);
+        field::set(one, "attempt_count", field::integer(one, "attempt_count").max(1));
     });
     world.emit("invoice.payment_failed", &invoice, None);
 }

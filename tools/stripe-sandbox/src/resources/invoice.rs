@@ -1,12 +1,13 @@
 //! Invoices and the payments made on them.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{Call, Operation, copy_texts, currency, list_of, merge_metadata, payment_method, retrieve};
 use crate::{
     billing::{
         authentication::Presence,
         change::no_payment_method,
+        dunning,
         invoice_items::{self, Sweep},
         invoicing::{self, DRAFT_LIFE, Draft},
         renewal, test_clock,
@@ -296,12 +297,5 @@ fn mark_uncollectible(world: &mut World, call: &Call) -> Answer {
         let message = "You can only mark an open invoice as uncollectible.";
         return Err(ApiError::invalid(message).code("invoice_not_editable"));
     }
-    let now = world.now;
-    let marked = world.update(call.id(), "invoice.updated", |one| {
-        field::set(one, "status", "uncollectible");
-        field::set(one, "next_payment_attempt", json!(null));
-        field::set(one, "status_transitions.marked_uncollectible_at", now);
-    });
-    world.emit("invoice.marked_uncollectible", &marked, None);
-    Ok(rendered(&marked))
+    Ok(rendered(&dunning::write_off(world, call.id(), "user_forgiven")))
 }

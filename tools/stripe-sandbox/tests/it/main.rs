@@ -18,6 +18,7 @@ mod clock_advances;
 mod connect;
 mod discounts;
 mod disputes;
+mod dunning;
 mod faults;
 mod idempotency;
 mod invoices;
