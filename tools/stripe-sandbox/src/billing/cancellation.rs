@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{
     invoice_items::Sweep,
     invoicing::{self, Draft},
-    lines, pending, renewal,
+    lines, pausing, pending, renewal,
 };
 use crate::{field, resources::price, world::World};
 
@@ -15,7 +15,10 @@ use crate::{field, resources::price, world::World};
 pub(crate) fn end(world: &mut World, id: &str) {
     let now = world.now;
     pending::end(world, id);
-    invoice_rest(world, id);
+    // While it is paused there are no invoices.
+    if world.find(id).is_some_and(|one| field::text(one, "status") != "paused") {
+        invoice_rest(world, id);
+    }
     let ended = world.edit(id, |one| {
         field::set(one, "status", "canceled");
         field::set(one, "ended_at", now);
@@ -59,7 +62,9 @@ pub(crate) fn cancel_now(world: &mut World, id: &str, reason: Option<&str>) {
 /// Invoices at once what was used in the present period and what waits for the subscription's next invoice, of which there
 /// will be none.
 pub(crate) fn invoice_rest(world: &mut World, id: &str) {
-    if let Some(invoice) = draft_rest(world, id) {
+    if let Some(invoice) = draft_rest(world, id)
+        && !pausing::hold(world, &invoice)
+    {
         invoicing::finalize(world, &invoice);
         renewal::collect(world, &invoice);
     }

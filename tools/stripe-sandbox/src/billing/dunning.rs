@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{
-    cancellation, invoicing,
+    cancellation, invoicing, pausing, renewal,
     settings::{Fate, Outcome, Remains},
 };
 use crate::{field, world::World};
@@ -49,8 +49,24 @@ pub(crate) fn is_refused_for_good(world: &World, invoice: &str, method: &Value) 
     field::at(error, "payment_method.id") == id && reasons.iter().any(|reason| HARD.contains(reason))
 }
 
+/// Does what is due for an open invoice.
+pub(crate) fn run(world: &mut World, invoice: &Value) {
+    let id = field::text(invoice, "id");
+    let is_past = |name: &str| field::at(invoice, name).as_i64().is_some_and(|at| at <= world.now);
+    if is_past("_sandbox.voids_at") {
+        invoicing::void(world, id);
+    } else if is_past("next_payment_attempt") {
+        renewal::collect(world, id);
+    }
+}
+
 /// Does what `outcome` says with an invoice that was not paid, for `reason`, and with its subscription.
 pub(crate) fn give_up(world: &mut World, id: &str, subscription: &str, outcome: &Outcome, reason: &str) {
+    if world.find(id).is_some_and(|one| pausing::resumes(world, one)) {
+        // The subscription stays paused; that its invoice does not stay open is ours.
+        invoicing::void(world, id);
+        return;
+    }
     if outcome.invoice == Remains::Uncollectible {
         write_off(world, id, reason);
     }
@@ -83,5 +99,8 @@ pub(crate) fn write_off(world: &mut World, id: &str, reason: &str) -> Arc<Value>
         field::set(one, "status_transitions.marked_uncollectible_at", now);
     });
     world.emit("invoice.marked_uncollectible", &marked, None);
+    if pausing::resumes(world, &marked) {
+        pausing::complete(world, &marked, "active");
+    }
     marked
 }

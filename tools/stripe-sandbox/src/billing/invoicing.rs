@@ -12,7 +12,7 @@ use super::{
     invoice_items::{self, Sweep},
     invoice_totals,
     lines::{self, Line},
-    payment, pending, redemptions,
+    pausing, payment, pending, redemptions,
 };
 use crate::{field, http::error::ApiError, resources::payment_method, shapes, world::World};
 
@@ -336,6 +336,10 @@ fn mark_paid(world: &mut World, id: &str) -> Arc<Value> {
 
 /// A subscription whose latest invoice is paid is active.
 fn revive(world: &mut World, invoice: &Value) {
+    if pausing::resumes(world, invoice) {
+        pausing::complete(world, invoice, "active");
+        return;
+    }
     let subscription = field::text(invoice, "parent.subscription_details.subscription");
     world.update(subscription, "customer.subscription.updated", |one| {
         let is_latest = field::at(one, "latest_invoice") == field::at(invoice, "id");
@@ -390,6 +394,9 @@ pub(crate) fn void(world: &mut World, id: &str) {
     world.emit("invoice.voided", &invoice, None);
     drop_payment(world, id);
     pending::discard(world, &invoice);
+    if pausing::resumes(world, &invoice) {
+        pausing::drop_resumption(world, &invoice);
+    }
 }
 
 /// Cancels what an invoice would have been paid with.

@@ -20,6 +20,7 @@ pub(crate) mod invoice_totals;
 pub(crate) mod invoicing;
 pub(crate) mod lines;
 pub(crate) mod links;
+pub(crate) mod pausing;
 pub(crate) mod payment;
 pub(crate) mod pending;
 pub(crate) mod period;
@@ -59,14 +60,19 @@ pub(crate) fn due_at(object: &Value) -> Option<i64> {
             timestamp("cancel_at"),
             timestamp("_sandbox.trial_notice_at"),
             timestamp("pending_update.expires_at"),
+            timestamp("pause_collection.resumes_at"),
             earliest_period_end(object),
         ]
         .into_iter()
         .flatten()
         .min(),
         ("subscription", "incomplete") => Some(field::integer(object, "created") + INCOMPLETE_LIFE),
+        ("subscription", "paused") => timestamp("cancel_at"),
         ("invoice", "draft") => timestamp("automatically_finalizes_at"),
-        ("invoice", "open") => timestamp("next_payment_attempt"),
+        ("invoice", "open") => [timestamp("next_payment_attempt"), timestamp("_sandbox.voids_at")]
+            .into_iter()
+            .flatten()
+            .min(),
         ("checkout.session", "open") => timestamp("expires_at"),
         ("coupon", _) if field::flag(object, "valid") => timestamp("redeem_by"),
         ("promotion_code", _) if field::flag(object, "active") => timestamp("expires_at"),
@@ -89,7 +95,7 @@ pub(crate) fn run_due(world: &mut World, id: &str) {
             invoicing::finalize(world, id);
             renewal::collect(world, id);
         }
-        ("invoice", _) => renewal::collect(world, id),
+        ("invoice", _) => dunning::run(world, &object),
         ("checkout.session", _) => checkout_session::expire_now(world, id),
         ("coupon", _) => discounts::expire_coupon(world, id),
         ("promotion_code", _) => discounts::deactivate(world, id),

@@ -115,6 +115,31 @@ pub(crate) fn of_rest(world: &mut World, subscription: &mut Value, at: i64) -> V
         .collect()
 }
 
+/// The credits for all of what was paid for the present periods.
+pub(crate) fn of_whole(world: &mut World, subscription: &mut Value) -> Vec<Value> {
+    let items = field::elements(subscription, "items.data").to_vec();
+    items
+        .iter()
+        .flat_map(|item| credits(world, subscription, item, period(item).0))
+        .collect()
+}
+
+/// The debits for what is left after `at` of the periods of a subscription that is taken up again, without those that were
+/// paid for and not given back.
+pub(crate) fn of_resumption(world: &mut World, subscription: &mut Value, at: i64) -> Vec<Value> {
+    let items = field::elements(subscription, "items.data").to_vec();
+    let paid = field::elements(subscription, DEBITS).to_vec();
+    let is_paid = |item: &Value| {
+        let mut paid = paid.iter();
+        paid.any(|debit| field::at(debit, "item") == field::at(item, "id") && field::integer(debit, "end") > at)
+    };
+    items
+        .iter()
+        .filter(|item| !is_paid(item))
+        .filter_map(|item| debit(world, subscription, item, at))
+        .collect()
+}
+
 fn item_of(subscription: &Value, id: &str) -> Option<Value> {
     let items = field::elements(subscription, "items.data");
     items.iter().find(|item| field::text(item, "id") == id).cloned()

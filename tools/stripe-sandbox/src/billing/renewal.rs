@@ -6,7 +6,7 @@ use super::{
     authentication::Presence,
     cancellation, dunning,
     invoicing::{self, Draft},
-    lines, pending, period, proration, redemptions, settings, trials,
+    lines, pausing, pending, period, proration, redemptions, settings, trials,
 };
 use crate::{field, resources::price, world::World};
 
@@ -24,6 +24,13 @@ pub(crate) fn run(world: &mut World, subscription: &Value) {
     {
         let told = world.edit(id, |one| field::set(one, "_sandbox.trial_notice_at", Value::Null));
         world.emit("customer.subscription.trial_will_end", &told, None);
+        return;
+    }
+    if field::at(subscription, "pause_collection.resumes_at")
+        .as_i64()
+        .is_some_and(|at| at <= now)
+    {
+        pausing::resume_collection(world, id);
         return;
     }
     if field::at(subscription, "cancel_at")
@@ -72,11 +79,12 @@ fn renew(world: &mut World, subscription: &Value) {
     }
     // The invoice is drafted first, so that the update names it.
     // Nobody is charged for a subscription that is unpaid: its invoices stay drafts.
-    let advances = field::text(&renewed, "status") != "unpaid";
+    let advances = field::text(&renewed, "status") != "unpaid" && !pausing::is_collection_paused(&renewed);
     let draft = Draft {
         finalizes_at: advances.then_some(now + invoicing::DRAFT_LIFE),
         ..Draft::of(&renewed, "subscription_cycle", billed)
     };
+    let mut drafted = None;
     if !draft.is_empty(world) {
         let mut invoice = invoicing::build(world, draft);
         field::set(&mut invoice, "auto_advance", advances);
@@ -84,8 +92,12 @@ fn renew(world: &mut World, subscription: &Value) {
         redemptions::end_those_used(world, &mut renewed, &invoice);
         proration::remember(&mut renewed, &invoice);
         field::set(&mut renewed, "latest_invoice", field::at(&invoice, "id").clone());
+        drafted = field::some_text(&invoice, "id").map(str::to_owned);
     }
     world.update(id, "customer.subscription.updated", |one| *one = renewed);
+    if let Some(invoice) = drafted {
+        pausing::hold(world, &invoice);
+    }
 }
 
 /// Tries to collect an open invoice from the payment method that is responsible for it.
@@ -157,13 +169,13 @@ pub(crate) fn fall_behind(world: &mut World, subscription: &str) {
 /// it begins the schedule, and later ones do not change it.
 /// Source: <https://docs.stripe.com/api/invoices/object#invoice_object-attempt_count>.
 pub(crate) fn fail_first(world: &mut World, id: &str) {
-    let Some(invoice) = world.find(id) else { return };
-    let subscription = field::text(invoice, "parent.subscription_details.subscription").to_owned();
-    let is_collected = field::flag(invoice, "auto_advance")
-        && field::text(invoice, "status") == "open"
-        && field::text(invoice, "collection_method") == "charge_automatically"
-        && matches!(field::text(invoice, "billing_reason"), "subscription_cycle" | "manual");
-    if is_collected && field::integer(invoice, "attempt_count") == 0 {
+    let Some(invoice) = world.find(id).cloned() else { return };
+    let subscription = field::text(&invoice, "parent.subscription_details.subscription").to_owned();
+    let is_collected = field::flag(&invoice, "auto_advance")
+        && field::text(&invoice, "status") == "open"
+        && field::text(&invoice, "collection_method") == "charge_automatically"
+        && matches!(field::text(&invoice, "billing_reason"), "subscription_cycle" | "manual");
+    if is_collected && field::integer(&invoice, "attempt_count") == 0 {
         fail(world, id, &subscription);
         return;
     }
@@ -172,4 +184,8 @@ pub(crate) fn fail_first(world: &mut World, id: &str) {
         field::set(one, "attempt_count", field::integer(one, "attempt_count").max(1));
     });
     world.emit("invoice.payment_failed", &invoice, None);
+    // Where the attempt was to resume a subscription it has, unless that waits for success.
+    if field::at(&invoice, "_sandbox.voids_at").is_i64() && pausing::resumes(world, &invoice) {
+        pausing::complete(world, &invoice, "past_due");
+    }
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::{
     cancellation,
     change::{self, How, Prorations, Unpaid},
+    pausing,
 };
 use crate::{field, http::error::ApiError, resources::payment_method, world::World};
 
@@ -40,12 +41,13 @@ pub(crate) fn ends_unpaid(world: &mut World, subscription: &Value) -> bool {
         return false;
     }
     let id = field::text(subscription, "id");
+    let now = world.now;
     match field::text(subscription, "trial_settings.end_behavior.missing_payment_method") {
         "cancel" => cancellation::cancel_now(world, id, None),
-        "pause" => {
+        // Source: https://docs.stripe.com/billing/subscriptions/pause-payment
+        "pause" if !pausing::is_collection_paused(subscription) => {
             let paused = world.update(id, "customer.subscription.updated", |one| {
-                field::set(one, "status", "paused");
-                field::set(one, "_sandbox.trial_notice_at", Value::Null);
+                pausing::write(one, now, "trial_end_without_payment_method");
             });
             world.emit("customer.subscription.paused", &paused, None);
         }
@@ -67,16 +69,6 @@ pub(crate) fn end_now(world: &mut World, mut changed: Value, unpaid: Unpaid) -> 
         return Ok(());
     }
     begin_period(world, changed, unpaid)
-}
-
-/// Takes a paused subscription up again, with a period that begins now.
-pub(crate) fn resume(world: &mut World, subscription: &Value, unpaid: Unpaid) -> Result<(), ApiError> {
-    let id = field::text(subscription, "id").to_owned();
-    begin_period(world, subscription.clone(), unpaid)?;
-    if let Some(resumed) = world.find(&id).cloned() {
-        world.emit("customer.subscription.resumed", &resumed, None);
-    }
-    Ok(())
 }
 
 fn begin_period(world: &mut World, mut changed: Value, unpaid: Unpaid) -> Result<(), ApiError> {

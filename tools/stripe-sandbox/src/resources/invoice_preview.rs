@@ -6,11 +6,12 @@ use super::{Call, Operation, currency, customer, invoice_item, subscription};
 use crate::{
     billing::{
         cancellation,
-        change::{self, Unpaid},
+        change::{self, Prorations},
         discounts::Purchase,
         invoice_items::{self, Sweep},
         invoicing::{self, Draft},
-        preview, proration, redemptions, start, trials,
+        pausing::{self, Resumption},
+        preview, proration, redemptions, start,
     },
     field,
     http::{
@@ -133,7 +134,14 @@ fn changed(world: &mut World, params: &Params, details: &Params, subscribed: &Va
             let message = "You can only resume subscriptions with a status of `paused`.";
             return Err(ApiError::invalid(message).param("subscription_details[resume_at]"));
         }
-        trials::resume(world, subscribed, Unpaid::Drafted)?;
+        let how = Resumption {
+            resets_anchor: true,
+            prorations: Prorations::None,
+            at: None,
+            pays: false,
+            drafts: true,
+        };
+        pausing::resume(world, subscribed, &how)?;
     }
     if details.boolean("cancel_now") == Some(true) {
         let mut ending = world.get("subscription", id, "subscription")?;

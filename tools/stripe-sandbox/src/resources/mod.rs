@@ -34,6 +34,7 @@ pub(crate) mod search;
 pub(crate) mod setup_intent;
 pub(crate) mod subscription;
 pub(crate) mod subscription_item;
+pub(crate) mod subscription_pause;
 pub(crate) mod tax_calculation;
 pub(crate) mod tax_id;
 pub(crate) mod tax_rates;
@@ -105,6 +106,7 @@ const ALL: &[&[Operation]] = &[
     setup_intent::OPERATIONS,
     subscription::OPERATIONS,
     subscription_item::OPERATIONS,
+    subscription_pause::OPERATIONS,
     tax_calculation::OPERATIONS,
     tax_id::OPERATIONS,
     test_clock::OPERATIONS,

@@ -10,9 +10,9 @@ use crate::{
     billing::{
         authentication::Presence,
         cancellation,
-        change::{Unpaid, no_payment_method},
+        change::no_payment_method,
         discounts::Purchase,
-        earliest_period_end, invoice_items, invoicing, latest_period_end, pricing, proration,
+        earliest_period_end, invoice_items, invoicing, latest_period_end, pausing, pricing, proration,
         redemptions::{self, Asked},
         renewal,
         start::{self, NewSubscription},
@@ -52,11 +52,6 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         method: "DELETE",
         path: "/v1/subscriptions/{id}",
         run: cancel,
-    },
-    Operation {
-        method: "POST",
-        path: "/v1/subscriptions/{id}/resume",
-        run: resume,
     },
 ];
 
@@ -240,6 +235,13 @@ pub(crate) fn update(world: &mut World, call: &Call) -> Answer {
     }
     copy_texts(&mut changed, params, DETAILS);
     write_end(&mut changed, params, world.now)?;
+    if params.clears("pause_collection") {
+        field::set(&mut changed, "pause_collection", Value::Null);
+    } else if let Some(behavior) = params.text("pause_collection[behavior]") {
+        let resumes_at = params.integer("pause_collection[resumes_at]");
+        let paused = pausing::paused_collection(behavior, resumes_at, world.now)?;
+        field::set(&mut changed, "pause_collection", paused);
+    }
     for (index, line) in params.list("items").iter().enumerate() {
         change_item(world, &mut changed, line, &format!("items[{index}]"))?;
     }
@@ -350,15 +352,5 @@ pub(crate) fn cancel(world: &mut World, call: &Call) -> Answer {
         cancellation::invoice_rest(world, call.id());
     }
     cancellation::cancel_now(world, call.id(), None);
-    retrieve(world, "subscription", call.id())
-}
-
-fn resume(world: &mut World, call: &Call) -> Answer {
-    let subscription = changeable(world, call.id(), "id")?;
-    if field::text(&subscription, "status") != "paused" {
-        let message = "You can only resume subscriptions with a status of `paused`.";
-        return Err(ApiError::invalid(message));
-    }
-    trials::resume(world, &subscription, Unpaid::Refused)?;
     retrieve(world, "subscription", call.id())
 }

@@ -27,6 +27,7 @@ mod keys;
 mod metered_changes;
 mod meters;
 mod money;
+mod pausing;
 mod payments;
 mod pending_updates;
 mod previews;

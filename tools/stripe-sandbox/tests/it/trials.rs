@@ -57,18 +57,27 @@ async fn a_paused_subscription_is_resumed_when_it_can_be_paid() {
     assert_eq!(answer.status, 400, "it is not paused");
     world.advance(8 * DAY).await;
     world.advance(60 * DAY).await;
-    assert_eq!(world.get(&path).await["status"], "paused", "nothing is due while it is");
-    let answer = world.call("POST", &format!("{path}/resume"), &[]).await;
-    assert_eq!(answer.status, 400, "nobody can be charged");
-    assert_eq!(world.get(&path).await["status"], "paused");
+    let paused = world.get(&path).await;
+    assert_eq!(paused["status"], "paused", "nothing is due while it is");
+    assert_eq!(
+        paused["status_details"]["paused"],
+        json!({
+            "subscription": { "type": "trial_end_without_payment_method" },
+            "transitioned_at": START + 7 * DAY, "type": "subscription",
+        })
+    );
 
     let form = [("customer", &*text(&trial["customer"]))];
     let method = world.post("/v1/payment_methods/pm_card_visa/attach", &form).await;
     world
         .post(&path, &[("default_payment_method", &*text(&method["id"]))])
         .await;
-    let resumed = world.post(&format!("{path}/resume"), &[]).await;
-    assert_eq!(resumed["status"], "active");
+    let form = [("payment_behavior", "resume_on_payment_success")];
+    let resumed = world.post(&format!("{path}/resume"), &form).await;
+    assert_eq!(
+        (&resumed["status"], &resumed["status_details"]),
+        (&json!("active"), &Value::Null)
+    );
     assert_eq!(resumed["items"]["data"][0]["current_period_start"], START + 68 * DAY);
     let invoice = world
         .get(&format!("/v1/invoices/{}", text(&resumed["latest_invoice"])))
