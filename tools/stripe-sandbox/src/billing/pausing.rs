@@ -3,6 +3,8 @@
 //! Sources: <https://docs.stripe.com/billing/subscriptions/pause>,
 //! <https://docs.stripe.com/billing/subscriptions/pause-payment>, <https://docs.stripe.com/api/subscriptions/resume>.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::{
@@ -289,11 +291,11 @@ pub(crate) fn is_collection_paused(subscription: &Value) -> bool {
     field::some_text(subscription, "pause_collection.behavior").is_some()
 }
 
-/// Collects from now on.
-pub(crate) fn resume_collection(world: &mut World, id: &str) {
+/// Collects from now on. Gives the subscription as it is then.
+pub(crate) fn resume_collection(world: &mut World, id: &str) -> Arc<Value> {
     world.update(id, "customer.subscription.updated", |one| {
         field::set(one, "pause_collection", Value::Null);
-    });
+    })
 }
 
 /// Does with a draft what the paused collection of its subscription says. Gives whether it is paused.

@@ -30,7 +30,11 @@ pub(crate) fn run(world: &mut World, subscription: &Value) {
         .as_i64()
         .is_some_and(|at| at <= now)
     {
-        pausing::resume_collection(world, id);
+        // What is due at the same moment is collected already.
+        let resumed = pausing::resume_collection(world, id);
+        if super::due_at(&resumed).is_some_and(|at| at <= now) {
+            run(world, &resumed);
+        }
         return;
     }
     if field::at(subscription, "cancel_at")

@@ -117,6 +117,24 @@ async fn collection_is_resumed_by_clearing_and_not_paused_until_the_past() {
 }
 
 #[tokio::test]
+async fn collection_that_resumes_as_a_period_ends_takes_its_invoice() {
+    let world = start().await;
+    let subscription = subscribed(&world, "visa").await;
+    let form = [
+        ("pause_collection[behavior]", "void"),
+        ("pause_collection[resumes_at]", &*(START + RENEWAL).to_string()),
+    ];
+    world.post(&path(&subscription, ""), &form).await;
+    world.advance(RENEWAL + HOUR).await;
+    // The ledger is looked at as it is; other calls would run what was left undone.
+    let effects = world.look("ledger").await["effects"].clone();
+    let made = effects.as_array().unwrap().iter();
+    let made = made.filter(|one| one["object"] == "invoice" && one["effect"] == "created");
+    assert_eq!(made.count(), 2);
+    assert_eq!(latest(&world, &subscription).await["status"], "paid");
+}
+
+#[tokio::test]
 async fn a_paused_subscription_is_not_invoiced_and_credits_what_was_not_used() {
     for (kind, credit) in [
         ("now", Some(-1450)),
