@@ -65,8 +65,7 @@ pub(crate) fn invoice_rest(world: &mut World, id: &str) {
     if let Some(invoice) = draft_rest(world, id)
         && !pausing::hold(world, &invoice)
     {
-        invoicing::finalize(world, &invoice);
-        renewal::collect(world, &invoice);
+        renewal::advance(world, &invoice);
     }
 }
 

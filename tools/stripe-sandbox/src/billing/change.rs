@@ -8,7 +8,7 @@ use super::{
     authentication::Presence,
     invoice_items::{self, Sweep},
     invoicing::{self, Draft},
-    lines, pausing, pending, period, proration, redemptions, renewal,
+    lines, pausing, pending, period, proration, redemptions, renewal, sent_invoices,
 };
 use crate::{field, http::error::ApiError, resources::price, world::World};
 
@@ -138,6 +138,10 @@ fn resets_by_itself(subscription: &Value, changed: &Value) -> bool {
 /// Finalizes the invoice of a change and collects it now.
 fn collect(world: &mut World, subscription: &str, invoice: &str, unpaid: Unpaid) -> Result<(), ApiError> {
     if unpaid == Unpaid::Drafted || pausing::hold(world, invoice) {
+        return Ok(());
+    }
+    if world.find(invoice).is_some_and(sent_invoices::is_sent) {
+        renewal::advance(world, invoice);
         return Ok(());
     }
     invoicing::finalize(world, invoice);

@@ -377,6 +377,7 @@ fn pay_subscription(world: &mut World, attempt: &Attempt<'_>) -> Result<(), ApiE
                 .filter(|days| *days > 0)
                 .map(|days| world.now + days * 86_400),
             missing_payment_method: "create_invoice".to_owned(),
+            days_until_due: None,
             save_default_payment_method: false,
             customer: customer.clone(),
             discounts: Vec::new(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{
-    cancellation, invoicing, pausing, renewal,
+    cancellation, invoicing, pausing, renewal, sent_invoices,
     settings::{Fate, Outcome, Remains},
 };
 use crate::{field, world::World};
@@ -57,6 +57,8 @@ pub(crate) fn run(world: &mut World, invoice: &Value) {
         invoicing::void(world, id);
     } else if is_past("next_payment_attempt") {
         renewal::collect(world, id);
+    } else {
+        sent_invoices::run(world, id);
     }
 }
 

@@ -12,7 +12,7 @@ use super::{
     invoice_items::{self, Sweep},
     invoice_totals,
     lines::{self, Line},
-    pausing, payment, pending, redemptions,
+    pausing, payment, pending, redemptions, sent_invoices,
 };
 use crate::{field, http::error::ApiError, resources::payment_method, shapes, world::World};
 
@@ -201,6 +201,9 @@ pub(crate) fn finalize_with(world: &mut World, id: &str, intent: Option<&str>) {
             field::text(&invoice, "currency"),
             reason,
         );
+    }
+    if sent_invoices::is_sent(&invoice) {
+        sent_invoices::plan(world, id);
     }
     let due = field::integer(&invoice, "amount_due");
     if due == 0 {

@@ -32,6 +32,7 @@ pub(crate) mod recovery;
 pub(crate) mod redemptions;
 pub(crate) mod refunds;
 pub(crate) mod renewal;
+pub(crate) mod sent_invoices;
 pub(crate) mod settings;
 pub(crate) mod setup;
 pub(crate) mod start;
@@ -69,10 +70,14 @@ pub(crate) fn due_at(object: &Value) -> Option<i64> {
         ("subscription", "incomplete") => Some(field::integer(object, "created") + INCOMPLETE_LIFE),
         ("subscription", "paused") => timestamp("cancel_at"),
         ("invoice", "draft") => timestamp("automatically_finalizes_at"),
-        ("invoice", "open") => [timestamp("next_payment_attempt"), timestamp("_sandbox.voids_at")]
-            .into_iter()
-            .flatten()
-            .min(),
+        ("invoice", "open") => [
+            timestamp("next_payment_attempt"),
+            timestamp("_sandbox.voids_at"),
+            sent_invoices::next_step(object),
+        ]
+        .into_iter()
+        .flatten()
+        .min(),
         ("checkout.session", "open") => timestamp("expires_at"),
         ("coupon", _) if field::flag(object, "valid") => timestamp("redeem_by"),
         ("promotion_code", _) if field::flag(object, "active") => timestamp("expires_at"),
@@ -91,10 +96,7 @@ pub(crate) fn run_due(world: &mut World, id: &str) {
     match (field::text(&object, "object"), field::text(&object, "status")) {
         ("subscription", "incomplete") => cancellation::expire_incomplete(world, id),
         ("subscription", _) => renewal::run(world, &object),
-        ("invoice", "draft") => {
-            invoicing::finalize(world, id);
-            renewal::collect(world, id);
-        }
+        ("invoice", "draft") => renewal::advance(world, id),
         ("invoice", _) => dunning::run(world, &object),
         ("checkout.session", _) => checkout_session::expire_now(world, id),
         ("coupon", _) => discounts::expire_coupon(world, id),

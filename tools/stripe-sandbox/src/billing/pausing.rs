@@ -112,8 +112,7 @@ pub(crate) fn pause(world: &mut World, subscription: &Value, how: &Pause) {
     let paused = world.update(id, "customer.subscription.updated", |one| *one = paused);
     world.emit("customer.subscription.paused", &paused, None);
     if let Some(invoice) = invoice {
-        invoicing::finalize(world, &invoice);
-        renewal::collect(world, &invoice);
+        renewal::advance(world, &invoice);
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
     authentication::Presence,
     cancellation, dunning,
     invoicing::{self, Draft},
-    lines, pausing, pending, period, proration, redemptions, settings, trials,
+    lines, pausing, pending, period, proration, redemptions, sent_invoices, settings, trials,
 };
 use crate::{field, resources::price, world::World};
 
@@ -102,6 +102,17 @@ fn renew(world: &mut World, subscription: &Value) {
     if let Some(invoice) = drafted {
         pausing::hold(world, &invoice);
     }
+}
+
+/// Finalizes a draft and has it paid: it is charged, or sent.
+pub(crate) fn advance(world: &mut World, id: &str) {
+    invoicing::finalize(world, id);
+    let is_open = |one: &&Value| field::text(one, "status") == "open";
+    if world.find(id).filter(is_open).is_some_and(sent_invoices::is_sent) {
+        sent_invoices::send(world, id);
+        return;
+    }
+    collect(world, id);
 }
 
 /// Tries to collect an open invoice from the payment method that is responsible for it.

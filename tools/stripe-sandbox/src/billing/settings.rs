@@ -21,6 +21,8 @@ pub(crate) struct Settings {
     pub(crate) retries: Retries,
     /// What follows the last try.
     pub(crate) after_retries: Outcome,
+    /// What follows where an invoice that was sent is not paid.
+    pub(crate) sent_invoices: SentInvoices,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +70,20 @@ pub(crate) enum Remains {
     Uncollectible,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct SentInvoices {
+    /// Days after its due date at which this is decided, 0 to 365.
+    pub(crate) days: i64,
+    pub(crate) subscription: Fate,
+    pub(crate) invoice: Remains,
+    /// Days before the due date of `invoice.will_be_due`, 1 to 365. Stripe has it sent by an automation only, so there is
+    /// none by itself. Source: <https://docs.stripe.com/changelog/acacia/2024-09-30/billing-due-date-webhooks>.
+    pub(crate) will_be_due_days: Option<i64>,
+    /// Days after the due date of `invoice.overdue`, 0 to 365; as with the other there is none by itself.
+    pub(crate) overdue_days: Option<i64>,
+}
+
 impl Default for Retries {
     fn default() -> Self {
         Self::Custom(vec![3, 5, 7])
@@ -86,6 +102,19 @@ impl Default for Outcome {
         Self {
             subscription: Fate::Canceled,
             invoice: Remains::Open,
+        }
+    }
+}
+
+impl Default for SentInvoices {
+    /// Whoever is sent an invoice stays past due until it is paid.
+    fn default() -> Self {
+        Self {
+            days: 30,
+            subscription: Fate::PastDue,
+            invoice: Remains::Open,
+            will_be_due_days: None,
+            overdue_days: None,
         }
     }
 }
@@ -118,7 +147,15 @@ impl Settings {
                 }
             }
         }
-        Ok(())
+        let sent = &self.sent_invoices;
+        within("sent_invoices.days", sent.days, 0, 365)?;
+        within(
+            "sent_invoices.will_be_due_days",
+            sent.will_be_due_days.unwrap_or(1),
+            1,
+            365,
+        )?;
+        within("sent_invoices.overdue_days", sent.overdue_days.unwrap_or(0), 0, 365)
     }
 }
 
@@ -178,6 +215,15 @@ mod tests {
             (r#"{"retries":{"custom":[0]}}"#, "retries.custom 0"),
             (r#"{"retries":{"smart":{"tries":9}}}"#, "retries.smart.tries 9"),
             (r#"{"retries":{"smart":{"days":15}}}"#, "retries.smart.days 15"),
+            (r#"{"sent_invoices":{"days":366}}"#, "sent_invoices.days 366"),
+            (
+                r#"{"sent_invoices":{"will_be_due_days":0}}"#,
+                "sent_invoices.will_be_due_days 0",
+            ),
+            (
+                r#"{"sent_invoices":{"overdue_days":-1}}"#,
+                "sent_invoices.overdue_days -1",
+            ),
         ] {
             let refused = parsed(text).check().unwrap_err();
             assert!(refused.starts_with(named), "{refused}");

@@ -7,11 +7,11 @@ use super::{
     invoicing::{self, Draft},
     lines, period, pricing, proration,
     redemptions::{self, Asked},
-    trials,
+    sent_invoices, trials,
 };
 use crate::{
     field,
-    resources::price,
+    resources::{collection, price},
     shapes,
     world::{World, rendered},
 };
@@ -33,16 +33,19 @@ pub(crate) struct NewSubscription {
     /// What a trial's end comes to where nobody can be charged.
     pub(crate) missing_payment_method: String,
     pub(crate) save_default_payment_method: bool,
+    /// After how many days its invoices are due, where they are sent.
+    pub(crate) days_until_due: Option<i64>,
     pub(crate) discounts: Vec<Asked>,
     /// A payment intent begun on a hosted page, to be used for the first invoice.
     pub(crate) intent: Option<String>,
 }
 
 /// Creates the subscription, `incomplete` or `trialing`, and finalizes its first invoice; nothing is charged yet unless
-/// nothing is due. Gives the ids of both. Where there is nothing to invoice it is `active` at once.
+/// nothing is due. One whose invoices are sent is `active`, and its first invoice a draft for an hour. Gives the ids of both.
+/// Where there is nothing to invoice it is `active` at once.
 pub(crate) fn begin(world: &mut World, new: &NewSubscription) -> (String, Option<String>) {
     let (id, invoice) = draft(world, new);
-    if let Some(invoice) = &invoice {
+    if let Some(invoice) = invoice.as_deref().filter(|_| new.days_until_due.is_none()) {
         invoicing::finalize_with(world, invoice, new.intent.as_deref());
     }
     (id, invoice)
@@ -76,6 +79,7 @@ pub(crate) fn draft(world: &mut World, new: &NewSubscription) -> (String, Option
             json!({ "type": "classic", "flexible": null }),
         );
     }
+    collection::write(&mut subscription, new.days_until_due);
     if new.automatic_tax {
         let liability = json!({ "type": "self" });
         field::set(
@@ -142,12 +146,20 @@ pub(crate) fn draft(world: &mut World, new: &NewSubscription) -> (String, Option
         "trial_settings.end_behavior.missing_payment_method",
         new.missing_payment_method.clone(),
     );
+    let is_sent = sent_invoices::is_sent(&subscription);
+    if is_sent {
+        // It is active before its invoice is paid, or even sent.
+        field::set(&mut subscription, "status", "active");
+    }
     if let Some(end) = trial_end {
         trials::write(&mut subscription, now, end);
     }
     world.put(&subscription);
 
-    let draft = Draft::of(&subscription, "subscription_create", billed);
+    let draft = Draft {
+        finalizes_at: is_sent.then_some(now + invoicing::DRAFT_LIFE),
+        ..Draft::of(&subscription, "subscription_create", billed)
+    };
     if draft.is_empty(world) {
         if trial_end.is_none() {
             field::set(&mut subscription, "status", "active");

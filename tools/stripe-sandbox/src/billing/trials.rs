@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     cancellation,
     change::{self, How, Prorations, Unpaid},
-    pausing,
+    pausing, sent_invoices,
 };
 use crate::{field, http::error::ApiError, resources::payment_method, world::World};
 
@@ -37,7 +37,7 @@ pub(crate) fn move_end(subscription: &mut Value, now: i64, end: i64) {
 /// What a trial's end comes to where nobody can be charged, if that is asked for: gives whether the subscription has
 /// paused or ended.
 pub(crate) fn ends_unpaid(world: &mut World, subscription: &Value) -> bool {
-    if payment_method::responsible(world, subscription).is_some() {
+    if sent_invoices::is_sent(subscription) || payment_method::responsible(world, subscription).is_some() {
         return false;
     }
     let id = field::text(subscription, "id");
@@ -61,7 +61,8 @@ pub(crate) fn end_now(world: &mut World, mut changed: Value, unpaid: Unpaid) -> 
     let now = world.now;
     field::set(&mut changed, "trial_end", now);
     let id = field::text(&changed, "id").to_owned();
-    if payment_method::responsible(world, &changed).is_none()
+    if !sent_invoices::is_sent(&changed)
+        && payment_method::responsible(world, &changed).is_none()
         && field::text(&changed, "trial_settings.end_behavior.missing_payment_method") != "create_invoice"
     {
         let stored = world.update(&id, "customer.subscription.updated", |one| *one = changed);

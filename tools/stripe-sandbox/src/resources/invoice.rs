@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Call, Operation, copy_texts, currency, list_of, merge_metadata, payment_method, retrieve};
+use super::{Call, Operation, collection, copy_texts, currency, list_of, merge_metadata, payment_method, retrieve};
 use crate::{
     billing::{
         authentication::Presence,
@@ -10,15 +10,20 @@ use crate::{
         dunning,
         invoice_items::{self, Sweep},
         invoicing::{self, DRAFT_LIFE, Draft},
-        renewal, test_clock,
+        renewal, sent_invoices, test_clock,
     },
     field,
     http::{
         error::{Answer, ApiError},
+        form::Params,
         list, matches,
     },
     world::{World, rendered},
 };
+
+/// The latest that a draft may be told to finalize itself, counted from now.
+/// Source: <https://docs.stripe.com/api/invoices/update#update_invoice-automatically_finalizes_at>.
+const FARTHEST: i64 = 5 * 366 * 86_400;
 
 pub(crate) const OPERATIONS: &[Operation] = &[
     Operation {
@@ -45,6 +50,11 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         method: "POST",
         path: "/v1/invoices/{id}/pay",
         run: pay,
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/invoices/{id}/send",
+        run: send,
     },
     Operation {
         method: "POST",
@@ -124,7 +134,10 @@ fn create(world: &mut World, call: &Call) -> Answer {
         (Some(subscription), true) => Sweep::Only(field::text(subscription, "id")),
         (None, true) => Sweep::Loose,
     };
-    let advances = params.boolean("auto_advance").unwrap_or(false);
+    let finalizes_at = finalizes_at(params, world.now, None)?;
+    if params.text("collection_method") == Some("send_invoice") {
+        collection::check_email(&customer)?;
+    }
     let customer = field::text(&customer, "id").to_owned();
     if subscription.is_some() && invoice_items::waiting(world, &customer, &currency, sweep).is_empty() {
         let message = "Nothing to invoice for subscription";
@@ -137,15 +150,37 @@ fn create(world: &mut World, call: &Call) -> Answer {
         reason: "manual",
         lines: Vec::new(),
         sweep,
-        finalizes_at: advances.then(|| world.now + DRAFT_LIFE),
+        finalizes_at,
     };
     let mut invoice = invoicing::build(world, draft);
-    field::set(&mut invoice, "auto_advance", advances);
+    field::set(&mut invoice, "auto_advance", finalizes_at.is_some());
     write(&mut invoice, call, world.now)?;
     if params.boolean("automatic_tax[enabled]") == Some(true) {
         invoicing::tax_automatically(&mut invoice);
     }
     Ok(rendered(&invoicing::open_draft(world, invoice)))
+}
+
+/// When a draft is to finalize itself, if it is; `present` is when it is now.
+fn finalizes_at(params: &Params, now: i64, present: Option<i64>) -> Result<Option<i64>, ApiError> {
+    let advances = params.boolean("auto_advance");
+    let name = "automatically_finalizes_at";
+    match params.integer(name) {
+        Some(at) if at <= now || at > now + FARTHEST => {
+            let message = "Invalid timestamp: must be in the future, and at most five years ahead.";
+            Err(ApiError::invalid(message).param(name))
+        }
+        Some(_) if advances == Some(false) => {
+            let message = "You can't set `automatically_finalizes_at` of an invoice with `auto_advance=false`.";
+            Err(ApiError::invalid(message).param(name))
+        }
+        Some(at) => Ok(Some(at)),
+        None => Ok(match advances {
+            Some(true) => present.or(Some(now + DRAFT_LIFE)),
+            Some(false) => None,
+            None => present,
+        }),
+    }
 }
 
 /// Writes what a draft's creation and its update both take.
@@ -158,15 +193,16 @@ fn write(invoice: &mut Value, call: &Call, now: i64) -> Result<(), ApiError> {
         field::set(invoice, "collection_method", method);
     }
     let sends = field::text(invoice, "collection_method") == "send_invoice";
-    let due = match (params.integer("due_date"), params.integer("days_until_due")) {
+    let due = match (params.integer("due_date"), collection::checked_days(params)?) {
         (Some(due), _) => Some(due),
-        (None, Some(days)) => Some(now + days.clamp(0, 3650) * 86_400),
+        (None, Some(days)) => Some(now + days * 86_400),
         (None, None) => None,
     };
     match (sends, due) {
-        (false, Some(_)) => {
-            let message = "`days_until_due` and `due_date` can only be sent with `collection_method=send_invoice`.";
-            Err(ApiError::invalid(message).param("days_until_due"))
+        (false, Some(_)) => Err(collection::not_sent()),
+        (false, None) => {
+            field::set(invoice, "due_date", Value::Null);
+            Ok(())
         }
         (true, Some(due)) => {
             field::set(invoice, "due_date", due);
@@ -186,24 +222,45 @@ fn update(world: &mut World, call: &Call) -> Answer {
         "collection_method",
         "due_date",
         "days_until_due",
+        "automatically_finalizes_at",
     ];
     if fixed.iter().any(|name| call.params.has(name)) {
         invoicing::editable(&invoice)?;
     }
     write(&mut changed, call, world.now)?;
-    if let Some(advances) = call.params.boolean("auto_advance") {
-        field::set(&mut changed, "auto_advance", advances);
-        if field::text(&changed, "status") == "draft" {
-            field::set(
-                &mut changed,
-                "automatically_finalizes_at",
-                advances.then(|| world.now + DRAFT_LIFE),
-            );
-        }
+    if sent_invoices::is_sent(&changed) && !sent_invoices::is_sent(&invoice) {
+        let customer = world.get("customer", field::text(&invoice, "customer"), "customer")?;
+        collection::check_email(&customer)?;
+    }
+    if call.params.has("auto_advance") || call.params.has("automatically_finalizes_at") {
+        advance_or_not(&mut changed, &call.params, world.now)?;
     }
     Ok(rendered(
         &world.update(call.id(), "invoice.updated", |one| *one = changed),
     ))
+}
+
+/// Writes whether an invoice advances by itself: a draft is finalized, one that is open is charged, and all others are done.
+fn advance_or_not(invoice: &mut Value, params: &Params, now: i64) -> Result<(), ApiError> {
+    if field::text(invoice, "status") == "draft" {
+        let present = field::at(invoice, "automatically_finalizes_at").as_i64();
+        let at = finalizes_at(params, now, present)?;
+        field::set(invoice, "auto_advance", at.is_some());
+        field::set(invoice, "automatically_finalizes_at", at);
+        return Ok(());
+    }
+    if field::text(invoice, "status") != "open" {
+        return invoicing::editable(invoice);
+    }
+    let advances = params.boolean("auto_advance") == Some(true);
+    let was = field::flag(invoice, "auto_advance");
+    field::set(invoice, "auto_advance", advances);
+    if !advances {
+        field::set(invoice, "next_payment_attempt", Value::Null);
+    } else if !was && !sent_invoices::is_sent(invoice) {
+        field::set(invoice, "next_payment_attempt", now + DRAFT_LIFE);
+    }
+    Ok(())
 }
 
 fn delete(world: &mut World, call: &Call) -> Answer {
@@ -227,8 +284,13 @@ fn finalize(world: &mut World, call: &Call) -> Answer {
         world.edit(call.id(), |one| field::set(one, "auto_advance", advances));
     }
     invoicing::finalize(world, call.id());
-    let is_left = field::flag(&world.get("invoice", call.id(), "invoice")?, "auto_advance");
-    if is_left && field::text(&invoice, "collection_method") == "charge_automatically" {
+    let finalized = world.get("invoice", call.id(), "invoice")?;
+    let is_left = field::flag(&finalized, "auto_advance");
+    if sent_invoices::is_sent(&invoice) {
+        if is_left && field::text(&finalized, "status") == "open" {
+            sent_invoices::send(world, call.id());
+        }
+    } else if is_left {
         let soon = world.now + DRAFT_LIFE;
         world.edit(call.id(), |one| {
             if field::text(one, "status") == "open" {
@@ -278,6 +340,24 @@ fn pay(world: &mut World, call: &Call) -> Answer {
         renewal::fail_first(world, call.id());
         return Err(error);
     }
+    retrieve(world, "invoice", call.id())
+}
+
+fn send(world: &mut World, call: &Call) -> Answer {
+    let invoice = world.get("invoice", call.id(), "invoice")?;
+    if !sent_invoices::is_sent(&invoice) {
+        let message = "You can only manually send an invoice if its collection method is 'send_invoice'.";
+        return Err(ApiError::invalid(message));
+    }
+    match field::text(&invoice, "status") {
+        "draft" => invoicing::finalize(world, call.id()),
+        "void" => {
+            let message = "You can't send an invoice that is void.";
+            return Err(ApiError::invalid(message).code("invoice_not_editable"));
+        }
+        _ => {}
+    }
+    sent_invoices::send(world, call.id());
     retrieve(world, "invoice", call.id())
 }
 

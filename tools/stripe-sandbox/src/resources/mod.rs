@@ -6,6 +6,7 @@ pub(crate) mod balance;
 pub(crate) mod charge;
 pub(crate) mod checkout_lines;
 pub(crate) mod checkout_session;
+pub(crate) mod collection;
 pub(crate) mod coupon;
 pub(crate) mod customer;
 pub(crate) mod customer_balance;

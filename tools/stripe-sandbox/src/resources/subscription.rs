@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    Call, Operation, copy_texts, list_of, merge_metadata, payment_method, pending_update, retrieve,
+    Call, Operation, collection, copy_texts, list_of, merge_metadata, payment_method, pending_update, retrieve,
     subscription_item::{Items, change_item, checked, commit_change, how_asked, items_of, new_item},
 };
 use crate::{
@@ -89,13 +89,7 @@ pub(crate) fn asked(world: &mut World, params: &Params) -> Result<NewSubscriptio
     let customer = world.get("customer", params.required("customer")?, "customer")?;
     test_clock::has_room_for_subscription(world, &customer)?;
     let customer_id = field::text(&customer, "id").to_owned();
-    if params
-        .text("collection_method")
-        .is_some_and(|how| how != "charge_automatically")
-    {
-        let message = "The sandbox collects automatically only.";
-        return Err(ApiError::unserved("collection_method", message));
-    }
+    let days_until_due = collection::days_until_due(params, &Value::Null, &customer)?;
     let default_payment_method = match params.text("default_payment_method") {
         Some(id) => {
             let method = payment_method::of_customer(world, id, &customer_id, "default_payment_method")?;
@@ -124,6 +118,7 @@ pub(crate) fn asked(world: &mut World, params: &Params) -> Result<NewSubscriptio
             .to_owned(),
         save_default_payment_method: params.text("payment_settings[save_default_payment_method]")
             == Some("on_subscription"),
+        days_until_due,
         customer: customer_id,
         discounts,
         intent: None,
@@ -235,6 +230,11 @@ pub(crate) fn update(world: &mut World, call: &Call) -> Answer {
     }
     copy_texts(&mut changed, params, DETAILS);
     write_end(&mut changed, params, world.now)?;
+    if params.has("collection_method") || params.has("days_until_due") {
+        let customer = world.get("customer", &customer, "customer")?;
+        let days = collection::days_until_due(params, &subscription, &customer)?;
+        collection::write(&mut changed, days);
+    }
     if params.clears("pause_collection") {
         field::set(&mut changed, "pause_collection", Value::Null);
     } else if let Some(behavior) = params.text("pause_collection[behavior]") {

@@ -37,6 +37,7 @@ mod receiver;
 mod retries;
 mod saved_cards;
 mod scenario;
+mod sent_invoices;
 mod snapshot;
 mod tax_ids;
 mod test_clocks;
