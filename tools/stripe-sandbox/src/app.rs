@@ -245,10 +245,13 @@ pub(crate) fn catch_up_sparing(world: &mut World, spared: Option<&str>) -> Resul
 /// Runs everything due by the present virtual time.
 fn catch_up_present(world: &mut World) -> Result<(), ApiError> {
     let until = world.clock.now();
-    run_queue(world, test_clock::PRESENT, until, |world, at| {
+    let done = run_queue(world, test_clock::PRESENT, until, |world, at| {
         world.present = world.present.max(at);
         world.return_to_present();
     })?;
+    if !done {
+        return Err(ApiError::internal());
+    }
     world.outbox.wake(until);
     Ok(())
 }
@@ -263,8 +266,8 @@ fn advance(world: &mut World, account: &str, id: &str) -> Result<(), ApiError> {
     let done = run_queue(world, id, target, |world, at| {
         reached = reached.max(at);
         world.go_by(id, reached);
-    });
-    arrive(world, account, id, done.is_err())
+    })?;
+    arrive(world, account, id, !done)
 }
 
 /// Ends the advance of a test clock, as a change.
@@ -275,8 +278,14 @@ fn arrive(world: &mut World, account: &str, id: &str, failed: bool) -> Result<()
 }
 
 /// Runs what is due in a queue until then, in order, each step a change of its own, once the world has been `set` to the
-/// moment it is due.
-fn run_queue(world: &mut World, queue: &str, until: i64, mut set: impl FnMut(&mut World, i64)) -> Result<(), ApiError> {
+/// moment it is due. Says whether all could be done; an error is that a change could not be kept, and the rest is left for
+/// another time.
+fn run_queue(
+    world: &mut World,
+    queue: &str,
+    until: i64,
+    mut set: impl FnMut(&mut World, i64),
+) -> Result<bool, ApiError> {
     while let Some((at, account, id)) = world.next_due(queue, until) {
         set(world, at);
         world.account = account;
@@ -285,9 +294,10 @@ fn run_queue(world: &mut World, queue: &str, until: i64, mut set: impl FnMut(&mu
             billing::run_due(world, &id);
             Ok(())
         });
-        if let Err(error) = step {
+        if step.is_err() {
+            tracing::error!(%id, at, "due work could not be done");
             world.roll_back();
-            return Err(error);
+            return Ok(false);
         }
         commit(world)?;
         if world
@@ -295,8 +305,8 @@ fn run_queue(world: &mut World, queue: &str, until: i64, mut set: impl FnMut(&mu
             .is_some_and(|next| next.0 == at && next.2 == id)
         {
             tracing::error!(%id, at, "due work did not move on");
-            return Err(ApiError::internal());
+            return Ok(false);
         }
     }
-    Ok(())
+    Ok(true)
 }
