@@ -4,6 +4,7 @@ Its fixtures are older than the version the sandbox speaks: where they send `pay
 """
 
 import glob
+import json
 import os
 import subprocess
 import tempfile
@@ -89,3 +90,16 @@ class Cli(CliScenario):
     def test_a_charge_is_disputed(self):
         without = ("--remove", "payment_intent:payment_method_types")
         self.assertEqual(self.triggered("charge.dispute.created", *without).status, "warning_needs_response")
+
+    def test_a_test_clock_is_made_advanced_and_deleted(self):
+        clocks = ("test_helpers", "test_clocks")
+        clock = json.loads(self.stripe(*clocks, "create", "--frozen-time", "1767225600", "--name", "From the terminal"))
+        self.assertEqual((clock["status"], clock["name"]), ("ready", "From the terminal"))
+        self.assertEqual(self.v1.customers.create({"test_clock": clock["id"]}).created, 1_767_225_600)
+        sent = json.loads(self.stripe(*clocks, "advance", clock["id"], "--frozen-time", "1769904000"))
+        self.assertEqual(sent["status"], "advancing")
+        there = json.loads(self.stripe(*clocks, "retrieve", clock["id"]))
+        self.assertEqual((there["status"], there["frozen_time"]), ("ready", 1_769_904_000))
+        self.stripe(*clocks, "delete", clock["id"], "--confirm")
+        told = (f"test_helpers.test_clock.{kind}" for kind in ("created", "advancing", "ready", "deleted"))
+        self.followed(*told, "customer.created", "customer.deleted")

@@ -70,9 +70,13 @@ impl App {
         catch_up(&mut world)?;
         world.begin(account, cause);
         let answer = attempt(&mut world, step);
+        let clock = world.test_clock.clone();
         match &answer {
             Err(error) if !error.keeps_effects => world.roll_back(),
             _ => commit(&mut world)?,
+        }
+        if let Some(clock) = clock {
+            catch_up_clock(&mut world, account, &clock);
         }
         drop(world);
         self.outbox_grew.notify_one();
@@ -268,6 +272,17 @@ fn advance(world: &mut World, account: &str, id: &str) -> Result<(), ApiError> {
         world.go_by(id, reached);
     })?;
     arrive(world, account, id, !done)
+}
+
+/// Runs what a change in the time of a test clock made due at the moment that it shows. What cannot be done now is left for
+/// the next such change, or its advance.
+pub(crate) fn catch_up_clock(world: &mut World, account: &str, id: &str) {
+    let Some(now) = test_clock::shown(world, account, id) else {
+        return;
+    };
+    if run_queue(world, id, now, |world, _| world.go_by(id, now)).is_err() {
+        tracing::error!(%id, "what is due on a test clock is left for later");
+    }
 }
 
 /// Ends the advance of a test clock, as a change.

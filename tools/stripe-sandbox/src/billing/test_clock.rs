@@ -53,6 +53,13 @@ pub(crate) fn get(world: &World, id: &str, param: &str) -> Result<Value, ApiErro
     clock.ok_or_else(|| ApiError::missing("billingclock", id, param))
 }
 
+/// What a clock of `account` shows, while it stands.
+pub(crate) fn shown(world: &World, account: &str, id: &str) -> Option<i64> {
+    let clock = world.found(account, id)?;
+    let stands = matches!(field::text(clock, "status"), "ready" | "internal_failure");
+    stands.then(|| field::integer(clock, "frozen_time"))
+}
+
 /// The test clock that a call is about, in the data set of `account`: that of the object in its path, or of the one that a
 /// parameter names.
 pub(crate) fn concerned(world: &World, account: &str, ids: &[String], params: &Params) -> Option<String> {

@@ -26,7 +26,7 @@ pub(crate) fn write(subscription: &mut Value, now: i64, end: i64) {
 pub(crate) fn move_end(subscription: &mut Value, now: i64, end: i64) {
     field::set(subscription, "trial_end", end);
     field::set(subscription, "billing_cycle_anchor", end);
-    field::set(subscription, "_sandbox.trial_notice_at", (end - NOTICE).max(now + 1));
+    field::set(subscription, "_sandbox.trial_notice_at", (end - NOTICE).max(now));
     if let Value::Array(items) = field::place(subscription, "items.data") {
         for item in items {
             field::set(item, "current_period_end", end);

@@ -198,6 +198,9 @@ fn run(
         });
     }
     app::commit(&mut world)?;
+    if let Some(clock) = clock {
+        app::catch_up_clock(&mut world, account, &clock);
+    }
     if world.next_due(test_clock::ADVANCING, i64::MAX).is_some() {
         app.clock_set_out.notify_one();
     }

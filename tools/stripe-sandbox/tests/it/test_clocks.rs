@@ -320,6 +320,16 @@ async fn a_session_and_what_is_paid_on_its_page_are_of_the_customers_time() {
 }
 
 #[tokio::test]
+async fn what_is_due_at_the_clocks_moment_is_not_put_off() {
+    let world = start().await;
+    let clock = clock(&world, PAST).await;
+    let customer = customer(&world, &clock, "visa").await;
+    subscription(&world, &customer, &[("trial_period_days", "2")]).await;
+    let events = world.events().await;
+    assert_eq!(events.last().unwrap(), "customer.subscription.trial_will_end");
+}
+
+#[tokio::test]
 async fn a_connected_account_has_clocks_of_its_own() {
     let world = start().await;
     let account = text(&world.post("/v1/accounts", &[("country", "DE")]).await["id"]);
