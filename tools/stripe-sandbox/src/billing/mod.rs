@@ -9,6 +9,8 @@ pub(crate) mod change;
 pub(crate) mod charges;
 pub(crate) mod checkout;
 pub(crate) mod confirmation;
+pub(crate) mod credit_note_lines;
+pub(crate) mod credit_notes;
 pub(crate) mod customer_credit;
 pub(crate) mod decimal;
 pub(crate) mod discounts;

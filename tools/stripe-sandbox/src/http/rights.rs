@@ -14,7 +14,7 @@ use crate::{field, resources::Operation, world::World};
 /// The resource an operation is about, as permissions name it: the fixed steps of its path, `checkout_sessions`.
 pub(crate) fn resource(path: &str) -> String {
     let steps = path.split('/').skip(2);
-    let fixed = steps.take_while(|step| !step.starts_with('{') && *step != "search");
+    let fixed = steps.take_while(|step| !step.starts_with('{') && !matches!(*step, "search" | "preview"));
     match fixed.collect::<Vec<_>>().join("_") {
         own if own == "account" => "accounts".to_owned(),
         resource => resource,

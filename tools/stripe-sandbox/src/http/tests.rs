@@ -186,6 +186,13 @@ impl Furnished {
         let pending = format!("customer={customer}&pending_invoice_items_behavior=include");
         furnished.make("/v1/invoices", &pending);
         furnished.make("/v1/invoiceitems", &item);
+        for (step, form, amounts) in [
+            ("finalize", "", "amount=90"),
+            ("pay", "paid_out_of_band=true", "amount=90&credit_amount=90"),
+        ] {
+            let invoice = furnished.invoice(&customer, step, form);
+            furnished.make("/v1/credit_notes", &format!("invoice={invoice}&{amounts}"));
+        }
         let meter = "display_name=m&event_name=e&default_aggregation[formula]=sum";
         furnished.make("/v1/billing/meters", meter);
         let link = format!("line_items[0][price]={price}&line_items[0][quantity]=1");
@@ -240,6 +247,15 @@ impl Furnished {
         self.ids.push(id.clone());
         self.made_at.push(path);
         id
+    }
+
+    /// An invoice with an item of its own, after this step.
+    fn invoice(&mut self, customer: &str, step: &str, form: &str) -> String {
+        let invoice = self.make("/v1/invoices", &format!("customer={customer}"));
+        let item = format!("customer={customer}&currency=usd&amount=500&invoice={invoice}");
+        self.make("/v1/invoiceitems", &item);
+        self.sandbox.post(&format!("/v1/invoices/{invoice}/{step}"), form);
+        invoice
     }
 
     /// Keeps the id of the newest of a list, which came about by something else that was made.

@@ -8,6 +8,7 @@ pub(crate) mod checkout_lines;
 pub(crate) mod checkout_session;
 pub(crate) mod collection;
 pub(crate) mod coupon;
+pub(crate) mod credit_note;
 pub(crate) mod customer;
 pub(crate) mod customer_balance;
 pub(crate) mod dispute;
@@ -84,6 +85,7 @@ const ALL: &[&[Operation]] = &[
     charge::OPERATIONS,
     checkout_session::OPERATIONS,
     coupon::OPERATIONS,
+    credit_note::OPERATIONS,
     customer::OPERATIONS,
     customer_balance::OPERATIONS,
     dispute::OPERATIONS,

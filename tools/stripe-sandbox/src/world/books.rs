@@ -6,14 +6,15 @@ use serde_json::Value;
 
 use super::World;
 use crate::{
-    billing::{balance::DISPUTE_FEE, refunds},
+    billing::{balance::DISPUTE_FEE, credit_note_lines, refunds},
     field,
 };
 
 /// What is wrong with the world's books: nothing, however it came about.
 ///
 /// Every object stands in the ledger with what made it; every event tells of an object there is; the balance of each account
-/// and currency is the sum of its transactions; no charge gave back more than it took; what a dispute took is what it says.
+/// and currency is the sum of its transactions; no charge gave back more than it took; what a dispute took is what it says;
+/// an invoice asks for what it comes to, less what its credit notes credited, which is no more than that.
 pub(crate) fn problems(world: &World) -> Vec<String> {
     let mut problems = Vec::new();
     let created: BTreeSet<(String, String)> = world
@@ -39,6 +40,8 @@ pub(crate) fn problems(world: &World) -> Vec<String> {
                 problems.push(format!("{id} gave back more than it took"));
             }
             "dispute" => problems.extend(took_wrongly(world, account, value)),
+            "invoice" => problems.extend(credited_wrongly(world, account, value)),
+            "credit_note" => problems.extend(gives_wrongly(world, account, value)),
             _ => {}
         }
     }
@@ -85,6 +88,54 @@ fn took_wrongly(world: &World, account: &str, dispute: &Value) -> Option<String>
     let closed = matches!(status, "won" | "lost" | "warning_closed");
     (closed != field::at(dispute, "_sandbox.due_at").is_null())
         .then(|| format!("{id} is {status}, and what is to come of it does not fit"))
+}
+
+/// An invoice that does not know what its credit notes credited, or was credited more than it came to.
+fn credited_wrongly(world: &World, account: &str, invoice: &Value) -> Option<String> {
+    let id = field::text(invoice, "id");
+    let notes = field::elements(invoice, "_sandbox.credit_notes");
+    let notes = notes.iter().filter_map(|id| world.found(account, id.as_str()?));
+    let standing: Vec<&Value> = notes.filter(|note| field::text(note, "status") == "issued").collect();
+    let sum = |name: &str| standing.iter().map(|note| field::integer(note, name)).sum::<i64>();
+    for half in ["pre_payment", "post_payment"] {
+        let (said, credited) = (
+            field::integer(invoice, &format!("{half}_credit_notes_amount")),
+            sum(&format!("{half}_amount")),
+        );
+        if said != credited {
+            return Some(format!(
+                "{id} says {said}, and its {half} credit notes come to {credited}"
+            ));
+        }
+    }
+    let total = field::integer(invoice, "total");
+    if sum("total") > total.max(0) || sum("total_taxes.0.amount") > field::integer(invoice, "total_taxes.0.amount") {
+        return Some(format!("{id} was credited more than it came to"));
+    }
+    let due = (total + field::integer(invoice, "starting_balance")).max(0) - sum("pre_payment_amount");
+    (field::integer(invoice, "amount_due") != due).then(|| {
+        format!(
+            "{id} asks for {}, and {due} is due",
+            field::integer(invoice, "amount_due")
+        )
+    })
+}
+
+/// A credit note that does not give back what it says.
+fn gives_wrongly(world: &World, account: &str, note: &Value) -> Option<String> {
+    let id = field::text(note, "id");
+    let total = field::integer(note, "total");
+    let lines = field::elements(note, "lines.data").iter();
+    let of_lines: i64 = lines.map(credit_note_lines::total).sum();
+    let refunds = field::elements(note, "refunds").iter();
+    let refunded: i64 = refunds.map(|one| field::integer(one, "amount_refunded")).sum();
+    let credit = world
+        .found(account, field::text(note, "customer_balance_transaction"))
+        .map_or(0, |one| -field::integer(one, "amount"));
+    let given = refunded + credit + field::integer(note, "out_of_band_amount");
+    let after = field::integer(note, "post_payment_amount");
+    (of_lines != total || field::integer(note, "pre_payment_amount") + after != total || given != after)
+        .then(|| format!("{id} comes to {total}, its lines to {of_lines}, and it gives back {given} of {after}"))
 }
 
 /// What an account has of a currency, available and pending.

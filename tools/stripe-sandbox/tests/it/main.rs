@@ -16,6 +16,7 @@ mod catalog;
 mod client;
 mod clock_advances;
 mod connect;
+mod credit_notes;
 mod discounts;
 mod disputes;
 mod dunning;

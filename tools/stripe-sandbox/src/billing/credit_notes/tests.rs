@@ -1,0 +1,225 @@
+//! Whatever is sold, credited, taken back, paid, refunded and waited for: the invoices and their credit notes are right.
+
+use proptest::{
+    prelude::*,
+    sample::Index,
+    test_runner::{Config as Cases, TestRunner},
+};
+use serde_json::Value;
+
+use crate::{
+    field,
+    http::in_process::InProcess,
+    world::{World, books},
+};
+
+const CASES: u32 = 200;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Sell(&'static str),
+    Credit {
+        invoice: Index,
+        line: Option<Index>,
+        amount: i64,
+        /// How what was paid goes back, in hundredths: refunded, to the balance, and the rest elsewhere.
+        back: (i64, i64),
+    },
+    Void(Index),
+    Act(Index, &'static str),
+    Refund(Index, i64),
+    Wait(i64),
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    let one_of = prop::sample::select::<&'static str>;
+    let sale = one_of(vec!["default_incomplete", "allow_incomplete"]);
+    let credit = (
+        any::<Index>(),
+        prop::option::of(any::<Index>()),
+        1..900_i64,
+        (0..120_i64, 0..120_i64),
+    );
+    prop_oneof![
+        2 => sale.prop_map(Step::Sell),
+        6 => credit.prop_map(|(invoice, line, amount, back)| Step::Credit { invoice, line, amount, back }),
+        1 => any::<Index>().prop_map(Step::Void),
+        2 => (any::<Index>(), one_of(vec!["pay", "void", "mark_uncollectible"])).prop_map(|(invoice, act)| Step::Act(invoice, act)),
+        1 => (any::<Index>(), 1..500_i64).prop_map(|(charge, amount)| Step::Refund(charge, amount)),
+        1 => prop::sample::select(vec![3600, 86_400, 31 * 86_400]).prop_map(Step::Wait),
+    ]
+}
+
+/// A customer in Germany with a card, two prices and a coupon: what a sale is made of.
+fn sale(stripe: &InProcess) -> String {
+    let customer = stripe.make("/v1/customers", "payment_method=pm_card_visa&address[country]=DE");
+    let method = field::text(
+        &stripe.get("/v1/payment_methods", &format!("customer={customer}")),
+        "data.0.id",
+    )
+    .to_owned();
+    let default = format!("invoice_settings[default_payment_method]={method}");
+    stripe.post(&format!("/v1/customers/{customer}"), &default);
+    let product = stripe.make("/v1/products", "name=p");
+    let mut form = format!("customer={customer}&automatic_tax[enabled]=true");
+    for (place, (amount, quantity)) in [(299, 3), (1001, 1)].iter().enumerate() {
+        let price = format!("product={product}&currency=usd&unit_amount={amount}&recurring[interval]=month");
+        let price = stripe.make("/v1/prices", &price);
+        form.push_str(&format!(
+            "&items[{place}][price]={price}&items[{place}][quantity]={quantity}"
+        ));
+    }
+    let coupon = stripe.make("/v1/coupons", "percent_off=15&duration=forever");
+    format!("{form}&discounts[0][coupon]={coupon}&payment_behavior=")
+}
+
+fn take(stripe: &InProcess, sale: &str, step: &Step) -> u16 {
+    let found = |object: &str, index: &Index| {
+        let all = stripe.app.world().all(object);
+        (!all.is_empty()).then(|| index.get(&all).clone())
+    };
+    let post = |path: &str, form: &str| stripe.call("POST", path, form).0;
+    match step {
+        Step::Sell(how) => post("/v1/subscriptions", &format!("{sale}{how}")),
+        Step::Credit {
+            invoice,
+            line,
+            amount,
+            back,
+        } => {
+            let Some(invoice) = found("invoice", invoice) else {
+                return 200;
+            };
+            let mut form = format!("invoice={}", field::text(&invoice, "id"));
+            match line {
+                Some(line) => {
+                    let line = line.get(field::elements(&invoice, "lines.data"));
+                    let id = field::text(line, "id");
+                    form.push_str("&lines[0][type]=invoice_line_item");
+                    form.push_str(&format!("&lines[0][invoice_line_item]={id}&lines[0][amount]={amount}"));
+                }
+                None => form.push_str(&format!("&amount={amount}")),
+            }
+            // A note that gives nothing back says what would have to be given.
+            let refusal = stripe.call("GET", "/v1/credit_notes/preview", &form).1;
+            let given = field::text(&refusal, "error.message").rsplit_once("($");
+            let after = given.and_then(|(_, rest)| rest.trim_end_matches(").").replace('.', "").parse::<i64>().ok());
+            if let Some(after) = after {
+                let (refund, credit) = (after * back.0 / 100, after * back.1 / 100);
+                let elsewhere = (after - refund - credit).max(0);
+                form.push_str(&format!(
+                    "&refund_amount={refund}&credit_amount={credit}&out_of_band_amount={elsewhere}"
+                ));
+            }
+            post("/v1/credit_notes", &form)
+        }
+        Step::Void(note) => match found("credit_note", note) {
+            Some(note) => post(&format!("/v1/credit_notes/{}/void", field::text(&note, "id")), ""),
+            None => 200,
+        },
+        Step::Act(invoice, act) => match found("invoice", invoice) {
+            Some(invoice) => post(&format!("/v1/invoices/{}/{act}", field::text(&invoice, "id")), ""),
+            None => 200,
+        },
+        Step::Refund(charge, amount) => match found("charge", charge) {
+            Some(charge) => post(
+                "/v1/refunds",
+                &format!("charge={}&amount={amount}", field::text(&charge, "id")),
+            ),
+            None => 200,
+        },
+        Step::Wait(seconds) => {
+            stripe.advance(*seconds);
+            200
+        }
+    }
+}
+
+/// What an invoice took or asks for is what its payment does, and nothing is asked for twice.
+fn check(world: &World) -> Result<(), TestCaseError> {
+    for invoice in world.all("invoice") {
+        let (due, paid) = (
+            field::integer(&invoice, "amount_due"),
+            field::integer(&invoice, "amount_paid"),
+        );
+        let status = field::text(&invoice, "status");
+        let left = if status == "paid" { 0 } else { due };
+        prop_assert_eq!(field::integer(&invoice, "amount_remaining"), left, "{}", invoice);
+        prop_assert_eq!(paid, due - left, "{}", invoice);
+        prop_assert!(status != "open" || due > 0, "{invoice}");
+        let payment = super::invoicing::payment_of(world, field::text(&invoice, "id"));
+        let Some(payment) = payment.filter(|_| status != "void") else {
+            continue;
+        };
+        prop_assert_eq!(field::integer(&payment, "amount_requested"), due, "{}", invoice);
+        let intent = world.find(field::text(&payment, "payment.payment_intent")).unwrap();
+        prop_assert_eq!(field::integer(intent, "amount"), due, "{}", invoice);
+        prop_assert_eq!(field::integer(intent, "amount_received"), paid, "{}", invoice);
+    }
+    Ok(())
+}
+
+#[test]
+fn the_books_are_right_whatever_is_credited() {
+    let stripe = InProcess::new();
+    let mut runner = TestRunner::new(Cases {
+        cases: CASES,
+        failure_persistence: None,
+        ..Cases::default()
+    });
+    let issued = std::cell::Cell::new(0);
+    let outcome = runner.run(&prop::collection::vec(any_step(), 1..25), |steps| {
+        stripe.reset();
+        let sale = sale(&stripe);
+        for step in &steps {
+            let status = take(&stripe, &sale, step);
+            prop_assert!(status < 500, "{step:?}");
+        }
+        let world = stripe.app.world();
+        issued.set(issued.get() + world.all("credit_note").len());
+        let problems = books::problems(&world);
+        prop_assert!(problems.is_empty(), "{problems:?}");
+        check(&world)
+    });
+    if let Err(failure) = outcome {
+        panic!("{failure}");
+    }
+    assert!(
+        issued.get() > usize::try_from(CASES).unwrap(),
+        "only {} notes were issued",
+        issued.get()
+    );
+}
+
+/// An open invoice of 1500 in one line of three units.
+fn open(stripe: &InProcess) -> Value {
+    let customer = stripe.make("/v1/customers", "payment_method=pm_card_visa");
+    let item = format!("customer={customer}&price_data[currency]=usd&price_data[unit_amount]=500&quantity=3");
+    let product = stripe.make("/v1/products", "name=p");
+    stripe.post("/v1/invoiceitems", &format!("{item}&price_data[product]={product}"));
+    let form = format!("customer={customer}&pending_invoice_items_behavior=include");
+    let invoice = stripe.make("/v1/invoices", &form);
+    stripe.post(&format!("/v1/invoices/{invoice}/finalize"), "")
+}
+
+#[test]
+fn a_preview_is_what_is_issued_and_changes_nothing() {
+    let stripe = InProcess::new();
+    let invoice = open(&stripe);
+    let line = field::text(&invoice, "lines.data.0.id");
+    let form = format!(
+        "invoice={}&lines[0][type]=invoice_line_item&lines[0][invoice_line_item]={line}&lines[0][quantity]=2&memo=m",
+        field::text(&invoice, "id")
+    );
+    let before = stripe.app.world().hash();
+    let mut previewed = stripe.get("/v1/credit_notes/preview", &form);
+    assert_eq!(stripe.app.world().hash(), before);
+    let mut issued = stripe.post("/v1/credit_notes", &form);
+    assert_eq!(field::integer(&issued, "total"), 1000);
+    for note in [&mut previewed, &mut issued] {
+        for name in ["id", "pdf", "lines.url", "lines.data.0.id"] {
+            field::set(note, name, "");
+        }
+    }
+    assert_eq!(previewed, issued);
+}
