@@ -24,6 +24,7 @@ pub(crate) fn of(kind: &str) -> Value {
 pub(crate) fn prefix(kind: &str) -> String {
     let known = match kind {
         "account" => "acct_",
+        "bank_account" => "ba_",
         "billing.meter" => "mtr_",
         "billing_portal.configuration" => "bpc_",
         "billing_portal.session" => "bps_",
@@ -39,6 +40,7 @@ pub(crate) fn prefix(kind: &str) -> String {
         "payment_intent" => "pi_",
         "payment_link" => "plink_",
         "payment_method" => "pm_",
+        "payout" => "po_",
         "product" => "prod_",
         "radar.early_fraud_warning" => "issfr_",
         "subscription" => "sub_",
@@ -81,6 +83,7 @@ macro_rules! shape {
 shape!(
     account,
     balance_transaction,
+    bank_account,
     billing_meter,
     billing_portal_configuration,
     billing_portal_session,
@@ -101,6 +104,7 @@ shape!(
     payment_intent,
     payment_link,
     payment_method,
+    payout,
     plan,
     price,
     product,

@@ -5,14 +5,11 @@
 
 use serde_json::{Value, json};
 
-use super::test_clock;
+use super::{payout_schedule, payouts, test_clock};
 use crate::{
     field, shapes,
-    world::{World, rendered},
+    world::{PRIVATE, World, rendered},
 };
-
-/// A payment is available so long after it was made.
-const SETTLEMENT: i64 = 2 * 86_400;
 
 /// The card whose payments are available at once. Source: <https://docs.stripe.com/testing#available-balance>.
 const BYPASSES_PENDING: &str = "bypassPending";
@@ -51,7 +48,11 @@ pub(crate) fn post_charge(world: &mut World, charge: &mut Value) {
         currency: field::text(charge, "currency"),
         source: field::text(charge, "id"),
         description: field::some_text(charge, "description"),
-        available_on: if at_once { world.now } else { world.now + SETTLEMENT },
+        available_on: if at_once {
+            world.now
+        } else {
+            world.now + payout_schedule::delay(world)
+        },
     };
     let id = post(world, &posting);
     field::set(charge, "balance_transaction", id);
@@ -133,6 +134,64 @@ fn post_adjustment(
     world.find(&id).map(rendered).unwrap_or_default()
 }
 
+/// Takes what is paid out, out of the balance at once; what a reversal brings back is there when it has arrived.
+pub(crate) fn post_payout(world: &mut World, payout: &Value) -> String {
+    let amount = -field::integer(payout, "amount");
+    let arrives = field::integer(payout, "arrival_date");
+    let posting = Posting {
+        kind: "payout",
+        category: "payout",
+        amount,
+        fee: 0,
+        fee_for: "",
+        currency: field::text(payout, "currency"),
+        source: field::text(payout, "id"),
+        description: Some(field::some_text(payout, "description").unwrap_or("STRIPE PAYOUT")),
+        available_on: if amount > 0 { arrives } else { world.now },
+    };
+    post(world, &posting)
+}
+
+/// Puts the money of a payout that failed, or was canceled, back into the balance: `payout_failure` or `payout_cancel`.
+pub(crate) fn post_payout_return(world: &mut World, payout: &Value, kind: &str) -> String {
+    let posting = Posting {
+        kind,
+        category: "payout_reversal",
+        amount: field::integer(payout, "amount"),
+        fee: 0,
+        fee_for: "",
+        currency: field::text(payout, "currency"),
+        source: field::text(payout, "id"),
+        description: Some(if kind == "payout_cancel" {
+            "PAYOUT CANCEL"
+        } else {
+            "PAYOUT FAILURE"
+        }),
+        available_on: world.now,
+    };
+    post(world, &posting)
+}
+
+/// What is available of a currency.
+pub(crate) fn available(world: &World, currency: &str) -> i64 {
+    let balance = of(world);
+    let amounts = field::elements(&balance, "available").iter();
+    let own = amounts.filter(|one| field::text(one, "currency") == currency);
+    own.map(|one| field::integer(one, "amount")).sum()
+}
+
+/// Notes that all that is available of a currency, and that no payout by a schedule took before, is in this one.
+pub(crate) fn claim(world: &mut World, payout: &str, currency: &str) {
+    for one in world.all("balance_transaction") {
+        let is_free = field::at(&one, "_sandbox.payout").is_null() && field::text(&one, "status") == "available";
+        if is_free && field::text(&one, "currency") == currency {
+            world.edit(field::text(&one, "id"), |one| {
+                field::set(one, "_sandbox.payout", payout)
+            });
+        }
+    }
+}
+
 /// What Stripe keeps of a charge: 2.9 % and 30 minor units, rounded half up.
 fn fee(amount: i64) -> i64 {
     (amount * 29 + 500) / 1000 + 30
@@ -169,6 +228,7 @@ fn post(world: &mut World, posting: &Posting<'_>) -> String {
     let half = if available { "available" } else { "pending" };
     let mut balance = of(world);
     add(&mut balance, half, posting.currency, net);
+    payouts::plan(world, &mut balance);
     world.put(&balance);
     id
 }
@@ -182,6 +242,7 @@ pub(crate) fn settle(world: &mut World, transaction: &Value) {
     let mut balance = of(world);
     add(&mut balance, "pending", currency, -net);
     add(&mut balance, "available", currency, net);
+    payouts::plan(world, &mut balance);
     world.put(&balance);
     let next = world.next_due(test_clock::queue(transaction), world.now);
     let more_follow = next.is_some_and(|(_, account, id)| account == world.account && id.starts_with("txn_"));
@@ -225,6 +286,7 @@ pub(crate) fn answered(balance: &Value, own_currency: &str) -> Value {
     }
     if let Value::Object(fields) = &mut balance {
         fields.shift_remove("id");
+        fields.shift_remove(PRIVATE);
     }
     balance
 }

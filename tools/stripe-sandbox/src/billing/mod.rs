@@ -3,6 +3,7 @@
 
 pub(crate) mod authentication;
 pub(crate) mod balance;
+pub(crate) mod bank_accounts;
 pub(crate) mod cancellation;
 pub(crate) mod cards;
 pub(crate) mod change;
@@ -24,6 +25,8 @@ pub(crate) mod lines;
 pub(crate) mod links;
 pub(crate) mod pausing;
 pub(crate) mod payment;
+pub(crate) mod payout_schedule;
+pub(crate) mod payouts;
 pub(crate) mod pending;
 pub(crate) mod period;
 pub(crate) mod portal;
@@ -84,7 +87,8 @@ pub(crate) fn due_at(object: &Value) -> Option<i64> {
         ("coupon", _) if field::flag(object, "valid") => timestamp("redeem_by"),
         ("promotion_code", _) if field::flag(object, "active") => timestamp("expires_at"),
         ("tax_id", _) => timestamp("_sandbox.verified_at"),
-        ("dispute" | "refund", _) => timestamp("_sandbox.due_at"),
+        ("dispute" | "payout" | "refund", _) => timestamp("_sandbox.due_at"),
+        ("balance", _) => timestamp("_sandbox.payout_at"),
         ("balance_transaction", "pending") => timestamp("available_on"),
         ("payment_intent", "requires_capture") => timestamp("_sandbox.hold_ends"),
         (test_clock::KIND, _) => test_clock::due_at(object),
@@ -106,6 +110,8 @@ pub(crate) fn run_due(world: &mut World, id: &str) {
         ("tax_id", _) => tax_id::verify(world, &object),
         ("dispute", _) => disputes::run(world, &object),
         ("refund", _) => refunds::run(world, &object),
+        ("payout", _) => payouts::run(world, &object),
+        ("balance", _) => payouts::run_schedule(world, &object),
         ("balance_transaction", _) => balance::settle(world, &object),
         ("payment_intent", _) => payment::expire(world, &object),
         (test_clock::KIND, _) => drop(test_clock::delete(world, &object)),

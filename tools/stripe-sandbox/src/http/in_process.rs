@@ -1,5 +1,7 @@
 //! The API without a network, for tests that make many calls.
 
+use std::cell::RefCell;
+
 use http::Uri;
 use serde_json::Value;
 
@@ -11,6 +13,8 @@ const START: i64 = 1_800_000_000;
 
 pub(crate) struct InProcess {
     pub(crate) app: App,
+    /// The connected account that calls are for, or empty for the platform.
+    pub(crate) account: RefCell<String>,
 }
 
 impl InProcess {
@@ -18,12 +22,14 @@ impl InProcess {
         let routes = Routes::new().unwrap();
         Self {
             app: App::new(new_world(), &Config::default(), routes),
+            account: RefCell::default(),
         }
     }
 
     /// Begins again with nothing.
     pub(crate) fn reset(&self) {
         *self.app.world() = new_world();
+        self.account.borrow_mut().clear();
     }
 
     /// One call: the status and the body. The form is the body of a POST, and else the query.
@@ -44,7 +50,7 @@ impl InProcess {
             .header("authorization", format!("Bearer {}", self.app.secret_key));
         let (parts, ()) = request.body(()).unwrap().into_parts();
         let body = if method == "POST" { body } else { b"" };
-        match run(&self.app, &parts, body, "", None, "req_test", false) {
+        match run(&self.app, &parts, body, &self.account.borrow(), None, "req_test", false) {
             Ok(reply) => (reply.status, reply.body),
             Err(error) => (error.status, error.body().to_string()),
         }

@@ -234,7 +234,21 @@ impl Furnished {
         let customer = furnished.make("/v1/customers", &customer);
         let line = format!("customer={customer}&items[0][price]={price}&payment_behavior=default_incomplete");
         furnished.make("/v1/subscriptions", &line);
-        furnished.make("/v1/accounts", "country=DE");
+        let account = furnished.make("/v1/accounts", "country=DE&external_account=btok_us_verified_noAccount");
+        let listed = furnished.sandbox.get(&format!("/v1/accounts/{account}"), "");
+        furnished.keep(
+            "/v1/accounts/{account}/external_accounts",
+            field::text(&listed, "external_accounts.data.0.id"),
+        );
+        let platform = field::text(&furnished.sandbox.get("/v1/account", ""), "id").to_owned();
+        furnished.keep("/v1/accounts", &platform);
+        let bypassed = "amount=100000&currency=usd&confirm=true&payment_method=pm_card_bypassPending";
+        furnished.make("/v1/payment_intents", bypassed);
+        furnished.make("/v1/payouts", "amount=100&currency=usd");
+        let schedule = "payments[payouts][schedule][interval]=daily";
+        furnished.sandbox.post("/v1/balance_settings", schedule);
+        furnished.sandbox.advance(2 * 86_400);
+        furnished.find("/v1/payouts", "");
         furnished.make(
             "/v1/webhook_endpoints",
             "url=https://example.com&enabled_events[]=charge.failed",
@@ -247,6 +261,11 @@ impl Furnished {
         self.ids.push(id.clone());
         self.made_at.push(path);
         id
+    }
+
+    fn keep(&mut self, path: &'static str, id: &str) {
+        self.ids.push(id.to_owned());
+        self.made_at.push(path);
     }
 
     /// An invoice with an item of its own, after this step.

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::{Call, Operation, copy_texts, list_of, merge_metadata, tax_rates};
+use super::{Call, Operation, copy_texts, external_account, list_of, merge_metadata, retrieve, tax_rates};
 use crate::{
+    billing::{bank_accounts, payout_schedule, payouts},
     field,
     http::{
         error::{Answer, ApiError},
@@ -65,7 +66,7 @@ fn own(world: &mut World, _call: &Call) -> Answer {
 }
 
 /// Runs `step` on the platform's data, where the accounts lie, whatever data set is at work.
-fn on_platform<T>(world: &mut World, step: impl FnOnce(&mut World) -> T) -> T {
+pub(crate) fn on_platform<T>(world: &mut World, step: impl FnOnce(&mut World) -> T) -> T {
     let account = std::mem::take(&mut world.account);
     let result = step(world);
     world.account = account;
@@ -95,6 +96,13 @@ fn platform(world: &World) -> Value {
     );
     for name in ["charges_enabled", "details_submitted", "payouts_enabled"] {
         field::set(&mut account, name, true);
+    }
+    let url = format!("/v1/accounts/{}/external_accounts", world.platform_id());
+    field::set(&mut account, "external_accounts.url", url);
+    // The platform's own data are at work here, or a connected account's, whose bank accounts are not the platform's.
+    if world.account.is_empty() {
+        field::set(&mut account, "external_accounts.data", bank_accounts::listed(world));
+        field::set(&mut account, "settings.payouts", payout_schedule::settings(world));
     }
     account
 }
@@ -144,10 +152,11 @@ fn create(world: &mut World, call: &Call) -> Answer {
     field::set(&mut account, "requirements.disabled_reason", "requirements.past_due");
     write(&mut account, params)?;
     world.put(&account);
-    Ok(rendered(&account))
+    replace_bank_account(world, &id, params)?;
+    retrieve(world, "account", &id)
 }
 
-fn default_currency(country: &str) -> &'static str {
+pub(crate) fn default_currency(country: &str) -> &'static str {
     match country {
         "US" => "usd",
         "GB" => "gbp",
@@ -232,6 +241,14 @@ fn write(account: &mut Value, params: &Params) -> Result<(), ApiError> {
     }
     let metadata = merge_metadata(field::at(account, "metadata"), params, "metadata")?;
     field::set(account, "metadata", metadata);
+    if let Some(text) = params.text("settings[payouts][statement_descriptor]") {
+        field::set(account, "settings.payouts.statement_descriptor", text);
+    }
+    let schedule = "settings[payouts][schedule]";
+    if params.has(schedule) {
+        let new = payout_schedule::read(field::at(account, "settings.payouts.schedule"), params, schedule)?;
+        field::set(account, "settings.payouts.schedule", new);
+    }
     let submitted = field::flag(account, "details_submitted");
     let requested: Vec<String> = params
         .at("capabilities")
@@ -255,7 +272,40 @@ fn write(account: &mut Value, params: &Params) -> Result<(), ApiError> {
 fn update(world: &mut World, call: &Call) -> Answer {
     let mut changed = world.get("account", call.id(), "account")?;
     write(&mut changed, &call.params)?;
-    Ok(rendered(&change(world, call.id(), |one| *one = changed)))
+    change(world, call.id(), |one| *one = changed);
+    replace_bank_account(world, call.id(), &call.params)?;
+    in_account(world, call.id(), payouts::plan_anew);
+    retrieve(world, "account", call.id())
+}
+
+/// Runs `step` on the data of a connected account.
+pub(crate) fn in_account<T>(world: &mut World, id: &str, step: impl FnOnce(&mut World) -> T) -> T {
+    let before = std::mem::replace(&mut world.account, id.to_owned());
+    let result = step(world);
+    world.account = before;
+    result
+}
+
+/// Puts the `external_account` sent, if one was, in the place of the default for its currency.
+fn replace_bank_account(world: &mut World, id: &str, params: &Params) -> Result<(), ApiError> {
+    if !params.has("external_account") {
+        return Ok(());
+    }
+    let details = external_account::read(params, "external_account")?;
+    in_account(world, id, |world| {
+        let before = bank_accounts::default_for(world, &details.currency);
+        bank_accounts::add(world, &details, json!({}), true);
+        match before.map(|one| field::text(&one, "id").to_owned()) {
+            Some(before) => bank_accounts::remove(world, &world.get("bank_account", &before, "id")?).map(|_| ()),
+            None => Ok(()),
+        }
+    })
+}
+
+/// Changes the account at work, which is a connected one, and tells of it.
+pub(crate) fn change_own(world: &mut World, edit: impl FnOnce(&mut Value)) {
+    let id = world.account.clone();
+    on_platform(world, |world| change(world, &id, edit));
 }
 
 /// Changes a connected account and tells the platform's Connect endpoints.

@@ -2,7 +2,7 @@
 
 use super::{Call, Operation, account, currency, list_of, retrieve};
 use crate::{
-    billing::balance,
+    billing::{balance, payouts},
     field,
     http::{error::Answer, matches},
     world::World,
@@ -32,13 +32,19 @@ pub(crate) const OPERATIONS: &[Operation] = &[
 fn list(world: &mut World, call: &Call) -> Answer {
     let params = &call.params;
     let wanted = currency(params, "currency");
+    let payout = params.text("payout");
+    if let Some(id) = payout {
+        payouts::reconciled(&world.get("payout", id, "payout")?)?;
+    }
     list_of(
         world,
         "balance_transaction",
         "/v1/balance_transactions",
         params,
         |one| {
-            (wanted.is_empty() || field::text(one, "currency") == wanted) && matches(one, params, &["source", "type"])
+            (wanted.is_empty() || field::text(one, "currency") == wanted)
+                && matches(one, params, &["source", "type"])
+                && payout.is_none_or(|id| field::text(one, "_sandbox.payout") == id)
         },
     )
 }

@@ -3,6 +3,7 @@
 pub(crate) mod account;
 pub(crate) mod account_link;
 pub(crate) mod balance;
+pub(crate) mod balance_settings;
 pub(crate) mod charge;
 pub(crate) mod checkout_lines;
 pub(crate) mod checkout_session;
@@ -14,6 +15,7 @@ pub(crate) mod customer_balance;
 pub(crate) mod dispute;
 pub(crate) mod early_fraud_warning;
 pub(crate) mod event;
+pub(crate) mod external_account;
 pub(crate) mod intent;
 pub(crate) mod invoice;
 pub(crate) mod invoice_item;
@@ -24,6 +26,7 @@ pub(crate) mod payment_intent;
 pub(crate) mod payment_link;
 pub(crate) mod payment_method;
 pub(crate) mod payment_page;
+pub(crate) mod payout;
 pub(crate) mod pending_update;
 pub(crate) mod portal_configuration;
 pub(crate) mod portal_session;
@@ -82,6 +85,7 @@ const ALL: &[&[Operation]] = &[
     account::OPERATIONS,
     account_link::OPERATIONS,
     balance::OPERATIONS,
+    balance_settings::OPERATIONS,
     charge::OPERATIONS,
     checkout_session::OPERATIONS,
     coupon::OPERATIONS,
@@ -91,6 +95,7 @@ const ALL: &[&[Operation]] = &[
     dispute::OPERATIONS,
     early_fraud_warning::OPERATIONS,
     event::OPERATIONS,
+    external_account::OPERATIONS,
     invoice::OPERATIONS,
     invoice_item::OPERATIONS,
     invoice_preview::OPERATIONS,
@@ -100,6 +105,7 @@ const ALL: &[&[Operation]] = &[
     payment_link::OPERATIONS,
     payment_method::OPERATIONS,
     payment_page::OPERATIONS,
+    payout::OPERATIONS,
     portal_configuration::OPERATIONS,
     portal_session::OPERATIONS,
     price::OPERATIONS,

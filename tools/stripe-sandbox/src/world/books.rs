@@ -14,6 +14,7 @@ use crate::{
 ///
 /// Every object stands in the ledger with what made it; every event tells of an object there is; the balance of each account
 /// and currency is the sum of its transactions; no charge gave back more than it took; what a dispute took is what it says;
+/// a payout took its amount, gave it back where it did not arrive, and one by a schedule is what it is made of;
 /// an invoice asks for what it comes to, less what its credit notes credited, which is no more than that.
 pub(crate) fn problems(world: &World) -> Vec<String> {
     let mut problems = Vec::new();
@@ -40,6 +41,7 @@ pub(crate) fn problems(world: &World) -> Vec<String> {
                 problems.push(format!("{id} gave back more than it took"));
             }
             "dispute" => problems.extend(took_wrongly(world, account, value)),
+            "payout" => problems.extend(paid_out_wrongly(world, account, value)),
             "invoice" => problems.extend(credited_wrongly(world, account, value)),
             "credit_note" => problems.extend(gives_wrongly(world, account, value)),
             _ => {}
@@ -88,6 +90,30 @@ fn took_wrongly(world: &World, account: &str, dispute: &Value) -> Option<String>
     let closed = matches!(status, "won" | "lost" | "warning_closed");
     (closed != field::at(dispute, "_sandbox.due_at").is_null())
         .then(|| format!("{id} is {status}, and what is to come of it does not fit"))
+}
+
+/// A payout whose money did not move as it says, or one by a schedule that is not the sum of its transactions.
+fn paid_out_wrongly(world: &World, account: &str, payout: &Value) -> Option<String> {
+    let (id, amount) = (field::text(payout, "id"), field::integer(payout, "amount"));
+    let moved = |name: &str| {
+        let posted = world.found(account, field::text(payout, name));
+        posted.map(|one| field::integer(one, "net"))
+    };
+    let status = field::text(payout, "status");
+    let returned = matches!(status, "failed" | "canceled").then_some(amount);
+    if moved("balance_transaction") != Some(-amount) || moved("failure_balance_transaction") != returned {
+        return Some(format!("{id} is {status}, and its {amount} did not move so"));
+    }
+    let over = matches!(status, "failed" | "canceled" | "paid");
+    if over != field::at(payout, "_sandbox.due_at").is_null() {
+        return Some(format!("{id} is {status}, and what is to come of it does not fit"));
+    }
+    let transactions = world.all_of(account, "balance_transaction").into_iter();
+    let made_of = transactions.filter(|one| field::text(one, "_sandbox.payout") == id);
+    // With that of the payout itself, which takes out what the others brought in.
+    let sum: i64 = made_of.map(|one| field::integer(&one, "net")).sum();
+    (field::flag(payout, "automatic") && (sum != 0 || amount < 1))
+        .then(|| format!("{id} pays out {amount}, and its transactions leave {sum}"))
 }
 
 /// An invoice that does not know what its credit notes credited, or was credited more than it came to.

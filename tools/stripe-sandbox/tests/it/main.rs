@@ -30,6 +30,7 @@ mod meters;
 mod money;
 mod pausing;
 mod payments;
+mod payouts;
 mod pending_updates;
 mod previews;
 mod process;

@@ -108,7 +108,7 @@ async fn balance_transactions_are_listed_by_type_source_and_currency() {
     let refused = world
         .call("GET", "/v1/balance_transactions", &[("payout", "po_1")])
         .await;
-    assert_eq!(refused.json()["error"]["code"], "sandbox_unsupported_parameter");
+    assert_eq!(refused.json()["error"]["code"], "resource_missing");
 }
 
 #[tokio::test]
