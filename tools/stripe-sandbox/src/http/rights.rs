@@ -137,6 +137,7 @@ mod tests {
             ("/v1/customers", "customers"),
             ("/v1/customers/{customer}/payment_methods/{id}", "customers"),
             ("/v1/customers/search", "customers"),
+            ("/v1/credit_notes/preview/lines", "credit_notes"),
             ("/v1/checkout/sessions/{session}/expire", "checkout_sessions"),
             ("/v1/account", "accounts"),
         ] {

@@ -14,7 +14,8 @@ use crate::{
 ///
 /// Every object stands in the ledger with what made it; every event tells of an object there is; the balance of each account
 /// and currency is the sum of its transactions; no charge gave back more than it took; what a dispute took is what it says;
-/// a payout took its amount, gave it back where it did not arrive, and one by a schedule is what it is made of;
+/// a customer's balance is the sum of its changes, and no refund
+/// belongs to more credit notes than it gave back; a payout took its amount, gave it back where it did not arrive, and one by a schedule is what it is made of;
 /// an invoice asks for what it comes to, less what its credit notes credited, which is no more than that.
 pub(crate) fn problems(world: &World) -> Vec<String> {
     let mut problems = Vec::new();
@@ -24,6 +25,8 @@ pub(crate) fn problems(world: &World) -> Vec<String> {
         .map(|effect| (effect.account, effect.id))
         .collect();
     let mut moved: BTreeMap<(String, String), i64> = BTreeMap::new();
+    let mut changed: BTreeMap<(String, String), i64> = BTreeMap::new();
+    let mut linked: BTreeMap<(String, String), i64> = BTreeMap::new();
     for number in world.store.numbers() {
         let (account, object, id) = world.store.named(number).unwrap();
         let value = world.found(account, id).unwrap();
@@ -43,8 +46,35 @@ pub(crate) fn problems(world: &World) -> Vec<String> {
             "dispute" => problems.extend(took_wrongly(world, account, value)),
             "payout" => problems.extend(paid_out_wrongly(world, account, value)),
             "invoice" => problems.extend(credited_wrongly(world, account, value)),
-            "credit_note" => problems.extend(gives_wrongly(world, account, value)),
+            "customer_balance_transaction" => {
+                let customer = field::text(value, "customer");
+                *changed.entry((account.to_owned(), customer.to_owned())).or_default() +=
+                    field::integer(value, "amount");
+            }
+            "credit_note" => {
+                problems.extend(gives_wrongly(world, account, value));
+                if field::text(value, "status") == "issued" {
+                    for one in field::elements(value, "refunds") {
+                        let refund = (account.to_owned(), field::text(one, "refund").to_owned());
+                        *linked.entry(refund).or_default() += field::integer(one, "amount_refunded");
+                    }
+                }
+            }
             _ => {}
+        }
+    }
+    for ((account, id), sum) in changed {
+        let balance = world.found(&account, &id).filter(|one| !field::flag(one, "deleted"));
+        if balance.is_some_and(|one| field::integer(one, "balance") != sum) {
+            problems.push(format!("the balance of {id} is not the {sum} it was changed by"));
+        }
+    }
+    for ((account, id), sum) in linked {
+        if world
+            .found(&account, &id)
+            .is_none_or(|one| field::integer(one, "amount") < sum)
+        {
+            problems.push(format!("credit notes have {sum} of {id}, which is less"));
         }
     }
     for ((account, currency), sum) in moved {

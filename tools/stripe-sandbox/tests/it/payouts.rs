@@ -389,6 +389,24 @@ async fn a_schedule_pays_out_what_has_become_available() {
 }
 
 #[tokio::test]
+async fn money_that_comes_at_the_moment_of_a_payout_does_not_put_it_off() {
+    let world = start().await;
+    let platform = platform(&world).await;
+    platform.schedule(&[("interval", "daily")]).await;
+    world.advance(MIDNIGHT + DAY - START).await;
+    platform.earn("visa").await;
+    world.advance(DAY + HOUR).await;
+    platform.earn("bypassPending").await;
+    world.advance(DAY - HOUR).await;
+    let listed = platform.get("/v1/payouts").await;
+    let payout = &listed["data"][0];
+    assert_eq!(
+        (&payout["created"], &payout["amount"]),
+        (&json!(MIDNIGHT + 3 * DAY), &json!(2 * NET))
+    );
+}
+
+#[tokio::test]
 async fn a_connected_account_is_paid_out_daily_once_it_has_a_bank_account() {
     let world = start().await;
     let account = connected(&world).await;
