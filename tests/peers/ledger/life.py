@@ -109,6 +109,11 @@ class Subscription:
     def trialing(self):
         return self.status == "trialing"
 
+    def end_with_period(self):
+        """One that ends with its period ends with another, if it has another."""
+        if self.cancel_at:
+            self.cancel_at = max(item.end for item in self.items)
+
     def in_force(self, now):
         return [discount for discount in self.discounts if discount.holds(now)]
 
@@ -201,12 +206,12 @@ class Customer:
         by_itself = subscription.mode == "classic" and (length != first or (was_free and not after_free))
         resets = running and (anchor_now or by_itself)
         made = []
-        # In flexible mode what was used at a price that goes is billed at it.
+        # In flexible mode what was used at a price that goes is billed at it, unless nothing is to be prorated.
         for item in subscription.items:
             goes = item in remove or item in prices
-            if item.metered and running and subscription.mode == "flexible" and goes and not resets:
+            bills = running and subscription.mode == "flexible" and prorate != "none" and not resets
+            if item.metered and goes and bills:
                 line = self._usage_line(item, now)
-                item.since = now
                 made += [Waiting(line, subscription)] if line.amount else []
         used = []
         if resets:
@@ -221,14 +226,17 @@ class Customer:
             if item in prices:
                 was = item.price
                 item.price = prices[item]
+                if item.metered:
+                    # What was used before is not billed at the price that comes.
+                    item.since = now
                 item.uneven |= item.price.length != was.length or item.metered
-                if item.price.length != was.length:
+                if item.price.length != was.length and not subscription.trialing:
                     item.start, item.end = calendar.period(subscription.anchor, now, *item.price.length)
             item.quantity = quantities.get(item, item.quantity)
         fresh = []
         for price, quantity, id in add:
             start, end = calendar.period(subscription.anchor, now, *price.length)
-            fresh.append(Item(price, quantity, start, end, id=id, since=max(start, 0)))
+            fresh.append(Item(price, quantity, start, end, id=id, since=now))
         subscription.items = kept + fresh
         subscription.known += fresh
         lines = []
@@ -239,7 +247,8 @@ class Customer:
                 item.debits = []
                 item.move(now, calendar.period(now, now, *item.price.length)[1])
                 lines += self._first_lines(subscription, item)
-        elif prorate != "none" and running:
+        subscription.end_with_period()
+        if not resets and prorate != "none" and running:
             ordered = []
             for item in kept:
                 if item in changed and not item.metered:
@@ -263,6 +272,7 @@ class Customer:
         for item in subscription.items:
             item.move(now, calendar.period(now, now, *item.price.length)[1])
             lines += self._first_lines(subscription, item)
+        subscription.end_with_period()
         self._draft(subscription, "subscription_update", lines, now, self._waits_for(subscription, loose=False))
 
     def move_trial(self, subscription, end):
@@ -270,6 +280,7 @@ class Customer:
         subscription.resets.append(end)
         for item in subscription.items:
             item.end = end
+        subscription.end_with_period()
 
     def discount(self, now, subscription, coupons):
         subscription.discounts = [Discount(coupon, now) for coupon in coupons]

@@ -9,7 +9,7 @@ use super::{
     invoicing::{self, Draft},
     lines, pausing, pending, renewal,
 };
-use crate::{field, resources::price, world::World};
+use crate::{field, world::World};
 
 /// Ends a subscription whose planned end has come.
 pub(crate) fn end(world: &mut World, id: &str) {
@@ -72,15 +72,13 @@ pub(crate) fn invoice_rest(world: &mut World, id: &str) {
 /// Drafts the invoice of [`invoice_rest`], if there is anything to invoice, and gives its id.
 pub(crate) fn draft_rest(world: &mut World, id: &str) -> Option<String> {
     let subscription = world.find(id).cloned()?;
-    let items = field::elements(&subscription, "items.data").iter();
-    let metered = items.filter(|item| price::is_metered(field::at(item, "price")));
-    let used: Vec<_> = metered
-        .map(|item| lines::of_usage(world, &subscription, item))
-        .filter(|line| line.amount != 0)
-        .collect();
     let draft = Draft {
         sweep: Sweep::Only(id),
-        ..Draft::of(&subscription, "subscription_update", used)
+        ..Draft::of(
+            &subscription,
+            "subscription_update",
+            lines::of_all_usage(world, &subscription),
+        )
     };
     if draft.is_empty(world) {
         return None;

@@ -8,9 +8,11 @@ use super::{
     authentication::Presence,
     invoice_items::{self, Sweep},
     invoicing::{self, Draft},
-    lines, pausing, pending, period, proration, redemptions, renewal, sent_invoices,
+    latest_period_end,
+    lines::{self, Line},
+    pausing, pending, period, proration, redemptions, renewal, sent_invoices, trials,
 };
-use crate::{field, http::error::ApiError, resources::price, world::World};
+use crate::{field, http::error::ApiError, world::World};
 
 /// What becomes of prorations.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -51,53 +53,43 @@ pub(crate) struct How {
     pub(crate) resets_anchor: bool,
     /// Whether what was used in a period that ends so is billed. In a trial it is free.
     pub(crate) bills_usage: bool,
+    /// When a trial ends that begins now, instead of a period.
+    pub(crate) trial_end: Option<i64>,
 }
 
 /// Makes a subscription into `changed`, which is the same with other items and fields, and tells of it.
 pub(crate) fn apply(world: &mut World, subscription: &Value, mut changed: Value, how: &How) -> Result<(), ApiError> {
     let id = field::text(subscription, "id").to_owned();
-    let now = world.now;
     pending::give_way(world, &mut changed, how);
     redemptions::end_those_over(world, &mut changed);
     let is_running = matches!(field::text(subscription, "status"), "active" | "past_due" | "unpaid");
-    let resets = is_running && (how.resets_anchor || resets_by_itself(subscription, &changed));
-    let mut billed = Vec::new();
-    let mut prorated = Vec::new();
-    if !resets {
-        prorated = proration::of_usage(world, subscription, &mut changed);
-    } else if how.bills_usage {
-        let items = field::elements(subscription, "items.data").iter();
-        let metered = items.filter(|item| price::is_metered(field::at(item, "price")));
-        billed.extend(metered.map(|item| lines::of_usage(world, subscription, item)));
-        billed.retain(|line| line.amount != 0);
-    }
-    prorated.extend(match how.prorations {
+    let resets =
+        is_running && (how.resets_anchor || how.trial_end.is_some() || resets_by_itself(subscription, &changed));
+    let mut billed = match resets && how.bills_usage {
+        true => lines::of_all_usage(world, subscription),
+        false => Vec::new(),
+    };
+    end_with_period(&mut changed);
+    lines::count_anew(subscription, &mut changed, world.now);
+    let prorated = match how.prorations {
         Prorations::None => Vec::new(),
         _ if resets => {
             // What was paid for is given back of the items as they were.
-            let items = field::at(&changed, "items").clone();
-            field::set(&mut changed, "items", field::at(subscription, "items").clone());
-            let credits = proration::of_rest(world, &mut changed, how.at);
-            field::set(&mut changed, "items", items);
-            credits
+            let mut ended = changed.clone();
+            for name in ["items", "cancel_at"] {
+                field::set(&mut ended, name, field::at(subscription, name).clone());
+            }
+            proration::of_rest(world, &mut ended, how.at)
         }
         _ => proration::of_change(world, subscription, &mut changed, how.at),
-    });
+    };
     if resets {
-        field::set(&mut changed, "billing_cycle_anchor", now);
-        proration::forget(&mut changed);
-        let mut items = field::elements(&changed, "items.data").to_vec();
-        for item in &mut items {
-            let end = period::next_end(now, now, field::at(item, "price"));
-            field::set(item, "current_period_start", now);
-            field::set(item, "current_period_end", end);
-            if lines::opens(&changed, item) {
-                billed.push(lines::of_item(world, &changed, item));
-            }
-        }
-        field::set(&mut changed, "items.data", items);
+        billed.extend(begin_anew(world, &mut changed, how.trial_end));
     }
-    let invoices = resets || (how.prorations == Prorations::Invoice && !prorated.is_empty());
+    // In classic mode what waits for the next invoice is reason enough for one, where prorations are invoiced at once.
+    // Source: <https://docs.stripe.com/billing/subscriptions/billing-mode/compare#invoice-one-time-charges>.
+    let is_classic = field::text(&changed, "billing_mode.type") == "classic";
+    let invoices = resets || how.prorations == Prorations::Invoice && (is_classic || !prorated.is_empty());
     for item in &prorated {
         invoice_items::add_pending(world, item);
     }
@@ -121,6 +113,40 @@ pub(crate) fn apply(world: &mut World, subscription: &Value, mut changed: Value,
     match invoice {
         Some(invoice) => collect(world, &id, &invoice, how.unpaid),
         None => Ok(()),
+    }
+}
+
+/// Has the periods of all items begin now, or a trial, and gives the lines for them.
+fn begin_anew(world: &World, changed: &mut Value, trial_end: Option<i64>) -> Vec<Line> {
+    let now = world.now;
+    field::set(changed, "billing_cycle_anchor", now);
+    proration::forget(changed);
+    if let Value::Array(items) = field::place(changed, "items.data") {
+        for item in items {
+            let end = period::next_end(now, now, field::at(item, "price"));
+            field::set(item, "current_period_start", now);
+            field::set(item, "current_period_end", end);
+        }
+    }
+    if let Some(end) = trial_end {
+        trials::write(changed, now, end);
+    }
+    end_with_period(changed);
+    let line_of = match trial_end {
+        Some(_) => lines::of_trial,
+        None => lines::of_item,
+    };
+    let items = field::elements(changed, "items.data").iter();
+    let opened = items.filter(|item| lines::opens(changed, item));
+    opened.map(|item| line_of(world, changed, item)).collect()
+}
+
+/// A subscription that ends with its period ends with another, if it has another.
+/// Source: <https://docs.stripe.com/billing/subscriptions/billing-mode/compare>.
+fn end_with_period(changed: &mut Value) {
+    if field::flag(changed, "cancel_at_period_end") {
+        let end = latest_period_end(changed);
+        field::set(changed, "cancel_at", end);
     }
 }
 

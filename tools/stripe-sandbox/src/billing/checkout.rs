@@ -4,10 +4,12 @@ use serde_json::{Value, json};
 
 use super::{
     authentication::{self, Confirmation, Presence},
-    cards, invoicing, links,
+    cards,
+    first_period::FirstPeriod,
+    invoicing, links,
     payment::{self, NewIntent},
     setup,
-    start::{self, NewSubscription},
+    start::{self, NewSubscription, Once},
     totals,
 };
 use crate::{
@@ -366,8 +368,15 @@ fn pay_subscription(world: &mut World, attempt: &Attempt<'_>) -> Result<(), ApiE
             items: sold("recurring"),
             once: sold("one_time")
                 .into_iter()
-                .map(|(price, quantity, _)| (price, quantity))
+                .map(|(price, quantity, _)| Once {
+                    price,
+                    quantity,
+                    discountable: true,
+                    metadata: Value::Null,
+                    period: Value::Null,
+                })
                 .collect(),
+            first: FirstPeriod::default(),
             metadata: field::at(session, "_sandbox.subscription.metadata").clone(),
             description: field::some_text(session, "_sandbox.subscription.description").map(str::to_owned),
             default_payment_method: Some(field::text(&method, "id").to_owned()),

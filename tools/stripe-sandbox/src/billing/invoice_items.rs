@@ -56,7 +56,10 @@ pub(crate) fn build(world: &mut World, new: &NewItem<'_>) -> Value {
     let pricing = lines::pricing_of(&new.price);
     field::set(&mut item, "pricing", pricing);
     if let Some(subscription) = new.subscription {
-        let details = json!({ "subscription": subscription, "subscription_item": new.prorates.or(new.bills) });
+        let mut details = json!({ "subscription": subscription });
+        if let Some(item) = new.prorates.or(new.bills) {
+            field::set(&mut details, "subscription_item", item);
+        }
         let parent = json!({ "subscription_details": details, "type": "subscription_details" });
         field::set(&mut item, "parent", parent);
     }

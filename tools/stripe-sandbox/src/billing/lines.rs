@@ -2,10 +2,11 @@
 //!
 //! Source: <https://docs.stripe.com/api/invoice-line-item/object>.
 
+use chrono::DateTime;
 use serde_json::{Value, json};
 
 use super::{
-    decimal, pricing,
+    decimal, period, pricing,
     start::{product_name, worded},
     usage,
 };
@@ -27,30 +28,42 @@ pub(crate) struct Line {
     pub(crate) parent: Value,
 }
 
-/// The line that bills an item of `subscription` for its current period. Of what is metered nothing is used yet.
+/// The line that bills an item of `subscription` for its current period, in part where that is shorter than what its price is
+/// for. Of what is metered nothing is used yet.
 pub(crate) fn of_item(world: &World, subscription: &Value, item: &Value) -> Line {
     let price = field::at(item, "price").clone();
     let quantity = field::integer(item, "quantity");
+    let (start, end) = period::billed(subscription, item);
+    let whole = period::whole(subscription, item);
+    let name = product_name(world, &price);
+    let is_part = end - start != whole && !price::is_metered(&price);
     let amount = match price::is_metered(&price) {
         true => 0,
         false => pricing::amount_at(world, &price, quantity),
     };
+    let (amount, description) = if is_part {
+        let part = i128::from(amount) * i128::from(end - start);
+        let (from, until) = (day(start), day(end));
+        (
+            decimal::divided(part, i128::from(whole)),
+            format!("Time on {quantity} × {name} from {from} until {until}"),
+        )
+    } else {
+        (amount, format!("{quantity} × {name} (at {})", worded(&price)))
+    };
     Line {
         amount,
         quantity: decimal::whole(quantity),
-        description: format!("{quantity} × {} (at {})", product_name(world, &price), worded(&price)),
+        description,
         price,
-        period: (
-            field::integer(item, "current_period_start"),
-            field::integer(item, "current_period_end"),
-        ),
+        period: (start, end),
         discountable: true,
         discounts: field::at(item, "discounts").clone(),
         metadata: field::at(subscription, "metadata").clone(),
         parent: json!({
             "invoice_item_details": null,
             "subscription_item_details": {
-                "invoice_item": null, "proration": false, "proration_details": { "credited_items": null },
+                "invoice_item": null, "proration": is_part, "proration_details": { "credited_items": null },
                 "subscription": field::at(subscription, "id"), "subscription_item": field::at(item, "id"),
             },
             "type": "subscription_item_details",
@@ -58,12 +71,29 @@ pub(crate) fn of_item(world: &World, subscription: &Value, item: &Value) -> Line
     }
 }
 
-/// Where a subscription keeps from when on usage of an item is not billed yet, if that is not its period's start.
+/// Where a subscription keeps from when on usage of an item counts, if that is not its period's start.
 const USAGE_SINCE: &str = "_sandbox.usage_since";
 
-/// Keeps in mind that what was used of an item until now is billed.
-pub(crate) fn usage_is_billed(subscription: &mut Value, item: &str, now: i64) {
-    field::set(subscription, &format!("{USAGE_SINCE}.{item}"), now);
+/// Has usage count from now for the items of `after` that got a metered price since `before`. What was used until now is not
+/// theirs. Source: <https://docs.stripe.com/billing/subscriptions/usage-based/manage-billing-setup>.
+pub(crate) fn count_anew(before: &Value, after: &mut Value, now: i64) {
+    let had = field::elements(before, "items.data");
+    let is_same = |item: &&Value, one: &Value| {
+        field::at(one, "id") == field::at(item, "id") && field::at(one, "price.id") == field::at(item, "price.id")
+    };
+    let items = field::elements(after, "items.data").iter();
+    let fresh: Vec<String> = items
+        .filter(|item| price::is_metered(field::at(item, "price")) && !had.iter().any(|one| is_same(item, one)))
+        .map(|item| field::text(item, "id").to_owned())
+        .collect();
+    for id in fresh {
+        count_from(after, &id, now);
+    }
+}
+
+/// Has usage of an item count from a moment on: what was used before is billed.
+pub(crate) fn count_from(subscription: &mut Value, item: &str, moment: i64) {
+    field::set(subscription, &format!("{USAGE_SINCE}.{item}"), moment);
 }
 
 /// Whether there is a line for an item's period that begins. In flexible mode there is none for what is metered.
@@ -89,14 +119,46 @@ pub(crate) fn of_usage(world: &World, subscription: &Value, item: &Value) -> Lin
     }
 }
 
+/// The lines for what was used of a subscription's items in a period that ends now.
+pub(crate) fn of_all_usage(world: &World, subscription: &Value) -> Vec<Line> {
+    let items = field::elements(subscription, "items.data").iter();
+    let metered = items.filter(|item| price::is_metered(field::at(item, "price")));
+    metered
+        .map(|item| of_usage(world, subscription, item))
+        .filter(|line| line.amount != 0)
+        .collect()
+}
+
 /// As [`of_item`], for an item that is on trial.
+/// Source of its words: <https://docs.stripe.com/billing/subscriptions/billing-mode/compare>.
 pub(crate) fn of_trial(world: &World, subscription: &Value, item: &Value) -> Line {
     let line = of_item(world, subscription, item);
+    let name = product_name(world, &line.price);
     Line {
         amount: 0,
-        description: format!("Trial period for {}", product_name(world, &line.price)),
+        description: match field::text(subscription, "billing_mode.type") {
+            "classic" => format!("Trial period for {name}"),
+            _ => format!("Free trial for {} × {name}", decimal::written(line.quantity)),
+        },
+        period: (
+            field::integer(item, "current_period_start"),
+            field::integer(item, "current_period_end"),
+        ),
+        parent: of_whole(&line.parent),
         ..line
     }
+}
+
+/// What a line of an item says of where it comes from, where nothing is prorated.
+fn of_whole(parent: &Value) -> Value {
+    let mut parent = parent.clone();
+    field::set(&mut parent, "subscription_item_details.proration", false);
+    parent
+}
+
+/// A day in words: `15 Jan 2027`.
+pub(crate) fn day(at: i64) -> String {
+    DateTime::from_timestamp(at, 0).map_or_else(String::new, |time| time.format("%d %b %Y").to_string())
 }
 
 /// The line that an invoice item becomes.

@@ -85,7 +85,7 @@ pub(crate) fn pause(world: &mut World, subscription: &Value, how: &Pause) {
         let metered = field::elements(subscription, "items.data").iter();
         for item in metered.filter(|item| price::is_metered(field::at(item, "price"))) {
             used.push(lines::of_usage(world, subscription, item));
-            lines::usage_is_billed(&mut paused, field::text(item, "id"), now);
+            lines::count_from(&mut paused, field::text(item, "id"), now);
         }
         used.retain(|line| line.amount != 0);
     }
@@ -160,7 +160,8 @@ pub(crate) fn resume(world: &mut World, subscription: &Value, how: &Resumption) 
     let (mut billed, mut prorated) = (Vec::new(), Vec::new());
     if how.resets_anchor {
         proration::forget(&mut resumed);
-        billed = items.iter().map(|item| lines::of_item(world, &resumed, item)).collect();
+        let opened = items.iter().filter(|item| lines::opens(&resumed, item));
+        billed = opened.map(|item| lines::of_item(world, &resumed, item)).collect();
     } else if how.prorations != Prorations::None {
         prorated = proration::of_resumption(world, &mut resumed, prorated_from(how, &items, now)?);
     }
@@ -175,6 +176,10 @@ pub(crate) fn resume(world: &mut World, subscription: &Value, how: &Resumption) 
         sweep: Sweep::Only(&id),
         ..Draft::of(&resumed, "subscription_update", billed)
     };
+    if draft.is_empty(world) {
+        become_active(world, resumed, "active");
+        return Ok(());
+    }
     let mut invoice = invoicing::build(world, draft);
     if !how.pays {
         field::set(&mut invoice, "_sandbox.voids_at", now + RESUMPTION_LIFE);

@@ -15,9 +15,8 @@ pub(crate) fn next_end(anchor: i64, after: i64, price: &Value) -> i64 {
     let Some(start) = DateTime::from_timestamp(anchor, 0) else {
         return after + 86_400;
     };
-    // An anchor in the future (a trial's end) is itself the first end.
     if anchor > after {
-        return anchor;
+        return natural(anchor, after, price).1;
     }
     let longest = i64::from(count) * longest_days(interval) * 86_400;
     // So many whole periods have surely passed; the next ends are tried from there.
@@ -57,6 +56,45 @@ pub(crate) fn later(from: i64, price: &Value, periods: u32) -> i64 {
     DateTime::from_timestamp(from, 0).map_or(from, |from| plus(from, interval, count.saturating_mul(periods)))
 }
 
+/// The whole period of `price`'s length that the moment `at` lies in, counted from `anchor` in either direction.
+pub(crate) fn natural(anchor: i64, at: i64, price: &Value) -> (i64, i64) {
+    if anchor <= at {
+        return around(anchor, at, price);
+    }
+    let count = u32::try_from(field::integer(price, "recurring.interval_count").max(1)).unwrap_or(1);
+    let interval = field::text(price, "recurring.interval");
+    let Some(origin) = DateTime::from_timestamp(anchor, 0) else {
+        return (at, anchor);
+    };
+    let mut end = anchor;
+    for periods in 1..=100_000_u32 {
+        let start = minus(origin, interval, periods.saturating_mul(count));
+        if start <= at {
+            return (start, end);
+        }
+        end = start;
+    }
+    (at, end)
+}
+
+/// The present period of an item as far as it is billed: to its end, or to that of the subscription if that comes before.
+pub(crate) fn billed(subscription: &Value, item: &Value) -> (i64, i64) {
+    let (start, end) = (
+        field::integer(item, "current_period_start"),
+        field::integer(item, "current_period_end"),
+    );
+    let ends = field::at(subscription, "cancel_at").as_i64();
+    (start, ends.filter(|at| *at > start).map_or(end, |at| at.min(end)))
+}
+
+/// How long the period of an item is, in seconds, were it a whole one, as its price is for.
+pub(crate) fn whole(subscription: &Value, item: &Value) -> i64 {
+    let anchor = field::integer(subscription, "billing_cycle_anchor");
+    let at = field::integer(item, "current_period_start");
+    let (start, end) = natural(anchor, at, field::at(item, "price"));
+    (end - start).max(1)
+}
+
 fn plus(start: DateTime<Utc>, interval: &str, count: u32) -> i64 {
     let days = |length: u64| start.checked_add_days(Days::new(u64::from(count) * length));
     let end = match interval {
@@ -66,6 +104,17 @@ fn plus(start: DateTime<Utc>, interval: &str, count: u32) -> i64 {
         _ => start.checked_add_months(Months::new(count)),
     };
     end.map_or(i64::MAX / 2, |end| end.timestamp())
+}
+
+fn minus(start: DateTime<Utc>, interval: &str, count: u32) -> i64 {
+    let days = |length: u64| start.checked_sub_days(Days::new(u64::from(count) * length));
+    let begin = match interval {
+        "day" => days(1),
+        "week" => days(7),
+        "year" => start.checked_sub_months(Months::new(count.saturating_mul(12))),
+        _ => start.checked_sub_months(Months::new(count)),
+    };
+    begin.map_or(i64::MIN / 2, |begin| begin.timestamp())
 }
 
 fn longest_days(interval: &str) -> i64 {
@@ -81,7 +130,7 @@ fn longest_days(interval: &str) -> i64 {
 mod tests {
     use serde_json::json;
 
-    use super::next_end;
+    use super::{natural, next_end};
 
     fn date(text: &str) -> i64 {
         chrono::DateTime::parse_from_rfc3339(&format!("{text}T10:00:00Z"))
@@ -109,6 +158,53 @@ mod tests {
         let anchor = date("2028-02-29");
         assert_eq!(next_end(anchor, anchor, &yearly), date("2029-02-28"));
         assert_eq!(next_end(anchor, date("2031-02-28"), &yearly), date("2032-02-29"));
+    }
+
+    #[test]
+    fn periods_are_counted_back_from_an_anchor_that_is_still_to_come() {
+        let every =
+            |interval: &str, count: i64| json!({ "recurring": { "interval": interval, "interval_count": count } });
+        for (anchor, at, price, period) in [
+            (
+                "2027-02-01",
+                "2027-01-15",
+                every("month", 1),
+                ("2027-01-01", "2027-02-01"),
+            ),
+            (
+                "2027-03-31",
+                "2027-02-10",
+                every("month", 1),
+                ("2027-01-31", "2027-02-28"),
+            ),
+            (
+                "2027-08-31",
+                "2027-02-10",
+                every("month", 2),
+                ("2026-12-31", "2027-02-28"),
+            ),
+            (
+                "2027-07-01",
+                "2027-02-10",
+                every("year", 1),
+                ("2026-07-01", "2027-07-01"),
+            ),
+            (
+                "2027-01-20",
+                "2027-01-15",
+                every("week", 1),
+                ("2027-01-13", "2027-01-20"),
+            ),
+            (
+                "2027-01-01",
+                "2027-02-01",
+                every("month", 1),
+                ("2027-02-01", "2027-03-01"),
+            ),
+        ] {
+            let expected = (date(period.0), date(period.1));
+            assert_eq!(natural(date(anchor), date(at), &price), expected, "{anchor} {at}");
+        }
     }
 
     #[test]

@@ -5,13 +5,13 @@
 //! reckoned from the price that goes and the discounts last used. Sources: <https://docs.stripe.com/billing/subscriptions/prorations>,
 //! <https://docs.stripe.com/billing/subscriptions/billing-mode/compare>.
 
-use chrono::DateTime;
 use serde_json::{Value, json};
 
 use super::{
     decimal, discounts,
     invoice_items::{self, NewItem},
-    lines, pricing, redemptions,
+    lines::{self, day},
+    period, pricing, redemptions,
     start::product_name,
 };
 use crate::{field, resources::price, world::World};
@@ -27,12 +27,13 @@ pub(crate) fn remember(subscription: &mut Value, invoice: &Value) {
     let billed_at = field::integer(invoice, "created");
     let debits = field::elements(invoice, "lines.data").iter().filter_map(|line| {
         let item = lines::item_of(line)?;
-        let is_proration = field::flag(line, "parent.subscription_item_details.proration");
+        // What an invoice item debits was kept in mind when that was made.
+        let is_own = lines::invoice_item_of(line).is_none();
         let discounts = field::elements(line, "discount_amounts").iter();
         let off: i64 = discounts.map(|one| field::integer(one, "amount")).sum();
         let amount = field::integer(line, "amount") - off;
         let is_over = field::integer(line, "period.end") <= billed_at;
-        (amount > 0 && !is_proration && !is_over).then(|| {
+        (amount > 0 && is_own && !is_over).then(|| {
             json!({
                 "item": item, "amount": amount, "start": field::at(line, "period.start"), "end": field::at(line, "period.end"),
                 "invoice": field::at(invoice, "id"), "line": field::at(line, "id"),
@@ -43,8 +44,8 @@ pub(crate) fn remember(subscription: &mut Value, invoice: &Value) {
     kept.retain(|debit| field::integer(debit, "end") > billed_at);
     kept.extend(debits);
     for line in field::elements(invoice, "lines.data") {
-        let is_proration = field::flag(line, "parent.subscription_item_details.proration");
-        if let Some(item) = lines::item_of(line).filter(|_| !is_proration) {
+        let is_own = lines::invoice_item_of(line).is_none();
+        if let Some(item) = lines::item_of(line).filter(|_| is_own) {
             let own = field::elements(line, "discounts").iter();
             let all: Vec<Value> = own.chain(field::elements(invoice, "discounts")).cloned().collect();
             field::set(subscription, &format!("{LAST_DISCOUNTS}.{item}"), all);
@@ -79,19 +80,28 @@ fn is_unpaid(subscription: &Value) -> bool {
     )
 }
 
-/// The invoice items for what changes between the items of `before` and those of `after` at the moment `at`.
+/// The invoice items for what changes between the items of `before` and those of `after` at the moment `at`, and for what is not
+/// billed, or is, of their periods as the subscription's end moves.
 pub(crate) fn of_change(world: &mut World, before: &Value, after: &mut Value, at: i64) -> Vec<Value> {
     if is_unpaid(before) {
         return Vec::new();
     }
     let mut made = Vec::new();
     for old in field::elements(before, "items.data") {
+        let (_, until) = period::billed(before, old);
         let new = item_of(after, field::text(old, "id"));
-        if new.as_ref().is_none_or(|new| differs(old, new)) {
-            made.extend(credits(world, after, old, at));
-        }
-        if let Some(new) = new.filter(|new| differs(old, new)) {
-            made.extend(debit(world, after, &new, at));
+        match new.filter(|new| !differs(old, new)) {
+            Some(same) => {
+                let (_, now_until) = period::billed(after, &same);
+                made.extend(moved(world, after, &same, until, now_until));
+            }
+            None => {
+                made.extend(usage_so_far(world, before, after, old));
+                made.extend(credits(world, after, old, (at, until)));
+                if let Some(new) = item_of(after, field::text(old, "id")) {
+                    made.extend(debit(world, after, &new, at));
+                }
+            }
         }
     }
     let added: Vec<Value> = field::elements(after, "items.data").to_vec();
@@ -111,7 +121,10 @@ pub(crate) fn of_rest(world: &mut World, subscription: &mut Value, at: i64) -> V
     let items = field::elements(subscription, "items.data").to_vec();
     items
         .iter()
-        .flat_map(|item| credits(world, subscription, item, at))
+        .flat_map(|item| {
+            let (_, until) = period::billed(subscription, item);
+            credits(world, subscription, item, (at, until))
+        })
         .collect()
 }
 
@@ -120,7 +133,7 @@ pub(crate) fn of_whole(world: &mut World, subscription: &mut Value) -> Vec<Value
     let items = field::elements(subscription, "items.data").to_vec();
     items
         .iter()
-        .flat_map(|item| credits(world, subscription, item, period(item).0))
+        .flat_map(|item| credits(world, subscription, item, period::billed(subscription, item)))
         .collect()
 }
 
@@ -140,6 +153,18 @@ pub(crate) fn of_resumption(world: &mut World, subscription: &mut Value, at: i64
         .collect()
 }
 
+/// What was used until now of a metered item that goes, or gets another price: flexible mode bills it at the price that goes,
+/// classic mode does not. Source: <https://docs.stripe.com/billing/subscriptions/usage-based/manage-billing-setup>.
+fn usage_so_far(world: &mut World, before: &Value, after: &Value, item: &Value) -> Option<Value> {
+    let new = item_of(after, field::text(item, "id"));
+    let goes = new.is_none_or(|new| field::at(&new, "price.id") != field::at(item, "price.id"));
+    if !is_metered(item) || !goes || field::text(before, "billing_mode.type") == "classic" {
+        return None;
+    }
+    let line = lines::of_usage(world, before, item);
+    (line.amount != 0).then(|| invoice_items::of_usage(world, before, &line))
+}
+
 fn item_of(subscription: &Value, id: &str) -> Option<Value> {
     let items = field::elements(subscription, "items.data");
     items.iter().find(|item| field::text(item, "id") == id).cloned()
@@ -151,63 +176,21 @@ fn differs(old: &Value, new: &Value) -> bool {
         .any(|name| field::at(old, name) != field::at(new, name))
 }
 
-/// What was used of the items of `before` at prices that it has no more, in flexible mode; it is kept in mind as billed.
-/// Source: <https://docs.stripe.com/billing/subscriptions/billing-mode/compare>.
-pub(crate) fn of_usage(world: &mut World, before: &Value, after: &mut Value) -> Vec<Value> {
-    if is_unpaid(before) || field::text(before, "billing_mode.type") == "classic" {
-        return Vec::new();
-    }
-    let mut made = Vec::new();
-    for old in field::elements(before, "items.data")
-        .iter()
-        .filter(|item| is_metered(item))
-    {
-        let id = field::text(old, "id");
-        let new = item_of(after, id);
-        if new.is_some_and(|new| field::at(&new, "price.id") == field::at(old, "price.id")) {
-            continue;
-        }
-        let line = lines::of_usage(world, before, old);
-        lines::usage_is_billed(after, id, world.now);
-        if line.amount != 0 {
-            made.push(invoice_items::of_usage(world, before, &line));
-        }
-    }
-    made
-}
-
 fn is_metered(item: &Value) -> bool {
     price::is_metered(field::at(item, "price"))
 }
 
-fn period(item: &Value) -> (i64, i64) {
-    (
-        field::integer(item, "current_period_start"),
-        field::integer(item, "current_period_end"),
-    )
-}
-
-/// Takes the item's debits out of mind and gives the credits for the part of them that lies after `at`.
-fn credits(world: &mut World, subscription: &mut Value, item: &Value, at: i64) -> Vec<Value> {
+/// Takes the item's debits out of mind and gives the credits for the part of them that lies after `at`; it was billed until
+/// `until`.
+fn credits(world: &mut World, subscription: &mut Value, item: &Value, (at, until): (i64, i64)) -> Vec<Value> {
     if is_metered(item) {
         return Vec::new();
     }
-    let id = field::text(item, "id");
-    let mut debits = field::elements(subscription, DEBITS).to_vec();
-    let own: Vec<Value> = debits
-        .extract_if(.., |debit| field::text(debit, "item") == id)
-        .filter(|debit| field::integer(debit, "end") > at)
-        .collect();
-    field::set(subscription, DEBITS, debits);
+    let own = taken_out(subscription, item, at);
     let text = format!("Unused time on {} after {}", named(world, item), day(at));
     if field::text(subscription, "billing_mode.type") == "classic" {
-        let (start, end) = period(item);
-        let used = match field::at(subscription, &format!("{LAST_DISCOUNTS}.{id}")) {
-            Value::Array(used) => used.clone(),
-            _ => discounts_of(subscription, item),
-        };
-        let amount = -share(price_of(world, item, &used), (start, end), at);
-        return entry(world, subscription, item, amount, (at, end), text, Value::Null)
+        let amount = -classic_share(world, subscription, item, (at, until));
+        return entry(world, subscription, item, amount, (at, until), text, Value::Null)
             .into_iter()
             .collect();
     }
@@ -215,34 +198,135 @@ fn credits(world: &mut World, subscription: &mut Value, item: &Value, at: i64) -
     for debit in own {
         let (start, end) = (field::integer(&debit, "start"), field::integer(&debit, "end"));
         let amount = -share((i128::from(field::integer(&debit, "amount")), 1), (start, end), at);
-        let credited = match field::some_text(&debit, "invoice") {
-            Some(invoice) => json!({ "invoice": invoice, "invoice_line_items": [field::at(&debit, "line")] }),
-            None => Value::Null,
-        };
         let of = (at.max(start), end);
-        made.extend(entry(world, subscription, item, amount, of, text.clone(), credited));
+        made.extend(entry(
+            world,
+            subscription,
+            item,
+            amount,
+            of,
+            text.clone(),
+            credited(&debit),
+        ));
     }
     made
 }
 
+/// Takes the debits of an item that reach past `at` out of mind.
+fn taken_out(subscription: &mut Value, item: &Value, at: i64) -> Vec<Value> {
+    let id = field::text(item, "id");
+    let mut debits = field::elements(subscription, DEBITS).to_vec();
+    let own: Vec<Value> = debits
+        .extract_if(.., |debit| field::text(debit, "item") == id)
+        .filter(|debit| field::integer(debit, "end") > at)
+        .collect();
+    field::set(subscription, DEBITS, debits);
+    own
+}
+
+fn keep_in_mind(subscription: &mut Value, new: impl IntoIterator<Item = Value>) {
+    let mut debits = field::elements(subscription, DEBITS).to_vec();
+    debits.extend(new);
+    field::set(subscription, DEBITS, debits);
+}
+
+/// What a credit says it gives back.
+fn credited(debit: &Value) -> Value {
+    match field::some_text(debit, "invoice") {
+        Some(invoice) => json!({ "invoice": invoice, "invoice_line_items": [field::at(debit, "line")] }),
+        None => Value::Null,
+    }
+}
+
+/// What an item's price, less the discounts last used, comes to from one moment to another of its period; nothing of a first
+/// period that was free.
+fn classic_share(world: &World, subscription: &Value, item: &Value, (from, until): (i64, i64)) -> i64 {
+    let is_free = field::integer(subscription, "_sandbox.free_until") >= until;
+    let start = field::integer(item, "current_period_start");
+    if is_free {
+        return 0;
+    }
+    let last = field::at(subscription, &format!("{LAST_DISCOUNTS}.{}", field::text(item, "id")));
+    let used = last
+        .as_array()
+        .map_or_else(|| discounts_of(subscription, item), Vec::clone);
+    let whole = period::whole(subscription, item);
+    part(price_of(world, item, &used), until - from.max(start), whole)
+}
+
 /// The debit for an item from `at` to the end of its period, kept in mind.
 fn debit(world: &mut World, subscription: &mut Value, item: &Value, at: i64) -> Option<Value> {
+    let (start, end) = period::billed(subscription, item);
+    let text = format!("Remaining time on {} after {}", named(world, item), day(at));
+    debit_until(world, subscription, item, (at, at.max(start), end), text)
+}
+
+/// The debit for a part of an item's period, kept in mind. What it says it is for may begin before the period does.
+fn debit_until(
+    world: &mut World,
+    subscription: &mut Value,
+    item: &Value,
+    (said, from, until): (i64, i64, i64),
+    text: String,
+) -> Option<Value> {
     if is_metered(item) {
         return None;
     }
-    let (start, end) = period(item);
+    let whole = period::whole(subscription, item);
     let discounts = discounts_of(subscription, item);
-    let amount = share(price_of(world, item, &discounts), (start, end), at);
+    let amount = part(price_of(world, item, &discounts), until - from, whole);
     let last = format!("{LAST_DISCOUNTS}.{}", field::text(item, "id"));
     field::set(subscription, &last, discounts);
-    let text = format!("Remaining time on {} after {}", named(world, item), day(at));
-    let made = entry(world, subscription, item, amount, (at, end), text, Value::Null)?;
-    let mut debits = field::elements(subscription, DEBITS).to_vec();
-    debits.push(json!({
-        "item": field::at(item, "id"), "amount": amount, "start": at, "end": end, "invoice": null, "line": null,
-    }));
-    field::set(subscription, DEBITS, debits);
+    let made = entry(world, subscription, item, amount, (said, until), text, Value::Null)?;
+    let debit = json!({
+        "item": field::at(item, "id"), "amount": amount, "start": said, "end": until, "invoice": null, "line": null,
+    });
+    keep_in_mind(subscription, [debit]);
     Some(made)
+}
+
+/// What is given back, or debited again, of an item whose period was billed until one moment and now is until another.
+/// Source: <https://docs.stripe.com/api/subscriptions/update#update_subscription-cancel_at>.
+fn moved(world: &mut World, subscription: &mut Value, item: &Value, until: i64, now_until: i64) -> Vec<Value> {
+    if is_metered(item) || until == now_until {
+        return Vec::new();
+    }
+    if until < now_until {
+        let text = format!("Remaining time on {} after {}", named(world, item), day(until));
+        let debit = debit_until(world, subscription, item, (until, until, now_until), text);
+        return debit.into_iter().collect();
+    }
+    let text = format!("Unused time on {} after {}", named(world, item), day(now_until));
+    let is_classic = field::text(subscription, "billing_mode.type") == "classic";
+    let mut made = Vec::new();
+    for mut debit in taken_out(subscription, item, i64::MIN) {
+        let (start, end) = (field::integer(&debit, "start"), field::integer(&debit, "end"));
+        let amount = field::integer(&debit, "amount");
+        let back = share((i128::from(amount), 1), (start, end), now_until);
+        if back != 0 && !is_classic {
+            let of = (now_until.max(start), end);
+            made.extend(entry(
+                world,
+                subscription,
+                item,
+                -back,
+                of,
+                text.clone(),
+                credited(&debit),
+            ));
+        }
+        field::set(&mut debit, "amount", amount - back);
+        field::set(&mut debit, "end", end.min(now_until));
+        if start < now_until {
+            keep_in_mind(subscription, [debit]);
+        }
+    }
+    if is_classic {
+        let of = (now_until, until);
+        let amount = -classic_share(world, subscription, item, of);
+        made.extend(entry(world, subscription, item, amount, of, text, Value::Null));
+    }
+    made
 }
 
 fn entry(
@@ -296,8 +380,12 @@ fn price_of(world: &World, item: &Value, discounts: &[Value]) -> (i128, i128) {
 
 /// The part of `whole` that falls after `at` in the period from `start` to `end`, rounded half up.
 fn share(whole: (i128, i128), (start, end): (i64, i64), at: i64) -> i64 {
-    let left = (end - at.max(start)).max(0);
-    let (number, by) = times(whole, (i128::from(left), i128::from((end - start).max(1))));
+    part(whole, end - at.max(start), end - start)
+}
+
+/// So many seconds of `whole`, which is for `of` seconds, rounded half up.
+fn part(whole: (i128, i128), seconds: i64, of: i64) -> i64 {
+    let (number, by) = times(whole, (i128::from(seconds.max(0)), i128::from(of.max(1))));
     decimal::divided(number, by)
 }
 
@@ -323,10 +411,6 @@ fn named(world: &World, item: &Value) -> String {
         1 => name,
         quantity => format!("{quantity} × {name}"),
     }
-}
-
-fn day(at: i64) -> String {
-    DateTime::from_timestamp(at, 0).map_or_else(String::new, |time| time.format("%d %b %Y").to_string())
 }
 
 #[cfg(test)]

@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 
 use super::{
+    first_period::{self, FirstPeriod},
     invoice_items::{self, NewItem},
     invoicing::{self, Draft},
-    lines, period, pricing, proration,
+    pricing, proration,
     redemptions::{self, Asked},
     sent_invoices, trials,
 };
@@ -21,8 +22,9 @@ pub(crate) struct NewSubscription {
     pub(crate) customer: String,
     /// Recurring prices with their quantities and item metadata.
     pub(crate) items: Vec<(Value, i64, Value)>,
-    /// Prices sold once, on the first invoice.
-    pub(crate) once: Vec<(Value, i64)>,
+    /// Sold once, on the first invoice.
+    pub(crate) once: Vec<Once>,
+    pub(crate) first: FirstPeriod,
     pub(crate) metadata: Value,
     pub(crate) description: Option<String>,
     pub(crate) default_payment_method: Option<String>,
@@ -38,6 +40,16 @@ pub(crate) struct NewSubscription {
     pub(crate) discounts: Vec<Asked>,
     /// A payment intent begun on a hosted page, to be used for the first invoice.
     pub(crate) intent: Option<String>,
+}
+
+/// Something sold once with a subscription.
+pub(crate) struct Once {
+    pub(crate) price: Value,
+    pub(crate) quantity: i64,
+    pub(crate) discountable: bool,
+    pub(crate) metadata: Value,
+    /// `start` and `end` as they were sent; null is now.
+    pub(crate) period: Value,
 }
 
 /// Creates the subscription, `incomplete` or `trialing`, and finalizes its first invoice; nothing is charged yet unless
@@ -56,11 +68,9 @@ pub(crate) fn draft(world: &mut World, new: &NewSubscription) -> (String, Option
     let now = world.now;
     let id = world.id("sub_", 24);
     let trial_end = new.trial_end.filter(|end| *end > now);
-    let anchor = trial_end.unwrap_or(now);
     let mut subscription = shapes::subscription();
     field::set(&mut subscription, "id", id.clone());
     field::set(&mut subscription, "created", now);
-    field::set(&mut subscription, "start_date", now);
     field::set(&mut subscription, "livemode", world.livemode);
     field::set(&mut subscription, "test_clock", world.test_clock.clone());
     field::set(&mut subscription, "customer", new.customer.clone());
@@ -71,7 +81,6 @@ pub(crate) fn draft(world: &mut World, new: &NewSubscription) -> (String, Option
         "default_payment_method",
         new.default_payment_method.clone(),
     );
-    field::set(&mut subscription, "billing_cycle_anchor", anchor);
     if new.billing_mode == "classic" {
         field::set(
             &mut subscription,
@@ -80,6 +89,7 @@ pub(crate) fn draft(world: &mut World, new: &NewSubscription) -> (String, Option
         );
     }
     collection::write(&mut subscription, new.days_until_due);
+    first_period::write(&mut subscription, &new.first, trial_end, now);
     if new.automatic_tax {
         let liability = json!({ "type": "self" });
         field::set(
@@ -106,35 +116,13 @@ pub(crate) fn draft(world: &mut World, new: &NewSubscription) -> (String, Option
     field::set(&mut subscription, "discounts", discounts);
     let mut items = Vec::new();
     for (price, quantity, metadata) in &new.items {
-        let period = (now, period::next_end(anchor, now, price));
+        let period = match trial_end {
+            Some(end) => (now, end),
+            None => first_period::of(&subscription, price, now),
+        };
         items.push(new_item(world, &id, price, *quantity, metadata, period));
     }
-    let line_of = match trial_end {
-        Some(_) => lines::of_trial,
-        None => lines::of_item,
-    };
-    let billed = items
-        .iter()
-        .filter(|item| lines::opens(&subscription, item))
-        .map(|item| line_of(world, &subscription, item))
-        .collect();
-    for (price, quantity) in &new.once {
-        let item = invoice_items::build(
-            world,
-            &NewItem {
-                customer: &new.customer,
-                currency: field::text(price, "currency"),
-                amount: pricing::amount_at(world, price, *quantity),
-                quantity: *quantity,
-                price: price.clone(),
-                description: Some(product_name(world, price)),
-                period: (now, now),
-                subscription: Some(&id),
-                ..NewItem::default()
-            },
-        );
-        invoice_items::add_pending(world, &item);
-    }
+    let billed = first_period::lines(world, &mut subscription, &items, &new.first, trial_end);
     field::set(&mut subscription, "items.data", items);
     field::set(
         &mut subscription,
@@ -155,7 +143,9 @@ pub(crate) fn draft(world: &mut World, new: &NewSubscription) -> (String, Option
         trials::write(&mut subscription, now, end);
     }
     world.put(&subscription);
-
+    for once in &new.once {
+        add_once(world, &subscription, once);
+    }
     let draft = Draft {
         finalizes_at: is_sent.then_some(now + invoicing::DRAFT_LIFE),
         ..Draft::of(&subscription, "subscription_create", billed)
@@ -176,6 +166,40 @@ pub(crate) fn draft(world: &mut World, new: &NewSubscription) -> (String, Option
     world.put(&subscription);
     world.emit("customer.subscription.created", &subscription, None);
     (id, Some(invoice))
+}
+
+/// Has what is sold once wait for the next invoice of a subscription.
+pub(crate) fn add_once(world: &mut World, subscription: &Value, once: &Once) {
+    let now = world.now;
+    let items = || field::elements(subscription, "items.data").iter();
+    let start = match field::text(&once.period, "start.type") {
+        "timestamp" => field::at(&once.period, "start.timestamp").as_i64(),
+        "max_item_period_start" => items().map(|item| field::integer(item, "current_period_start")).max(),
+        _ => Some(now),
+    };
+    let end = match field::text(&once.period, "end.type") {
+        "timestamp" => field::at(&once.period, "end.timestamp").as_i64(),
+        "min_item_period_end" => items().map(|item| field::integer(item, "current_period_end")).min(),
+        _ => start,
+    };
+    let start = start.unwrap_or(now);
+    let mut item = invoice_items::build(
+        world,
+        &NewItem {
+            customer: field::text(subscription, "customer"),
+            currency: field::text(&once.price, "currency"),
+            amount: pricing::amount_at(world, &once.price, once.quantity),
+            quantity: once.quantity,
+            price: once.price.clone(),
+            description: Some(product_name(world, &once.price)),
+            period: (start, end.unwrap_or(start).max(start)),
+            metadata: once.metadata.clone(),
+            subscription: field::some_text(subscription, "id"),
+            ..NewItem::default()
+        },
+    );
+    field::set(&mut item, "discountable", once.discountable);
+    invoice_items::add_pending(world, &item);
 }
 
 /// A new item over its first period.

@@ -18,7 +18,11 @@ const NOTICE: i64 = 3 * 86_400;
 /// Writes a trial from `now` until `end`, and when notice of its end is given: at once if there is less time.
 pub(crate) fn write(subscription: &mut Value, now: i64, end: i64) {
     field::set(subscription, "status", "trialing");
-    field::set(subscription, "trial_start", now);
+    // Classic mode remembers the first trial, flexible mode the latest.
+    let is_classic = field::text(subscription, "billing_mode.type") == "classic";
+    if !is_classic || field::at(subscription, "trial_start").is_null() {
+        field::set(subscription, "trial_start", now);
+    }
     move_end(subscription, now, end);
 }
 
@@ -81,6 +85,7 @@ fn begin_period(world: &mut World, mut changed: Value, unpaid: Unpaid) -> Result
         at: world.now,
         resets_anchor: true,
         bills_usage: false,
+        trial_end: None,
     };
     let before = changed.clone();
     change::apply(world, &before, changed, &how)

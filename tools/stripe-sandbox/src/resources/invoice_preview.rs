@@ -79,11 +79,12 @@ fn drafted(world: &mut World, params: &Params, details: &Params) -> Result<Optio
         for name in ["cancel_now", "proration_date", "resume_at"] {
             if details.has(name) {
                 let message = format!("`{name}` can be previewed for a subscription there is.");
-                return Err(ApiError::invalid(message).param(format!("subscription_details[{name}]")));
+                return Err(ApiError::invalid(message).param(sent_as(name)));
             }
         }
-        unserved_anchor(details)?;
-        let asked = details.clone().merged(shared(params)).with("customer", &customer);
+        let asked = begun(details, world.now)
+            .merged(shared(params))
+            .with("customer", &customer);
         let new = subscription::asked(world, &asked).map_err(|error| within(error, params))?;
         let (id, invoice) = start::draft(world, &new);
         let begun = world.get("subscription", &id, "subscription")?;
@@ -91,7 +92,10 @@ fn drafted(world: &mut World, params: &Params, details: &Params) -> Result<Optio
         subscription::plan_end(world, &begun, &asked).map_err(|error| within(error, params))?;
         return Ok(match recurs {
             true => preview::recurring(world, &id),
-            false => invoice.and_then(|invoice| world.find(&invoice).cloned()),
+            false => match invoice {
+                Some(invoice) => world.find(&invoice).cloned(),
+                None => preview::next(world, &id),
+            },
         });
     }
     if recurs {
@@ -118,7 +122,12 @@ fn changed(world: &mut World, params: &Params, details: &Params, subscribed: &Va
         let message = "The billing mode can be chosen for a subscription that is not created yet.";
         return Err(ApiError::invalid(message).param("subscription_details[billing_mode]"));
     }
-    unserved_anchor(details)?;
+    for (name, value) in [("billing_cycle_anchor[type]", Some("timestamp")), ("start_date", None)] {
+        if details.has(name) && value.is_none_or(|value| details.text(name) == Some(value)) {
+            let message = format!("`{name}` can be previewed so for a subscription that is not created yet.");
+            return Err(ApiError::invalid(message).param(sent_as(name)));
+        }
+    }
     if let Some(taxes) = params.boolean("automatic_tax[enabled]") {
         world.edit(id, |one| field::set(one, "automatic_tax.enabled", taxes));
     }
@@ -161,17 +170,6 @@ fn changed(world: &mut World, params: &Params, details: &Params, subscribed: &Va
     })
 }
 
-fn unserved_anchor(details: &Params) -> Result<(), ApiError> {
-    match details.text("billing_cycle_anchor[type]") {
-        Some("timestamp") => {
-            let message = "The sandbox previews a new anchor that is now, or none.";
-            let param = "subscription_details[billing_cycle_anchor][type]";
-            Err(ApiError::unserved(param, message))
-        }
-        _ => Ok(()),
-    }
-}
-
 /// What stands beside the details of a subscription and is a parameter of it elsewhere.
 fn shared(params: &Params) -> Params {
     let mut shared = json!({});
@@ -189,9 +187,29 @@ fn within(error: ApiError, params: &Params) -> ApiError {
     let Some(named) = named.filter(|name| !params.has(name.split('[').next().unwrap_or_default())) else {
         return error;
     };
-    let (first, rest) = named.split_at(named.find('[').unwrap_or(named.len()));
-    let param = format!("subscription_details[{first}]{rest}");
+    let param = sent_as(named);
     error.param(param)
+}
+
+/// A parameter of a subscription, named as it is sent here.
+fn sent_as(name: &str) -> String {
+    let (first, rest) = name.split_at(name.find('[').unwrap_or(name.len()));
+    format!("subscription_details[{first}]{rest}")
+}
+
+/// The details of a new subscription as its creation takes them: when it starts, and what its periods are counted from.
+fn begun(details: &Params, now: i64) -> Params {
+    let mut asked = details.clone().without("billing_cycle_anchor").without("start_date");
+    if let Some(anchor) = details.text("billing_cycle_anchor[timestamp]") {
+        asked = asked.with("billing_cycle_anchor", anchor);
+    }
+    if let Some(start) = details
+        .text("start_date")
+        .filter(|_| details.integer("start_date") != Some(now))
+    {
+        asked = asked.with("backdate_start_date", start);
+    }
+    asked
 }
 
 /// The id of the customer who would be invoiced: one there is, with the details that are sent, or one for this preview only.

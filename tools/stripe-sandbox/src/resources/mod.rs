@@ -40,6 +40,7 @@ pub(crate) mod setup_intent;
 pub(crate) mod subscription;
 pub(crate) mod subscription_item;
 pub(crate) mod subscription_pause;
+pub(crate) mod subscription_start;
 pub(crate) mod tax_calculation;
 pub(crate) mod tax_id;
 pub(crate) mod tax_rates;

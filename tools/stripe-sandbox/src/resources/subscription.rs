@@ -5,12 +5,13 @@ use serde_json::{Value, json};
 use super::{
     Call, Operation, collection, copy_texts, list_of, merge_metadata, payment_method, pending_update, retrieve,
     subscription_item::{Items, change_item, checked, commit_change, how_asked, items_of, new_item},
+    subscription_start,
 };
 use crate::{
     billing::{
         authentication::Presence,
         cancellation,
-        change::no_payment_method,
+        change::{self, no_payment_method},
         discounts::Purchase,
         earliest_period_end, invoice_items, invoicing, latest_period_end, pausing, pricing, proration,
         redemptions::{self, Asked},
@@ -24,7 +25,7 @@ use crate::{
         form::Params,
         matches,
     },
-    world::World,
+    world::{World, rendered},
 };
 
 pub(crate) const OPERATIONS: &[Operation] = &[
@@ -52,6 +53,11 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         method: "DELETE",
         path: "/v1/subscriptions/{id}",
         run: cancel,
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/subscriptions/{id}/migrate",
+        run: migrate,
     },
 ];
 
@@ -103,15 +109,22 @@ pub(crate) fn asked(world: &mut World, params: &Params) -> Result<NewSubscriptio
     }
     let items = checked(items, "items")?;
     let discounts = discounts_asked(world, params, &customer_id, &items)?.unwrap_or_default();
+    let trial_end = trial_end(params, world.now)?;
+    let first = subscription_start::first_period(params, &items, trial_end, world.now)?;
+    let currency = items
+        .first()
+        .map(|(price, ..)| field::text(price, "currency").to_owned());
+    let once = subscription_start::once(world, params, &currency.unwrap_or_default())?;
     Ok(NewSubscription {
         items,
-        once: Vec::new(),
+        once,
+        first,
         metadata: merge_metadata(&json!({}), params, "metadata")?,
         description: params.text("description").map(str::to_owned),
         default_payment_method,
         billing_mode: params.text("billing_mode[type]").unwrap_or("flexible").to_owned(),
         automatic_tax: params.boolean("automatic_tax[enabled]").unwrap_or(false),
-        trial_end: trial_end(params, world.now)?,
+        trial_end,
         missing_payment_method: params
             .text("trial_settings[end_behavior][missing_payment_method]")
             .unwrap_or("create_invoice")
@@ -150,12 +163,22 @@ fn trial_end(params: &Params, now: i64) -> Result<Option<i64>, ApiError> {
         let message = "You may only specify one of these parameters: trial_end, trial_period_days.";
         return Err(ApiError::invalid(message).param("trial_end"));
     }
+    from_plan(params)?;
     let days = trial_days(params, "trial_period_days")?;
     match params.text("trial_end") {
         None => Ok((days > 0).then(|| now + days * 86_400)),
         Some("now") => Ok(None),
         Some(_) => checked_trial_end(params, now).map(Some),
     }
+}
+
+/// `trial_from_plan` asks for the trial of a price. None has one here: `recurring[trial_period_days]` is refused.
+fn from_plan(params: &Params) -> Result<(), ApiError> {
+    if params.boolean("trial_from_plan") == Some(true) && params.has("trial_end") {
+        let message = "You may only specify one of these parameters: trial_end, trial_from_plan.";
+        return Err(ApiError::invalid(message).param("trial_from_plan"));
+    }
+    Ok(())
 }
 
 /// The moment sent as `trial_end`, at most two years ahead.
@@ -229,6 +252,7 @@ pub(crate) fn update(world: &mut World, call: &Call) -> Answer {
         field::set(&mut changed, "discounts", granted);
     }
     copy_texts(&mut changed, params, DETAILS);
+    from_plan(params)?;
     write_end(&mut changed, params, world.now)?;
     if params.has("collection_method") || params.has("days_until_due") {
         let customer = world.get("customer", &customer, "customer")?;
@@ -249,6 +273,7 @@ pub(crate) fn update(world: &mut World, call: &Call) -> Answer {
         let path = "trial_settings.end_behavior.missing_payment_method";
         field::set(&mut changed, path, behavior);
     }
+    subscription_start::add_once(world, params, &changed)?;
     match (params.text("trial_end"), field::text(&subscription, "status")) {
         (Some("now"), "trialing") => {
             let how = how_asked(world, &subscription, params)?;
@@ -260,9 +285,14 @@ pub(crate) fn update(world: &mut World, call: &Call) -> Answer {
             trials::move_end(&mut changed, world.now, end);
             commit_change(world, &subscription, changed, params)?;
         }
-        (Some(_), _) => {
-            let message = "The sandbox begins a trial with its subscription only.";
-            return Err(ApiError::unserved("trial_end", message));
+        (Some(_), "active" | "past_due" | "unpaid") => {
+            let mut how = how_asked(world, &subscription, params)?;
+            how.trial_end = Some(checked_trial_end(params, world.now)?);
+            change::apply(world, &subscription, changed, &how)?;
+        }
+        (Some(_), status) => {
+            let message = format!("A subscription that is {status} cannot begin a trial.");
+            return Err(ApiError::invalid(message).param("trial_end"));
         }
     }
     retrieve(world, "subscription", call.id())
@@ -292,6 +322,10 @@ fn write_end(changed: &mut Value, params: &Params, now: i64) -> Result<(), ApiEr
     let at = match params.text("cancel_at") {
         Some("min_period_end") => earliest_period_end(changed),
         Some("max_period_end") => latest_period_end(changed),
+        Some("max_billed_until") => {
+            let message = "The sandbox has no billing schedules, which bill beyond a period.";
+            return Err(ApiError::unserved("cancel_at", message));
+        }
         Some(_) => params.integer("cancel_at"),
         None => None,
     };
@@ -353,4 +387,21 @@ pub(crate) fn cancel(world: &mut World, call: &Call) -> Answer {
     }
     cancellation::cancel_now(world, call.id(), None);
     retrieve(world, "subscription", call.id())
+}
+
+/// Has a subscription billed in flexible mode from now on. There is no way back.
+/// Source: <https://docs.stripe.com/api/subscriptions/migrate>.
+fn migrate(world: &mut World, call: &Call) -> Answer {
+    let subscription = changeable(world, call.id(), "id")?;
+    if field::text(&subscription, "billing_mode.type") == "flexible" {
+        let message = "This subscription is already in flexible billing mode.";
+        return Err(ApiError::invalid(message).param("billing_mode[type]"));
+    }
+    let mode = json!({
+        "type": "flexible", "flexible": { "proration_discounts": "included" }, "updated_at": world.now,
+    });
+    let migrated = world.update(call.id(), "customer.subscription.updated", |one| {
+        field::set(one, "billing_mode", mode);
+    });
+    Ok(rendered(&migrated))
 }

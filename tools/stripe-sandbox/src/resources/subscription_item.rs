@@ -96,8 +96,16 @@ pub(crate) fn new_item(world: &mut World, line: &Params, within: &str) -> Result
             "The price specified is set to `type=one_time` but this field only accepts prices with `type=recurring`.";
         return Err(ApiError::invalid(message).param(format!("{within}[price]")));
     }
-    let quantity = price::quantity_of_line(&price, line, within)?;
+    let quantity = quantity_of(&price, line, within)?;
     Ok((price, quantity, merge_metadata(&json!({}), line, "metadata")?))
+}
+
+/// The quantity of an item, which may be none of what is sold.
+fn quantity_of(price: &Value, line: &Params, within: &str) -> Result<i64, ApiError> {
+    match line.integer("quantity") {
+        Some(0) if !price::is_metered(price) => Ok(0),
+        _ => price::quantity_of_line(price, line, within),
+    }
 }
 
 pub(crate) type Items = Vec<(Value, i64, Value)>;
@@ -149,6 +157,7 @@ pub(crate) fn how_asked(world: &World, subscription: &Value, params: &Params) ->
         at: prorated_from(params, subscription, world.now)?,
         resets_anchor: params.text("billing_cycle_anchor[type]") == Some("now"),
         bills_usage: true,
+        trial_end: None,
     })
 }
 
@@ -185,7 +194,10 @@ pub(crate) fn change_item(
     let Some(id) = line.text("id") else {
         let (price, quantity, metadata) = new_item(world, line, within)?;
         refuse_second(changed, &price, None, &at("price"))?;
-        let period = period::around(anchor, world.now, &price);
+        let period = match field::at(changed, "trial_end").as_i64() {
+            Some(end) if field::text(changed, "status") == "trialing" => (world.now, end),
+            _ => period::around(anchor, world.now, &price),
+        };
         let subscription = field::text(changed, "id").to_owned();
         let item = start::new_item(world, &subscription, &price, quantity, &metadata, period);
         let id = field::text(&item, "id").to_owned();
@@ -213,7 +225,8 @@ pub(crate) fn change_item(
     if line.has("price") || line.has("price_data") {
         price = new_item(world, line, within)?.0;
         refuse_second(changed, &price, Some(id), &at("price"))?;
-        if !period::same_length(&price, field::at(changed, &path("price"))) {
+        let on_trial = field::text(changed, "status") == "trialing";
+        if !on_trial && !period::same_length(&price, field::at(changed, &path("price"))) {
             let (start, end) = period::around(anchor, world.now, &price);
             field::set(changed, &path("current_period_start"), start);
             field::set(changed, &path("current_period_end"), end);
@@ -221,7 +234,7 @@ pub(crate) fn change_item(
     }
     let quantity = match field::at(changed, &path("quantity")).as_i64() {
         Some(had) if !line.has("quantity") => had,
-        _ => price::quantity_of_line(&price, line, within)?,
+        _ => quantity_of(&price, line, within)?,
     };
     start::sell(field::place(changed, &format!("items.data.{place}")), &price, quantity);
     let metadata = merge_metadata(field::at(changed, &path("metadata")), line, "metadata")?;

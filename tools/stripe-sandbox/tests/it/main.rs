@@ -41,6 +41,7 @@ mod saved_cards;
 mod scenario;
 mod sent_invoices;
 mod snapshot;
+mod starts;
 mod tax_ids;
 mod test_clocks;
 mod trials;

@@ -66,14 +66,18 @@ async fn what_is_metered_begins_without_an_invoice_but_in_classic_mode() {
     }
 }
 
+/// As <https://docs.stripe.com/billing/subscriptions/usage-based/manage-billing-setup> has it.
 #[tokio::test]
 async fn what_was_used_at_a_price_that_goes_is_billed_at_it_in_flexible_mode() {
-    for (mode, change, waits, later) in [
+    let prorated = "create_prorations";
+    for (mode, prorations, change, waits, later) in [
         // 17.5 calls at 5 cents are 88, and one more is 5 or, at twice the price, 10.
-        ("flexible", "deleted", Some(88), None),
-        ("flexible", "price", Some(88), Some(10)),
-        ("classic", "deleted", None, None),
-        ("classic", "price", None, Some(185)),
+        ("flexible", prorated, "deleted", Some(88), None),
+        ("flexible", prorated, "price", Some(88), Some(10)),
+        ("flexible", "none", "deleted", None, None),
+        ("flexible", "none", "price", None, Some(10)),
+        ("classic", prorated, "deleted", None, None),
+        ("classic", prorated, "price", None, Some(10)),
     ] {
         let world = start().await;
         let customer = world.customer().await;
@@ -98,6 +102,7 @@ async fn what_was_used_at_a_price_that_goes_is_billed_at_it_in_flexible_mode() {
         let form = [
             ("items[0][id]", item["id"].as_str().unwrap()),
             (&format!("items[0][{change}]"), value),
+            ("proration_behavior", prorations),
         ];
         let path = format!("/v1/subscriptions/{}", text(&subscription["id"]));
         world.post(&path, &form).await;
