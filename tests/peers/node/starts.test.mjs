@@ -110,6 +110,18 @@ buyer("a subscription ends within its period", async (world, customer, start) =>
   assert.deepEqual(await waiting(world, customer), [-1000, 1000]);
 });
 
+buyer("subscriptions and invoices are found", async (world, customer) => {
+  const { stripe, followed } = world;
+  const metadata = { order: "6735" };
+  const { id, latest_invoice } = await subscribed(world, customer, await monthly(world, 2900), { metadata });
+  const found = await stripe.subscriptions.search({ query: "metadata['order']:'6735' AND status:'active'" });
+  assert.deepEqual([found.data.map((one) => one.id), found.has_more], [[id], false]);
+  const invoices = await stripe.invoices.search({ query: `subscription:'${id}' AND total>=2900` });
+  assert.deepEqual(invoices.data.map((one) => one.id), [latest_invoice]);
+  await refused(stripe.invoices.search({ query: "amount_due>0" }), INVALID, 400);
+  await followed();
+});
+
 buyer("a subscription is migrated", async (world, customer, start) => {
   const { stripe, followed } = world;
   const { id } = await subscribed(world, customer, await monthly(world, 2900), { billing_mode: { type: "classic" } });

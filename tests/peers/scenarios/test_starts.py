@@ -90,6 +90,16 @@ class Starts(Scenario):
         self.followed("customer.subscription.updated", "invoiceitem.created")
         self.assertEqual(self.waiting(), [-1000, 1000])
 
+    def test_it_is_found(self):
+        subscription = self.subscribed(self.monthly(2900), metadata={"order": "6735"})
+        found = self.v1.subscriptions.search({"query": "metadata['order']:'6735' AND status:'active'"})
+        self.assertEqual(([one.id for one in found.data], found.has_more), ([subscription.id], False))
+        query = f"subscription:'{subscription.id}' AND total>=2900"
+        found = self.v1.invoices.search({"query": query})
+        self.assertEqual([one.id for one in found.data], [subscription.latest_invoice])
+        self.refused(stripe.InvalidRequestError, 400, None, self.v1.invoices.search, {"query": "amount_due>0"})
+        self.followed()
+
     def test_it_is_migrated(self):
         subscription = self.subscribed(self.monthly(2900), billing_mode={"type": "classic"})
         migrated = self.v1.subscriptions.migrate(subscription.id, {"billing_mode": {"type": "flexible"}})

@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
-use super::{Call, Operation, collection, copy_texts, currency, list_of, merge_metadata, payment_method, retrieve};
+use super::{
+    Call, Operation, collection, copy_texts, currency, list_of, merge_metadata, payment_method, retrieve, search,
+};
 use crate::{
     billing::{
         authentication::Presence,
@@ -70,6 +72,11 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         method: "GET",
         path: "/v1/invoices",
         run: all,
+    },
+    Operation {
+        method: "GET",
+        path: "/v1/invoices/search",
+        run: |world, call| search::run(world, "invoice", "/v1/invoices/search", &call.params),
     },
     Operation {
         method: "GET",

@@ -66,13 +66,23 @@ fn drafted(world: &mut World, params: &Params, details: &Params) -> Result<Optio
         one_currency(params, field::text(subscribed, "currency"))?;
         let id = field::text(subscribed, "id");
         put_items(world, params, &customer, Some(id))?;
+        let prorated_from = details.integer("proration_date").unwrap_or(world.now);
         let made = changed(world, params, details, subscribed)?;
-        return Ok(match made {
+        let mut draft = match made {
             _ if recurs => preview::recurring(world, id),
             Made::Invoice(invoice) => world.find(&invoice).cloned(),
             Made::Nothing => preview::next(world, id),
             Made::End => None,
-        });
+        };
+        if let Some(draft) = draft.as_mut().filter(|_| params.has("subscription_details")) {
+            let lines = field::elements(draft, "lines.data").iter();
+            let mut prorates = lines.map(|line| field::flag(line, "parent.subscription_item_details.proration"));
+            if prorates.any(|prorates| prorates) {
+                let path = "parent.subscription_details.subscription_proration_date";
+                field::set(draft, path, prorated_from);
+            }
+        }
+        return Ok(draft);
     }
     if details.has("items") {
         put_items(world, params, &customer, None)?;

@@ -46,6 +46,18 @@ fn fields(object: &str) -> &'static [(&'static str, Kind)] {
             ("status", Token),
         ],
         "customer" => &[("created", Number), ("email", Text), ("name", Text), ("phone", Text)],
+        "invoice" => &[
+            ("created", Number),
+            ("currency", Token),
+            ("customer", Token),
+            ("last_finalization_error_code", Token),
+            ("last_finalization_error_type", Token),
+            ("number", Text),
+            ("receipt_number", Text),
+            ("status", Text),
+            ("subscription", Text),
+            ("total", Number),
+        ],
         "payment_intent" => &[
             ("amount", Number),
             ("created", Number),
@@ -67,7 +79,18 @@ fn fields(object: &str) -> &'static [(&'static str, Kind)] {
             ("shippable", Token),
             ("url", Text),
         ],
+        "subscription" => &[("canceled_at", Number), ("created", Number), ("status", Text)],
         _ => &[],
+    }
+}
+
+/// Where a field that is searched for lies in its object.
+fn path(name: &str) -> &str {
+    match name {
+        "last_finalization_error_code" => "last_finalization_error.code",
+        "last_finalization_error_type" => "last_finalization_error.type",
+        "subscription" => "parent.subscription_details.subscription",
+        name => name,
     }
 }
 
@@ -110,7 +133,7 @@ enum Test {
 impl Clause {
     fn is_met_by(&self, object: &Value) -> bool {
         let value = match &self.name {
-            Name::Field(path) => field::at(object, path),
+            Name::Field(name) => field::at(object, path(name)),
             Name::Metadata(key) => field::at(object, "metadata").get(key).unwrap_or(&Value::Null),
         };
         let text = match value {
@@ -310,6 +333,46 @@ mod tests {
         }
         let last4 = "payment_method_details.card.last4:4242 AND refunded:false";
         assert_eq!(found("/v1/charges/search", last4).len(), 1);
+    }
+
+    #[test]
+    fn subscriptions_and_invoices_are_found_by_what_stripe_lets_one_search_for() {
+        let sandbox = InProcess::new();
+        let customer = sandbox.make("/v1/customers", "name=Jenny");
+        let product = sandbox.make("/v1/products", "name=Pro");
+        let terms = format!("product={product}&currency=usd&unit_amount=2900&recurring[interval]=month");
+        let price = sandbox.make("/v1/prices", &terms);
+        let form = format!("customer={customer}&items[0][price]={price}&payment_behavior=default_incomplete");
+        let waits = sandbox.make("/v1/subscriptions", &format!("{form}&metadata[order]=6735"));
+        let gone = sandbox.make("/v1/subscriptions", &form);
+        sandbox.call("DELETE", &format!("/v1/subscriptions/{gone}"), "");
+        let found = |object: &str, text: &str| -> Vec<String> {
+            let answer = sandbox.get(&format!("/v1/{object}s/search"), &query(text));
+            let data = field::elements(&answer, "data").iter();
+            data.map(|one| field::text(one, "id").to_owned()).collect()
+        };
+        for (text, wanted) in [
+            ("status:'incomplete'", vec![waits.clone()]),
+            ("status~'incomp'", vec![waits.clone()]),
+            ("metadata['order']:'6735'", vec![waits.clone()]),
+            ("canceled_at>0", vec![gone.clone()]),
+            ("created>0", vec![gone.clone(), waits.clone()]),
+        ] {
+            assert_eq!(found("subscription", text), wanted, "{text}");
+        }
+        let invoices = found("invoice", &format!("customer:'{customer}'"));
+        assert_eq!(invoices.len(), 2);
+        let own = found(
+            "invoice",
+            &format!("subscription:'{waits}' AND total=2900 AND status:'open'"),
+        );
+        assert_eq!(own, invoices[1..]);
+        assert_eq!(
+            found("invoice", "last_finalization_error_code:null AND receipt_number:null"),
+            invoices
+        );
+        let number = field::text(&sandbox.get(&format!("/v1/invoices/{}", own[0]), ""), "number").to_owned();
+        assert_eq!(found("invoice", &format!("number:'{number}'")), own);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    Call, Operation, collection, copy_texts, list_of, merge_metadata, payment_method, pending_update, retrieve,
+    Call, Operation, collection, copy_texts, list_of, merge_metadata, payment_method, pending_update, retrieve, search,
     subscription_item::{Items, change_item, checked, commit_change, how_asked, items_of, new_item},
     subscription_start,
 };
@@ -38,6 +38,11 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         method: "GET",
         path: "/v1/subscriptions",
         run: list,
+    },
+    Operation {
+        method: "GET",
+        path: "/v1/subscriptions/search",
+        run: |world, call| search::run(world, "subscription", "/v1/subscriptions/search", &call.params),
     },
     Operation {
         method: "GET",

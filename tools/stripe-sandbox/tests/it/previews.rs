@@ -118,6 +118,9 @@ async fn a_change_is_previewed_now_or_on_the_next_invoice() {
         let form: Vec<(&str, &str)> = form.iter().map(|(name, value)| (&**name, &**value)).collect();
         let preview = seller.preview(&form).await;
         assert_eq!(amounts(&preview), expected, "{more:?}");
+        let prorates = expected.len() > 1;
+        let dated = &preview["parent"]["subscription_details"]["subscription_proration_date"];
+        assert_eq!(dated.as_i64(), prorates.then_some(JUNE + INTO_JUNE));
     }
     assert_eq!(seller.waiting().await, Vec::<i64>::new());
 
