@@ -90,6 +90,27 @@ credited("an open invoice credited whole is paid", async ({ stripe, followed }, 
   assert.deepEqual((await stripe.charges.list({ customer })).data, []);
 });
 
+credited("what goes beyond what is asked for is given back", async (world, { id, customer, credit, again }) => {
+  const { stripe, followed } = world;
+  await stripe.customers.createBalanceTransaction(customer, { amount: -300, currency: "usd" });
+  const open = await stripe.invoices.finalizeInvoice(id);
+  await followed(
+    "customer.updated", "invoice.finalized", "customer.updated", "customer.updated", "payment_intent.created",
+  );
+  assert.deepEqual([open.total, open.amount_due], [1500, 1200]);
+  const error = await refused(credit({ amount: 1500 }), INVALID, 400);
+  assert.ok(error.message.includes("post_payment_amount ($3.00)"), error.message);
+  const note = await credit({ amount: 1500, credit_amount: 300 });
+  await followed(
+    "invoice.updated", "customer.updated", "payment_intent.canceled", "invoice.updated", "invoice.paid",
+    "credit_note.created",
+  );
+  assert.deepEqual([note.type, note.pre_payment_amount, note.post_payment_amount], ["mixed", 1200, 300]);
+  const invoice = await again();
+  assert.deepEqual([invoice.status, invoice.amount_due, invoice.amount_paid], ["paid", 0, 0]);
+  assert.equal((await stripe.customers.retrieve(customer)).balance, -300);
+});
+
 credited("what was paid is refunded", async ({ stripe, followed }, { pay, credit, line, again }) => {
   await pay();
   const note = await credit({ lines: [line({ amount: 450 })], refund_amount: 450 });

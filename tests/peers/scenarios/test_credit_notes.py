@@ -88,6 +88,20 @@ class CreditNotes(Scenario):
         self.assertEqual((invoice.status, invoice.amount_paid, invoice.amount_remaining), ("paid", 0, 0))
         self.assertEqual(self.v1.charges.list({"customer": self.customer}).data, [])
 
+    def test_what_goes_beyond_what_is_asked_for_is_given_back(self):
+        self.v1.customers.balance_transactions.create(self.customer, {"amount": -300, "currency": "usd"})
+        invoice = self.v1.invoices.finalize_invoice(self.draft.id)
+        self.followed("customer.updated", "invoice.finalized", "customer.updated", "customer.updated", "payment_intent.created")
+        self.assertEqual((invoice.total, invoice.amount_due), (1500, 1200))
+        self.refuse("must equal the credit note post_payment_amount ($3.00)", amount=1500)
+        note = self.credit(amount=1500, credit_amount=300)
+        self.followed("invoice.updated", "customer.updated", "payment_intent.canceled", "invoice.updated", "invoice.paid",
+                      "credit_note.created")
+        self.assertEqual((note.type, note.pre_payment_amount, note.post_payment_amount), ("mixed", 1200, 300))
+        invoice = self.invoice()
+        self.assertEqual((invoice.status, invoice.amount_due, invoice.amount_paid), ("paid", 0, 0))
+        self.assertEqual(self.v1.customers.retrieve(self.customer).balance, -300)
+
     def test_what_was_paid_is_refunded(self):
         self.paid()
         note = self.credit(lines=[self.line(amount=450)], refund_amount=450)

@@ -174,6 +174,47 @@ async fn an_open_invoice_that_is_credited_whole_is_paid() {
 }
 
 #[tokio::test]
+async fn what_goes_beyond_what_an_open_invoice_asks_for_is_given_back() {
+    let world = start().await;
+    let draft = invoice(&world, "").await;
+    let customer = text(&draft["customer"]);
+    let balance = format!("/v1/customers/{customer}/balance_transactions");
+    world.post(&balance, &[("amount", "-300"), ("currency", "usd")]).await;
+    let open = world
+        .post(&format!("/v1/invoices/{}/finalize", text(&draft["id"])), &[])
+        .await;
+    assert_eq!(
+        (&open["total"], &open["amount_due"], &open["starting_balance"]),
+        (&json!(1750), &json!(1450), &json!(-300))
+    );
+    let message = refused(&world, &open, &[("amount", "1750")]).await;
+    assert!(message.contains("post_payment_amount ($3.00)"), "{message}");
+    let message = refused(&world, &open, &[("amount", "1750"), ("refund_amount", "300")]).await;
+    assert_eq!(
+        message,
+        "No charge paid this invoice, so nothing of it can be refunded."
+    );
+    let note = credit(&world, &open, &[("amount", "1750"), ("credit_amount", "300")]).await;
+    assert_eq!(
+        (&note["type"], &note["pre_payment_amount"], &note["post_payment_amount"]),
+        (&json!("mixed"), &json!(1450), &json!(300))
+    );
+    let paid = again(&world, &open).await;
+    assert_eq!(
+        (&paid["status"], &paid["amount_due"], &paid["amount_paid"]),
+        (&json!("paid"), &json!(0), &json!(0))
+    );
+    assert_eq!(
+        (
+            &paid["pre_payment_credit_notes_amount"],
+            &paid["post_payment_credit_notes_amount"]
+        ),
+        (&json!(1450), &json!(300))
+    );
+    assert_eq!(world.get(&format!("/v1/customers/{customer}")).await["balance"], -300);
+}
+
+#[tokio::test]
 async fn what_was_paid_is_refunded_credited_to_the_balance_or_given_back_elsewhere() {
     let world = start().await;
     let paid = invoice(&world, "pay").await;
