@@ -91,7 +91,8 @@ class CreditNotes(Scenario):
     def test_what_goes_beyond_what_is_asked_for_is_given_back(self):
         self.v1.customers.balance_transactions.create(self.customer, {"amount": -300, "currency": "usd"})
         invoice = self.v1.invoices.finalize_invoice(self.draft.id)
-        self.followed("customer.updated", "invoice.finalized", "customer.updated", "customer.updated", "payment_intent.created")
+        self.followed("customer.updated", "invoice.finalized", "customer.updated", "customer.updated",
+                      "payment_intent.created")
         self.assertEqual((invoice.total, invoice.amount_due), (1500, 1200))
         self.refuse("must equal the credit note post_payment_amount ($3.00)", amount=1500)
         note = self.credit(amount=1500, credit_amount=300)

@@ -191,7 +191,8 @@ class Payouts(Scenario):
         self.refuse(None, banks.delete, account, made[0].id)
         banks.update(account, made[1].id, {"default_for_currency": True})
         self.assertTrue(banks.delete(account, made[0].id).deleted)
-        self.followed("account.external_account.updated", "account.updated", "account.external_account.deleted", "account.updated")
+        self.followed("account.external_account.updated", "account.updated", "account.external_account.deleted",
+                      "account.updated")
         self.assertEqual([bank.id for bank in banks.list(account).data], [made[1].id])
         shown = self.v1.accounts.retrieve(account).external_accounts.data
         self.assertEqual([(bank.id, bank.default_for_currency) for bank in shown], [(made[1].id, True)])

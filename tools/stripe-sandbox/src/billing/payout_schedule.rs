@@ -109,42 +109,40 @@ pub(crate) fn read(current: &Value, params: &Params, name: &str) -> Result<Value
         ("weekly", "weekly_anchor", "weekly_payout_days"),
         ("monthly", "monthly_anchor", "monthly_payout_days"),
     ] {
-        let sent = [
-            params.texts(&at(days)),
-            params.text(&at(anchor)).map(str::to_owned).into_iter().collect(),
-        ]
-        .concat();
-        if interval != own {
-            if !sent.is_empty() {
+        let mut sent = params.texts(&at(days));
+        sent.extend(params.text(&at(anchor)).map(str::to_owned));
+        match (interval == own, sent.is_empty()) {
+            (true, false) => {
+                let sent = read_days(&sent, &at(anchor))?;
+                field::set(&mut schedule, anchor, sent.first().cloned());
+                field::set(&mut schedule, days, sent);
+            }
+            (true, true) if field::elements(&schedule, days).is_empty() => {
+                return Err(ApiError::parameter_missing(&at(anchor)));
+            }
+            (true, true) => {}
+            (false, false) => {
                 let message = format!("You can only set `{anchor}` and `{days}` when the payout interval is `{own}`.");
                 return Err(ApiError::invalid(message).param(at(anchor)));
             }
-            remove(&mut schedule, &[anchor, days]);
-            continue;
-        }
-        if sent.is_empty() && field::elements(&schedule, days).is_empty() {
-            return Err(ApiError::parameter_missing(&at(anchor)));
-        }
-        if !sent.is_empty() {
-            let days_of: Vec<Value> = sent
-                .iter()
-                .map(|day| day.parse::<i64>().map_or_else(|_| json!(day), |day| json!(day)))
-                .collect();
-            let possible = days_of
-                .iter()
-                .all(|day| day.as_i64().is_none_or(|day| (1..=31).contains(&day)));
-            if !possible {
-                return Err(ApiError::invalid_integer(
-                    &at(anchor),
-                    "Invalid day: must be between 1 and 31.",
-                ));
-            }
-            field::set(&mut schedule, anchor, days_of.first().cloned());
-            field::set(&mut schedule, days, days_of);
+            (false, true) => remove(&mut schedule, &[anchor, days]),
         }
     }
     field::set(&mut schedule, "interval", interval);
     Ok(schedule)
+}
+
+/// Days of the week as they are, those of the month as numbers.
+fn read_days(sent: &[String], param: &str) -> Result<Vec<Value>, ApiError> {
+    let days = sent.iter().map(|day| match day.parse::<i64>() {
+        Ok(day) if (1..=31).contains(&day) => Ok(json!(day)),
+        Ok(_) => Err(ApiError::invalid_integer(
+            param,
+            "Invalid day: must be between 1 and 31.",
+        )),
+        Err(_) => Ok(json!(day)),
+    });
+    days.collect()
 }
 
 /// A number of days, or `minimum`.

@@ -54,15 +54,16 @@ pub(crate) fn create(world: &mut World, new: &NewPayout<'_>) -> Result<Value, Ap
         }));
     };
     if bank_accounts::is_errored(&destination) {
-        let message = "The bank account can't be used for payouts, as a payout to it failed. A different bank account must be used.";
+        let message = "The bank account can't be used for payouts, as a payout to it failed. A different bank account must be \
+            used.";
         return Err(ApiError::invalid(message)
             .code("bank_account_unusable")
             .param("destination"));
     }
     let available = balance::available(world, new.currency);
     if available < new.amount {
-        let message = "You have insufficient funds in your Stripe account for this transfer. Your card balance is too low.  You \
-            can use the /v1/balance endpoint to view your Stripe balance (for more details, see stripe.com/docs/api#balance).";
+        let message = "You have insufficient funds in your Stripe account for this transfer. Your card balance is too low.  \
+            You can use the /v1/balance endpoint to view your Stripe balance (for more details, see stripe.com/docs/api#balance).";
         return Err(ApiError::invalid(message).code("balance_insufficient"));
     }
     let payout = drafted(world, new, &destination, false);
