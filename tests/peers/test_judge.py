@@ -154,6 +154,13 @@ class JudgeTest(unittest.TestCase):
         code["coupon"] = {**code["coupon"], "valid": None}
         self.assertEqual([one.path for one in judge.line(older, "here")], ["data.object.coupon.valid"])
 
+    def test_the_invoice_of_a_notice_needs_no_id_and_any_other_does(self):
+        line = copy.deepcopy(self.lines["invoice event"])
+        del line["body"]["data"]["object"]["id"]
+        self.assertEqual([one.path for one in self.judged(line)], ["data.object.id"])
+        line["body"]["type"] = "invoice.upcoming"
+        self.assertEqual(self.judged(line), [])
+
     def test_a_proxys_page_and_half_a_body_pass_where_they_were_wished_for_and_once(self):
         headers = {"content-type": "text/html"}
         page = self.lines["customer"] | {"status": 502, "headers": headers, "body": "<html></html>"}
@@ -188,6 +195,7 @@ def act(world):
     v1.events.list({"type": "customer.updated"})
     coupon = v1.coupons.create({"percent_off": 20})
     v1.promotion_codes.create({"promotion": {"type": "coupon", "coupon": coupon.id}})
+    v1.invoices.create({"customer": customer.id})
     v1.customers.delete(customer.id)
     try:
         v1.customers.create({"nickname": "x"})
@@ -203,6 +211,7 @@ def recorded_lines():
     return {
         "event": first(lines, lambda line: line["body"].get("type") == "customer.updated"),
         "code event": first(lines, lambda line: line["body"].get("type") == "promotion_code.created"),
+        "invoice event": first(lines, lambda line: line["body"].get("type") == "invoice.created"),
         "coupon": first(exchanges, lambda line: line["path"] == "/v1/coupons"),
         "customer": first(exchanges, lambda line: (line["method"], line["path"]) == ("POST", "/v1/customers")),
         "price": first(exchanges, lambda line: line["path"] == "/v1/prices"),

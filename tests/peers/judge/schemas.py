@@ -158,6 +158,9 @@ class Schemas:
             return
         schema = self.specification.as_of(event.get("api_version"), schema)
         for found in validator.descend(snapshot, schema, path="object"):
+            # The event's own description says that its invoice has no id.
+            if event.get("type") == "invoice.upcoming" and list(found.relative_path) == ["object", "id"] and found.instance is MISSING:
+                continue
             found.relative_path.appendleft("data")
             yield found
         known = {*schema["properties"], *self.specification.added_properties(schema)}

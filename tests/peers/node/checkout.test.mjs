@@ -71,7 +71,7 @@ scenario("a subscription is paid each month until it is canceled", async (world)
   const { subscription } = await stripe.checkout.sessions.retrieve(session.id);
   const [item] = (await stripe.subscriptions.retrieve(subscription)).items.data;
   await advance(item.current_period_end - (await now()) + 2 * 3600);
-  const [, renewal] = await followed(...billed);
+  const [, renewal] = await followed(...billed, "invoice.upcoming");
   assert.deepEqual([renewal.data.object.amount_paid, renewal.data.object.billing_reason], [2900, "subscription_cycle"]);
 
   assert.equal((await stripe.subscriptions.cancel(subscription)).status, "canceled");

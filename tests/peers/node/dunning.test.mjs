@@ -30,7 +30,7 @@ function behind(name, card, settings, play) {
       return types.map((type) => events.filter((event) => event.type === type).length);
     };
     const latest = () => stripe.subscriptions.retrieve(id, { expand: ["latest_invoice"] });
-    await play({ ...world, give, told, latest });
+    await play({ ...world, id, give, told, latest });
   });
 }
 
@@ -99,6 +99,26 @@ behind("a card refused for good waits for another", "radarBlock", null, async (w
   const { status, latest_invoice: invoice } = await latest();
   assert.deepEqual([status, invoice.status, invoice.attempt_count], ["active", "paid", 3]);
   assert.equal(invoice.amount_paid, 2900);
+});
+
+behind("notice of a renewal is given as many days before as is set", "visa", { upcoming_days: 3 }, async (world) => {
+  const { id, advance, mark, receiver, told, latest } = world;
+  const [item] = (await latest()).items.data;
+  const end = item.current_period_end;
+  await advance(28 * DAY);
+  await mark();
+  const [event, ...more] = receiver.events.filter((one) => one.type === "invoice.upcoming");
+  assert.deepEqual(more, []);
+  const invoice = event.data.object;
+  assert.equal("id" in invoice, false);
+  assert.deepEqual([event.created, invoice.created], [end - 3 * DAY, end]);
+  assert.deepEqual([invoice.billing_reason, invoice.total, invoice.status], ["upcoming", 2900, "draft"]);
+  assert.equal(invoice.parent.subscription_details.subscription, id);
+  assert.equal(invoice.next_payment_attempt, end + 3600);
+  assert.deepEqual(await told("invoice.upcoming"), [1]);
+  await advance(3 * DAY + 3600);
+  assert.equal((await latest()).latest_invoice.total, 2900);
+  assert.deepEqual(await told("invoice.upcoming"), [0]);
 });
 
 behind("attempts by hand leave the schedule as it is", "chargeCustomerFail", null, async (world) => {

@@ -64,7 +64,7 @@ subscribed("while collection is paused invoices are void and then paid again", a
   assert.equal((await latest()).pause_collection, null);
   await advance(18 * DAY);
   assert.equal((await latest()).latest_invoice.amount_paid, 2900);
-  await followed(...OPENED, UPDATED, ...SETTLED);
+  await followed("invoice.upcoming", ...OPENED, UPDATED, ...SETTLED);
 });
 
 subscribed("while collection is paused invoices are written off", async (world) => {

@@ -68,7 +68,7 @@ invoiced("a renewal is sent after its hour of draft", async (world) => {
   const { advance, followed } = world;
   const latest = await subscribed(world);
   await advance(MONTH);
-  await followed(...OPENED, "invoice.sent", "invoice.created", UPDATED, UPDATED);
+  await followed(...OPENED, "invoice.sent", "invoice.upcoming", "invoice.created", UPDATED, UPDATED);
   await advance(HOUR);
   await followed(...OPENED, "invoice.sent");
   const { status, latest_invoice: invoice } = await latest();
@@ -169,6 +169,6 @@ invoiced("a subscription goes over to invoices that are sent", async (world) => 
   const { latest_invoice: invoice } = await stripe.subscriptions.retrieve(id, { expand: ["latest_invoice"] });
   assert.deepEqual([invoice.status, invoice.due_date], ["open", invoice.created + 3 * DAY]);
   const told = (await eventsSince(before)).map((event) => event.type);
-  const expected = [UPDATED, "balance.available", "invoice.created", UPDATED, ...OPENED, "invoice.sent"];
+  const expected = [UPDATED, "balance.available", "invoice.upcoming", "invoice.created", UPDATED, ...OPENED, "invoice.sent"];
   assert.deepEqual(told.sort(), expected.sort());
 });

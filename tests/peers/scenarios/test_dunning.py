@@ -101,6 +101,24 @@ class Dunning(Scenario):
         self.assertEqual((paid.status, paid.latest_invoice.status, paid.latest_invoice.attempt_count), ("active", "paid", 3))
         self.assertEqual(paid.latest_invoice.amount_paid, 2900)
 
+    def test_notice_of_a_renewal_is_given_as_many_days_before_as_is_set(self):
+        self.world.control("billing", {"upcoming_days": 3})
+        subscription = self.subscribed("visa")
+        end = self.v1.subscriptions.retrieve(subscription)["items"].data[0].current_period_end
+        self.world.advance(28 * DAY)
+        events = self.world.events_since(self._mark)
+        (told,) = [event.to_dict() for event in events if event.type == "invoice.upcoming"]
+        self._mark += len(events)
+        invoice = told["data"]["object"]
+        self.assertNotIn("id", invoice)
+        self.assertEqual((told["created"], invoice["created"]), (end - 3 * DAY, end))
+        self.assertEqual((invoice["billing_reason"], invoice["total"], invoice["status"]), ("upcoming", 2900, "draft"))
+        self.assertEqual(invoice["parent"]["subscription_details"]["subscription"], subscription)
+        self.assertEqual(invoice["next_payment_attempt"], end + 3600)
+        self.world.advance(3 * DAY + 3600)
+        self.assertEqual(self.latest(subscription).latest_invoice.total, 2900)
+        self.assertEqual(self.told()["invoice.upcoming"], 0)
+
     def test_attempts_by_hand_leave_the_schedule_as_it_is(self):
         subscription = self.subscribed()
         first = self.world.advance(CHARGED)

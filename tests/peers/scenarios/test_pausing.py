@@ -55,7 +55,7 @@ class Pausing(Scenario):
         self.assertIsNone(self.now().pause_collection)
         self.world.advance(18 * DAY)
         self.assertEqual(self.now().latest_invoice.amount_paid, 2900)
-        self.followed(*OPENED, UPDATED, *SETTLED)
+        self.followed("invoice.upcoming", *OPENED, UPDATED, *SETTLED)
 
     def test_while_collection_is_paused_invoices_are_written_off(self):
         self.collection_paused("mark_uncollectible")

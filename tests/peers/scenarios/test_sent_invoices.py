@@ -63,7 +63,7 @@ class SentInvoices(Scenario):
     def test_a_renewal_is_sent_after_its_hour_of_draft(self):
         subscription = self.subscribed()
         self.world.advance(MONTH)
-        self.followed(*OPENED, "invoice.sent", "invoice.created", UPDATED, UPDATED)
+        self.followed(*OPENED, "invoice.sent", "invoice.upcoming", "invoice.created", UPDATED, UPDATED)
         self.world.advance(HOUR)
         self.followed("invoice.finalized", "customer.updated", "payment_intent.created", "invoice.sent")
         now = self.now(subscription)
@@ -153,4 +153,4 @@ class SentInvoices(Scenario):
         self.world.advance(MONTH + HOUR)
         invoice = self.now(subscription).latest_invoice
         self.assertEqual((invoice.status, invoice.due_date), ("open", invoice.created + 3 * DAY))
-        self.followed("balance.available", "invoice.created", UPDATED, *OPENED, "invoice.sent")
+        self.followed("balance.available", "invoice.upcoming", "invoice.created", UPDATED, *OPENED, "invoice.sent")

@@ -45,6 +45,7 @@ pub(crate) mod start;
 pub(crate) mod test_clock;
 pub(crate) mod totals;
 pub(crate) mod trials;
+pub(crate) mod upcoming;
 pub(crate) mod usage;
 
 use serde_json::Value;
@@ -68,6 +69,7 @@ pub(crate) fn due_at(object: &Value) -> Option<i64> {
             timestamp("_sandbox.trial_notice_at"),
             timestamp("pending_update.expires_at"),
             timestamp("pause_collection.resumes_at"),
+            upcoming::due_at(object),
             earliest_period_end(object),
         ]
         .into_iter()

@@ -267,9 +267,9 @@ fn payable(world: &World, balance: &Value) -> Vec<(String, i64)> {
 pub(crate) fn plan(world: &World, balance: &mut Value) {
     let planned = field::at(balance, "_sandbox.payout_at")
         .as_i64()
-        .filter(|at| *at >= world.now);
+        .filter(|at| *at >= world.present);
     let schedule = field::at(&payout_schedule::settings(world), "schedule").clone();
-    let next = payout_schedule::next(&schedule, world.now).filter(|_| !payable(world, balance).is_empty());
+    let next = payout_schedule::next(&schedule, world.present).filter(|_| !payable(world, balance).is_empty());
     let at = next.map(|next| planned.unwrap_or(next));
     if at.is_some() || !field::at(balance, "_sandbox.payout_at").is_null() {
         field::set(balance, "_sandbox.payout_at", json!(at));

@@ -6,7 +6,8 @@ use super::{
     authentication::Presence,
     cancellation, dunning,
     invoicing::{self, Draft},
-    lines, pausing, pending, period, proration, redemptions, sent_invoices, settings, trials,
+    lines::{self, Line},
+    pausing, pending, period, proration, redemptions, sent_invoices, settings, trials, upcoming,
 };
 use crate::{field, resources::price, world::World};
 
@@ -24,6 +25,12 @@ pub(crate) fn run(world: &mut World, subscription: &Value) {
     {
         let told = world.edit(id, |one| field::set(one, "_sandbox.trial_notice_at", Value::Null));
         world.emit("customer.subscription.trial_will_end", &told, None);
+        run_rest(world, &told);
+        return;
+    }
+    if upcoming::due_at(subscription).is_some_and(|at| at <= now) {
+        let told = upcoming::tell(world, subscription);
+        run_rest(world, &told);
         return;
     }
     if field::at(subscription, "pause_collection.resumes_at")
@@ -32,9 +39,7 @@ pub(crate) fn run(world: &mut World, subscription: &Value) {
     {
         // What is due at the same moment is collected already.
         let resumed = pausing::resume_collection(world, id);
-        if super::due_at(&resumed).is_some_and(|at| at <= now) {
-            run(world, &resumed);
-        }
+        run_rest(world, &resumed);
         return;
     }
     if field::at(subscription, "cancel_at")
@@ -48,39 +53,27 @@ pub(crate) fn run(world: &mut World, subscription: &Value) {
         return;
     }
     renew(world, subscription);
+    // Beside one period that begins another may be near its end.
+    if let Some(renewed) = world.shared(id) {
+        run_rest(world, &renewed);
+    }
+}
+
+/// Does what else is due at the same moment.
+fn run_rest(world: &mut World, subscription: &Value) {
+    if super::due_at(subscription).is_some_and(|at| at <= world.now) {
+        run(world, subscription);
+    }
 }
 
 /// Moves the items whose period is over into the next one and drafts the invoice for it.
 fn renew(world: &mut World, subscription: &Value) {
     let id = field::text(subscription, "id");
     let now = world.now;
-    let anchor = field::integer(subscription, "billing_cycle_anchor");
     let mut renewed = subscription.clone();
     redemptions::end_those_over(world, &mut renewed);
-    let on_trial = field::text(subscription, "status") == "trialing";
-    let mut billed = Vec::new();
-    if let Value::Array(items) = field::place(&mut renewed, "items.data") {
-        for item in items
-            .iter_mut()
-            .filter(|item| field::integer(item, "current_period_end") <= now)
-        {
-            let is_metered = price::is_metered(field::at(item, "price"));
-            // What was used in a trial is free.
-            if is_metered && !on_trial {
-                billed.push(lines::of_usage(world, subscription, item));
-            }
-            let start = field::integer(item, "current_period_end");
-            let end = period::next_end(anchor, start, field::at(item, "price"));
-            field::set(item, "current_period_start", start);
-            field::set(item, "current_period_end", end);
-            if (!is_metered || on_trial) && lines::opens(subscription, item) {
-                billed.push(lines::of_item(world, subscription, item));
-            }
-        }
-    }
-    if on_trial {
-        field::set(&mut renewed, "status", "active");
-    }
+    let billed = next_period(world, subscription, &mut renewed, now);
+    upcoming::write(world, &mut renewed);
     // The invoice is drafted first, so that the update names it.
     // Nobody is charged for a subscription that is unpaid: its invoices stay drafts.
     let advances = field::text(&renewed, "status") != "unpaid" && !pausing::is_collection_paused(&renewed);
@@ -102,6 +95,36 @@ fn renew(world: &mut World, subscription: &Value) {
     if let Some(invoice) = drafted {
         pausing::hold(world, &invoice);
     }
+}
+
+/// Moves the items of `renewed` whose period is over at `at` into the next one, and gives the lines for it.
+pub(crate) fn next_period(world: &World, subscription: &Value, renewed: &mut Value, at: i64) -> Vec<Line> {
+    let anchor = field::integer(subscription, "billing_cycle_anchor");
+    let on_trial = field::text(subscription, "status") == "trialing";
+    let mut billed = Vec::new();
+    if let Value::Array(items) = field::place(renewed, "items.data") {
+        for item in items
+            .iter_mut()
+            .filter(|item| field::integer(item, "current_period_end") <= at)
+        {
+            let is_metered = price::is_metered(field::at(item, "price"));
+            // What was used in a trial is free.
+            if is_metered && !on_trial {
+                billed.push(lines::of_usage(world, subscription, item));
+            }
+            let start = field::integer(item, "current_period_end");
+            let end = period::next_end(anchor, start, field::at(item, "price"));
+            field::set(item, "current_period_start", start);
+            field::set(item, "current_period_end", end);
+            if (!is_metered || on_trial) && lines::opens(subscription, item) {
+                billed.push(lines::of_item(world, subscription, item));
+            }
+        }
+    }
+    if on_trial {
+        field::set(renewed, "status", "active");
+    }
+    billed
 }
 
 /// Finalizes a draft and has it paid: it is charged, or sent.

@@ -14,7 +14,7 @@ const KIND: &str = "_sandbox.billing";
 
 /// The empty object stands for what is true without a setting. Its retries are a custom schedule, where a new account of
 /// Stripe's has Smart Retries, which follow no published rule.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Settings {
     /// When a payment that failed is tried again.
@@ -23,6 +23,20 @@ pub(crate) struct Settings {
     pub(crate) after_retries: Outcome,
     /// What follows where an invoice that was sent is not paid.
     pub(crate) sent_invoices: SentInvoices,
+    /// Days before the end of a period of `invoice.upcoming`, 1 to 365, if there is one. What they are before somebody has set
+    /// them Stripe's pages do not say: 7 is ours.
+    pub(crate) upcoming_days: Option<i64>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            retries: Retries::default(),
+            after_retries: Outcome::default(),
+            sent_invoices: SentInvoices::default(),
+            upcoming_days: Some(7),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -147,6 +161,7 @@ impl Settings {
                 }
             }
         }
+        within("upcoming_days", self.upcoming_days.unwrap_or(1), 1, 365)?;
         let sent = &self.sent_invoices;
         within("sent_invoices.days", sent.days, 0, 365)?;
         within(
@@ -215,6 +230,7 @@ mod tests {
             (r#"{"retries":{"custom":[0]}}"#, "retries.custom 0"),
             (r#"{"retries":{"smart":{"tries":9}}}"#, "retries.smart.tries 9"),
             (r#"{"retries":{"smart":{"days":15}}}"#, "retries.smart.days 15"),
+            (r#"{"upcoming_days":0}"#, "upcoming_days 0"),
             (r#"{"sent_invoices":{"days":366}}"#, "sent_invoices.days 366"),
             (
                 r#"{"sent_invoices":{"will_be_due_days":0}}"#,

@@ -8,7 +8,7 @@ use super::{
     invoicing::{self, Draft},
     pricing, proration,
     redemptions::{self, Asked},
-    sent_invoices, trials,
+    sent_invoices, trials, upcoming,
 };
 use crate::{
     field,
@@ -139,6 +139,7 @@ pub(crate) fn draft(world: &mut World, new: &NewSubscription) -> (String, Option
         // It is active before its invoice is paid, or even sent.
         field::set(&mut subscription, "status", "active");
     }
+    upcoming::write(world, &mut subscription);
     if let Some(end) = trial_end {
         trials::write(&mut subscription, now, end);
     }

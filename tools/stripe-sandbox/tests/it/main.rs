@@ -46,4 +46,5 @@ mod tax_ids;
 mod test_clocks;
 mod trials;
 mod trigger;
+mod upcoming;
 mod webhooks;
