@@ -155,7 +155,7 @@ fn encoded(places: &[Place], form: &Form, ids: &[String]) -> Vec<u8> {
 struct Furnished {
     sandbox: InProcess,
     /// Where each was made.
-    made_at: Vec<&'static str>,
+    made_at: Vec<String>,
     ids: Vec<String>,
     cases: usize,
     taken: usize,
@@ -170,6 +170,7 @@ impl Furnished {
             cases: 0,
             taken: 0,
         };
+        furnished.pay_out();
         let customer = furnished.make("/v1/customers", "email=a@b.c&payment_method=pm_card_visa");
         furnished.make("/v1/tax_ids", "type=eu_vat&value=DE123456789");
         let product = furnished.make("/v1/products", "name=p");
@@ -234,21 +235,6 @@ impl Furnished {
         let customer = furnished.make("/v1/customers", &customer);
         let line = format!("customer={customer}&items[0][price]={price}&payment_behavior=default_incomplete");
         furnished.make("/v1/subscriptions", &line);
-        let account = furnished.make("/v1/accounts", "country=DE&external_account=btok_us_verified_noAccount");
-        let listed = furnished.sandbox.get(&format!("/v1/accounts/{account}"), "");
-        furnished.keep(
-            "/v1/accounts/{account}/external_accounts",
-            field::text(&listed, "external_accounts.data.0.id"),
-        );
-        let platform = field::text(&furnished.sandbox.get("/v1/account", ""), "id").to_owned();
-        furnished.keep("/v1/accounts", &platform);
-        let bypassed = "amount=100000&currency=usd&confirm=true&payment_method=pm_card_bypassPending";
-        furnished.make("/v1/payment_intents", bypassed);
-        furnished.make("/v1/payouts", "amount=100&currency=usd");
-        let schedule = "payments[payouts][schedule][interval]=daily";
-        furnished.sandbox.post("/v1/balance_settings", schedule);
-        furnished.sandbox.advance(2 * 86_400);
-        furnished.find("/v1/payouts", "");
         furnished.make(
             "/v1/webhook_endpoints",
             "url=https://example.com&enabled_events[]=charge.failed",
@@ -259,13 +245,32 @@ impl Furnished {
     fn make(&mut self, path: &'static str, form: &str) -> String {
         let id = self.sandbox.make(path, form);
         self.ids.push(id.clone());
-        self.made_at.push(path);
+        self.made_at.push(path.to_owned());
         id
     }
 
-    fn keep(&mut self, path: &'static str, id: &str) {
+    /// Bank accounts and payouts, one of them by a schedule: time passes for it, so nothing that time would end is there yet.
+    fn pay_out(&mut self) {
+        let account = self.make("/v1/accounts", "country=DE&external_account=btok_us_verified_noAccount");
+        let listed = self.sandbox.get(&format!("/v1/accounts/{account}"), "");
+        self.keep(
+            &format!("/v1/accounts/{account}/external_accounts"),
+            field::text(&listed, "external_accounts.data.0.id"),
+        );
+        let platform = field::text(&self.sandbox.get("/v1/account", ""), "id").to_owned();
+        self.keep("/v1/accounts", &platform);
+        let bypassed = "amount=100000&currency=usd&confirm=true&payment_method=pm_card_bypassPending";
+        self.make("/v1/payment_intents", bypassed);
+        self.make("/v1/payouts", "amount=100&currency=usd");
+        let schedule = "payments[payouts][schedule][interval]=daily";
+        self.sandbox.post("/v1/balance_settings", schedule);
+        self.sandbox.advance(2 * 86_400);
+        self.find("/v1/payouts", "");
+    }
+
+    fn keep(&mut self, path: &str, id: &str) {
         self.ids.push(id.to_owned());
-        self.made_at.push(path);
+        self.made_at.push(path.to_owned());
     }
 
     /// An invoice with an item of its own, after this step.
@@ -281,7 +286,7 @@ impl Furnished {
     fn find(&mut self, path: &'static str, form: &str) {
         let list = self.sandbox.get(path, form);
         self.ids.push(field::text(&list, "data.0.id").to_owned());
-        self.made_at.push(path);
+        self.made_at.push(path.to_owned());
     }
 
     /// The path with ids of what was made where the id stands, or else of anything.
