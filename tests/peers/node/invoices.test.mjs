@@ -145,3 +145,37 @@ invoiced("a balance bears what it can", async (world, customer) => {
   assert.deepEqual([invoice.starting_balance, invoice.ending_balance], [-1000, 0]);
   await followed("invoice.finalized", "customer.updated", "customer.updated", ...SETTLED, ...PAID);
 });
+
+invoiced("a void invoice gives back what the balance bore", async (world, customer) => {
+  const { stripe, followed } = world;
+  const balance = async () => (await stripe.customers.retrieve(customer)).balance;
+  await stripe.customers.createBalanceTransaction(customer, { amount: -1000, currency: "usd" });
+  await followed("customer.updated");
+  const { id } = await drafted(world, customer, [1500]);
+  const invoice = await stripe.invoices.finalizeInvoice(id);
+  assert.deepEqual([invoice.amount_due, await balance()], [500, 0]);
+  await followed("invoice.finalized", "customer.updated", "customer.updated", "payment_intent.created");
+  await stripe.invoices.voidInvoice(id);
+  assert.equal(await balance(), -1000);
+  const [made] = (await stripe.customers.listBalanceTransactions(customer)).data;
+  assert.deepEqual([made.type, made.amount, made.invoice], ["unapplied_from_invoice", -1000, id]);
+  await followed("invoice.voided", "invoice.updated", "payment_intent.canceled", "customer.updated");
+});
+
+invoiced("what is taxed where nobody knows is not finalized", async (world, customer) => {
+  const { stripe, followed, advance } = world;
+  const taxed = { automatic_tax: { enabled: true }, auto_advance: true };
+  const invoice = await drafted(world, customer, [1500], taxed);
+  assert.equal(invoice.automatic_tax.status, "requires_location_inputs");
+  await advance(3600);
+  const [failed] = await followed("invoice.finalization_failed", "invoice.updated");
+  assert.equal(failed.data.object.last_finalization_error.code, "customer_tax_location_invalid");
+  await refused(stripe.invoices.finalizeInvoice(invoice.id), INVALID, 400, "customer_tax_location_invalid");
+  await followed("invoice.finalization_failed");
+  await stripe.customers.update(customer, { address: { country: "DE", postal_code: "10117" } });
+  const paid = await stripe.invoices.pay(invoice.id);
+  // 15.00 and 19 % of it.
+  assert.deepEqual([paid.status, paid.amount_paid, paid.last_finalization_error], ["paid", 1785, null]);
+  assert.equal(paid.automatic_tax.status, "complete");
+  await followed("customer.updated", "invoice.finalized", "customer.updated", ...SETTLED, ...PAID);
+});

@@ -109,3 +109,31 @@ class Invoices(Scenario):
         self.assertEqual((invoice.total, invoice.amount_due, invoice.amount_paid), (1500, 500, 500))
         self.assertEqual((invoice.starting_balance, invoice.ending_balance), (-1000, 0))
         self.followed("invoice.finalized", "customer.updated", "customer.updated", *SETTLED, *PAID)
+
+    def test_a_void_invoice_gives_back_what_the_balance_bore(self):
+        self.v1.customers.balance_transactions.create(self.customer, {"amount": -1000, "currency": "usd"})
+        self.followed("customer.updated")
+        invoice = self.v1.invoices.finalize_invoice(self.drafted(1500).id)
+        self.assertEqual((invoice.amount_due, self.v1.customers.retrieve(self.customer).balance), (500, 0))
+        self.followed("invoice.finalized", "customer.updated", "customer.updated", "payment_intent.created")
+        self.v1.invoices.void_invoice(invoice.id)
+        self.assertEqual(self.v1.customers.retrieve(self.customer).balance, -1000)
+        made = self.v1.customers.balance_transactions.list(self.customer).data[0]
+        self.assertEqual((made.type, made.amount, made.invoice), ("unapplied_from_invoice", -1000, invoice.id))
+        self.followed("invoice.voided", "invoice.updated", "payment_intent.canceled", "customer.updated")
+
+    def test_what_is_taxed_where_nobody_knows_is_not_finalized(self):
+        invoice = self.drafted(1500, automatic_tax={"enabled": True}, auto_advance=True)
+        self.assertEqual(invoice.automatic_tax.status, "requires_location_inputs")
+        self.world.advance(3600)
+        (failed, _) = self.followed("invoice.finalization_failed", "invoice.updated")
+        self.assertEqual(failed.data.object.last_finalization_error.code, "customer_tax_location_invalid")
+        finalize = lambda: self.v1.invoices.finalize_invoice(invoice.id)
+        self.refused(stripe.InvalidRequestError, 400, "customer_tax_location_invalid", finalize)
+        self.followed("invoice.finalization_failed")
+        self.v1.customers.update(self.customer, {"address": {"country": "DE", "postal_code": "10117"}})
+        paid = self.v1.invoices.pay(invoice.id)
+        # 15.00 and 19 % of it.
+        self.assertEqual((paid.status, paid.amount_paid, paid.last_finalization_error), ("paid", 1785, None))
+        self.assertEqual(paid.automatic_tax.status, "complete")
+        self.followed("customer.updated", "invoice.finalized", "customer.updated", *SETTLED, *PAID)

@@ -396,10 +396,28 @@ pub(crate) fn void(world: &mut World, id: &str) {
     });
     world.emit("invoice.voided", &invoice, None);
     drop_payment(world, id);
+    give_back(world, &invoice);
     pending::discard(world, &invoice);
     if pausing::resumes(world, &invoice) {
         pausing::drop_resumption(world, &invoice);
     }
+}
+
+/// What the customer's balance bore of an invoice that is void goes back to it.
+/// Source: <https://docs.stripe.com/billing/customer/balance#types>.
+fn give_back(world: &mut World, invoice: &Value) {
+    let borne = field::integer(invoice, "ending_balance") - field::integer(invoice, "starting_balance");
+    let customer = field::text(invoice, "customer");
+    if borne == 0 || world.get("customer", customer, "customer").is_err() {
+        return;
+    }
+    let reason = customer_credit::Reason {
+        kind: "unapplied_from_invoice",
+        invoice: field::some_text(invoice, "id"),
+        description: Value::Null,
+        metadata: json!({}),
+    };
+    customer_credit::apply(world, customer, -borne, field::text(invoice, "currency"), reason);
 }
 
 /// Cancels what an invoice would have been paid with.

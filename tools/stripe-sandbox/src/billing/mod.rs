@@ -17,6 +17,7 @@ pub(crate) mod decimal;
 pub(crate) mod discounts;
 pub(crate) mod disputes;
 pub(crate) mod dunning;
+pub(crate) mod finalization;
 pub(crate) mod first_period;
 pub(crate) mod fraud_warnings;
 pub(crate) mod invoice_items;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     authentication::Presence,
-    cancellation, dunning,
+    cancellation, dunning, finalization,
     invoicing::{self, Draft},
     lines::{self, Line},
     pausing, pending, period, proration, redemptions, sent_invoices, settings, trials, upcoming,
@@ -129,7 +129,9 @@ pub(crate) fn next_period(world: &World, subscription: &Value, renewed: &mut Val
 
 /// Finalizes a draft and has it paid: it is charged, or sent.
 pub(crate) fn advance(world: &mut World, id: &str) {
-    invoicing::finalize(world, id);
+    if finalization::finalize(world, id).is_err() {
+        return;
+    }
     let is_open = |one: &&Value| field::text(one, "status") == "open";
     if world.find(id).filter(is_open).is_some_and(sent_invoices::is_sent) {
         sent_invoices::send(world, id);

@@ -9,7 +9,7 @@ use crate::{
     billing::{
         authentication::Presence,
         change::no_payment_method,
-        dunning,
+        dunning, finalization,
         invoice_items::{self, Sweep},
         invoicing::{self, DRAFT_LIFE, Draft},
         renewal, sent_invoices, test_clock,
@@ -290,7 +290,7 @@ fn finalize(world: &mut World, call: &Call) -> Answer {
     if let Some(advances) = call.params.boolean("auto_advance") {
         world.edit(call.id(), |one| field::set(one, "auto_advance", advances));
     }
-    invoicing::finalize(world, call.id());
+    finalization::finalize(world, call.id())?;
     let finalized = world.get("invoice", call.id(), "invoice")?;
     let is_left = field::flag(&finalized, "auto_advance");
     if sent_invoices::is_sent(&invoice) {
@@ -312,7 +312,7 @@ fn pay(world: &mut World, call: &Call) -> Answer {
     let params = &call.params;
     let invoice = world.get("invoice", call.id(), "invoice")?;
     match field::text(&invoice, "status") {
-        "draft" => invoicing::finalize(world, call.id()),
+        "draft" => finalization::finalize(world, call.id())?,
         "open" | "uncollectible" => {}
         "paid" => {
             return Err(ApiError::invalid("Invoice is already paid").code("invoice_already_paid"));
@@ -357,7 +357,7 @@ fn send(world: &mut World, call: &Call) -> Answer {
         return Err(ApiError::invalid(message));
     }
     match field::text(&invoice, "status") {
-        "draft" => invoicing::finalize(world, call.id()),
+        "draft" => finalization::finalize(world, call.id())?,
         "void" => {
             let message = "You can't send an invoice that is void.";
             return Err(ApiError::invalid(message).code("invoice_not_editable"));

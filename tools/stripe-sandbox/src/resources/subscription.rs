@@ -13,7 +13,7 @@ use crate::{
         cancellation,
         change::{self, no_payment_method},
         discounts::Purchase,
-        earliest_period_end, invoice_items, invoicing, latest_period_end, pausing, pricing, proration,
+        earliest_period_end, finalization, invoice_items, invoicing, latest_period_end, pausing, pricing, proration,
         redemptions::{self, Asked},
         renewal,
         start::{self, NewSubscription},
@@ -101,6 +101,9 @@ pub(crate) fn asked(world: &mut World, params: &Params) -> Result<NewSubscriptio
     test_clock::has_room_for_subscription(world, &customer)?;
     let customer_id = field::text(&customer, "id").to_owned();
     let days_until_due = collection::days_until_due(params, &Value::Null, &customer)?;
+    if params.boolean("automatic_tax[enabled]") == Some(true) && !finalization::is_located(world, &customer_id) {
+        return Err(finalization::location_unknown());
+    }
     let default_payment_method = match params.text("default_payment_method") {
         Some(id) => {
             let method = payment_method::of_customer(world, id, &customer_id, "default_payment_method")?;

@@ -136,3 +136,92 @@ async fn what_advances_by_itself_is_finalized_after_an_hour_and_collected() {
     let sent = world.post("/v1/invoices", &form).await;
     assert_eq!(sent["due_date"], sent["created"].as_i64().unwrap() + 14 * DAY);
 }
+
+#[tokio::test]
+async fn a_void_invoice_gives_the_balance_back_what_it_bore() {
+    let world = start().await;
+    let customer = customer(&world).await;
+    let balance = format!("/v1/customers/{customer}/balance_transactions");
+    // (what the balance changes by first, what is invoiced, what is due of it)
+    for (before, amount, due) in [(-1000, 1500, 500), (0, 2500, 1500), (1200, 1500, 1700)] {
+        if before != 0 {
+            let form = [("amount", &*before.to_string()), ("currency", "usd")];
+            world.post(&balance, &form).await;
+        }
+        let present = world.get(&format!("/v1/customers/{customer}")).await["balance"].clone();
+        let invoice = drafted(&world, &customer, amount).await;
+        let open = world.post(&path(&invoice, "/finalize"), &[]).await;
+        assert_eq!(open["amount_due"], due, "{open}");
+        let between = world.get(&format!("/v1/customers/{customer}")).await;
+        assert_eq!(between["balance"], 0);
+        world.post(&path(&invoice, "/void"), &[]).await;
+        let after = world.get(&format!("/v1/customers/{customer}")).await;
+        assert_eq!(after["balance"], present);
+        let newest = world.get(&balance).await["data"][0].clone();
+        assert_eq!(
+            [&newest["type"], &newest["invoice"], &newest["amount"]],
+            [&json!("unapplied_from_invoice"), &invoice["id"], &present]
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_invoice_that_is_taxed_where_nobody_knows_stays_a_draft() {
+    let world = start().await;
+    let customer = customer(&world).await;
+    let at = format!("/v1/customers/{customer}");
+    let located = [("address[country]", "DE"), ("address[postal_code]", "10117")];
+    world.post(&at, &located).await;
+    let price = world.price().await;
+    let form = [
+        ("customer", &*customer),
+        ("items[0][price]", &*price),
+        ("automatic_tax[enabled]", "true"),
+    ];
+    let subscription = world.post("/v1/subscriptions", &form).await;
+    assert_eq!(subscription["status"], "active");
+    world.post(&at, &[("address", "")]).await;
+    let refused = world.call("POST", "/v1/subscriptions", &form).await;
+    assert_eq!(refused.json()["error"]["code"], "customer_tax_location_invalid");
+
+    world.advance(31 * DAY + 3600).await;
+    let latest = async || {
+        let now = world
+            .get(&format!("/v1/subscriptions/{}", text(&subscription["id"])))
+            .await;
+        world
+            .get(&format!("/v1/invoices/{}", text(&now["latest_invoice"])))
+            .await
+    };
+    let failed = latest().await;
+    assert_eq!(
+        [
+            &failed["status"],
+            &failed["automatically_finalizes_at"],
+            &failed["automatic_tax"]["status"],
+            &failed["last_finalization_error"]["code"],
+        ],
+        [
+            &json!("draft"),
+            &Value::Null,
+            &json!("requires_location_inputs"),
+            &json!("customer_tax_location_invalid"),
+        ]
+    );
+    for step in ["/finalize", "/pay"] {
+        let refused = world.call("POST", &path(&failed, step), &[]).await;
+        assert_eq!(refused.json()["error"]["code"], "customer_tax_location_invalid");
+    }
+    let events = world.events().await;
+    let told = events.iter().filter(|event| *event == "invoice.finalization_failed");
+    assert_eq!(told.count(), 3);
+
+    world.post(&at, &located).await;
+    let paid = world.post(&path(&failed, "/pay"), &[]).await;
+    // 29.00 and 19 % of it.
+    assert_eq!(
+        [&paid["status"], &paid["amount_paid"], &paid["last_finalization_error"]],
+        [&json!("paid"), &json!(3451), &Value::Null]
+    );
+    assert_eq!(latest().await["automatic_tax"]["status"], "complete");
+}
