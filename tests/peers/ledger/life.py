@@ -258,8 +258,9 @@ class Customer:
                     ordered += self._debit(subscription, item, at, now)
             made += ordered
         self.waiting += made
-        if resets or (prorate == "always_invoice" and made):
-            waiting = self._waits_for(subscription, loose=False)
+        waiting = self._waits_for(subscription, loose=False)
+        # In classic mode what waits already is reason enough.
+        if resets or (prorate == "always_invoice" and (made or (subscription.mode == "classic" and waiting))):
             self._draft(subscription, "subscription_update", used + lines, now, waiting)
 
     def end_trial(self, now, subscription):
