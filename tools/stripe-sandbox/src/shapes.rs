@@ -44,6 +44,7 @@ pub(crate) fn prefix(kind: &str) -> String {
         "product" => "prod_",
         "radar.early_fraud_warning" => "issfr_",
         "subscription" => "sub_",
+        "subscription_schedule" => "sub_sched_",
         "test_helpers.test_clock" => "clock_",
         _ => "",
     };
@@ -116,6 +117,8 @@ shape!(
     setup_intent,
     subscription,
     subscription_item,
+    subscription_schedule,
+    subscription_schedule_phase,
     tax_calculation,
     tax_calculation_line_item,
     tax_id,

@@ -2,14 +2,45 @@
 //!
 //! Source: <https://docs.stripe.com/billing/subscriptions/cancel>.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
-    invoice_items::Sweep,
+    invoice_items::{self, Sweep},
     invoicing::{self, Draft},
-    lines, pausing, pending, renewal,
+    lines, pausing, pending, proration, renewal, schedules,
 };
 use crate::{field, world::World};
+
+/// Writes that a subscription is to end at a moment, or is not to end.
+pub(crate) fn plan(changed: &mut Value, end: Option<i64>, now: i64) {
+    field::set(changed, "cancel_at", json!(end));
+    if end.is_some() {
+        if field::at(changed, "canceled_at").is_null() {
+            field::set(changed, "canceled_at", now);
+        }
+        field::set(changed, "cancellation_details.reason", "cancellation_requested");
+    } else {
+        field::set(changed, "canceled_at", Value::Null);
+        field::set(changed, "cancellation_details.reason", Value::Null);
+    }
+}
+
+/// Cancels a subscription at once, with a credit for the time that was paid for, and a last invoice, if they are asked for.
+pub(crate) fn cancel_with(world: &mut World, subscription: &Value, prorates: bool, invoices_now: bool) {
+    let id = field::text(subscription, "id");
+    let mut changed = subscription.clone();
+    if prorates {
+        let now = world.now;
+        for credit in proration::of_rest(world, &mut changed, now) {
+            invoice_items::add_pending(world, &credit);
+        }
+    }
+    world.put(&changed);
+    if invoices_now {
+        invoice_rest(world, id);
+    }
+    cancel_now(world, id, None);
+}
 
 /// Ends a subscription whose planned end has come.
 pub(crate) fn end(world: &mut World, id: &str) {
@@ -31,6 +62,7 @@ pub(crate) fn end(world: &mut World, id: &str) {
     });
     stop_collection(world, id);
     world.emit("customer.subscription.deleted", &ended, None);
+    schedules::follow_end(world, &ended);
 }
 
 /// Cancels a subscription at once; `reason` is `cancellation_requested` unless said otherwise.
@@ -57,6 +89,7 @@ pub(crate) fn cancel_now(world: &mut World, id: &str, reason: Option<&str>) {
     });
     stop_collection(world, id);
     world.emit("customer.subscription.deleted", &canceled, None);
+    schedules::follow_end(world, &canceled);
 }
 
 /// Invoices at once what was used in the present period and what waits for the subscription's next invoice, of which there

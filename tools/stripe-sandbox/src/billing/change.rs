@@ -32,15 +32,17 @@ pub(crate) enum Unpaid {
     Allowed,
     /// As [`Unpaid::Allowed`], and payment is not even tried.
     Awaited,
+    /// As [`Unpaid::Allowed`], and the invoice is a draft for an hour first: nobody waits for it.
+    DraftedFirst,
     /// It is undone.
     Refused,
     /// It waits until the invoice is paid.
     Pending,
     /// It is not tried at all: the invoice stays a draft, of which there is a preview only.
-    Drafted,
+    Previewed,
 }
 
-/// What a preview says as `payment_behavior`, for [`Unpaid::Drafted`]. No caller can: the table of operations does not have it.
+/// What a preview says as `payment_behavior`, for [`Unpaid::Previewed`]. No caller can: the table of operations does not have it.
 pub(crate) const PREVIEWED: &str = "previewed";
 
 /// How items are changed.
@@ -57,20 +59,26 @@ pub(crate) struct How {
     pub(crate) trial_end: Option<i64>,
 }
 
-/// Makes a subscription into `changed`, which is the same with other items and fields, and tells of it.
+/// Makes a subscription into `changed`, which is the same with other items and fields, and tells of it. Where its period is
+/// over at this moment it renews as what it becomes.
 pub(crate) fn apply(world: &mut World, subscription: &Value, mut changed: Value, how: &How) -> Result<(), ApiError> {
     let id = field::text(subscription, "id").to_owned();
+    let now = world.now;
     pending::give_way(world, &mut changed, how);
     redemptions::end_those_over(world, &mut changed);
     let is_running = matches!(field::text(subscription, "status"), "active" | "past_due" | "unpaid");
     let resets =
         is_running && (how.resets_anchor || how.trial_end.is_some() || resets_by_itself(subscription, &changed));
+    let renews = world.find(&id).is_some_and(|stored| renewal::is_due(stored, now));
+    if renews {
+        await_renewal(&mut changed, now);
+    }
     let mut billed = match resets && how.bills_usage {
-        true => lines::of_all_usage(world, subscription),
+        true => lines::of_all_usage(world, &cut_short(subscription, renews, now)),
         false => Vec::new(),
     };
     end_with_period(&mut changed);
-    lines::count_anew(subscription, &mut changed, world.now);
+    lines::count_anew(subscription, &mut changed, now);
     let prorated = match how.prorations {
         Prorations::None => Vec::new(),
         _ if resets => {
@@ -84,7 +92,12 @@ pub(crate) fn apply(world: &mut World, subscription: &Value, mut changed: Value,
         _ => proration::of_change(world, subscription, &mut changed, how.at),
     };
     if resets {
-        billed.extend(begin_anew(world, &mut changed, how.trial_end));
+        let opened = begin_anew(world, &mut changed, how.trial_end);
+        if renews {
+            await_renewal(&mut changed, now);
+        } else {
+            billed.extend(opened);
+        }
     }
     // In classic mode what waits for the next invoice is reason enough for one, where prorations are invoiced at once.
     // Source: <https://docs.stripe.com/billing/subscriptions/billing-mode/compare#invoice-one-time-charges>.
@@ -93,9 +106,15 @@ pub(crate) fn apply(world: &mut World, subscription: &Value, mut changed: Value,
     for item in &prorated {
         invoice_items::add_pending(world, item);
     }
+    if renews {
+        renewal::renew(world, subscription, changed, billed);
+        return Ok(());
+    }
     let mut invoice = None;
+    let advances = how.unpaid == Unpaid::DraftedFirst && field::text(&changed, "status") != "unpaid";
     let draft = Draft {
         sweep: Sweep::Only(&id),
+        finalizes_at: advances.then_some(now + invoicing::DRAFT_LIFE),
         ..Draft::of(&changed, "subscription_update", billed)
     };
     if invoices && !draft.is_empty(world) {
@@ -150,6 +169,24 @@ fn end_with_period(changed: &mut Value) {
     }
 }
 
+/// The subscription with the items only whose periods a change cuts short. What is over the renewal bills.
+fn cut_short(subscription: &Value, renews: bool, now: i64) -> Value {
+    let mut cut = subscription.clone();
+    if let Some(items) = field::place(&mut cut, "items.data").as_array_mut() {
+        items.retain(|item| !renews || field::integer(item, "current_period_end") > now);
+    }
+    cut
+}
+
+/// Leaves the items whose period begins now to the renewal, which begins it.
+fn await_renewal(changed: &mut Value, now: i64) {
+    let items = field::place(changed, "items.data").as_array_mut();
+    let begun = |item: &&mut Value| field::integer(item, "current_period_start") == now;
+    for item in items.into_iter().flatten().filter(begun) {
+        field::set(item, "current_period_end", now);
+    }
+}
+
 /// In classic mode a period of another length, or the first price that costs something, begins a new period.
 fn resets_by_itself(subscription: &Value, changed: &Value) -> bool {
     let first = |one| field::at(one, "items.data.0.price");
@@ -163,7 +200,7 @@ fn resets_by_itself(subscription: &Value, changed: &Value) -> bool {
 
 /// Finalizes the invoice of a change and collects it now.
 fn collect(world: &mut World, subscription: &str, invoice: &str, unpaid: Unpaid) -> Result<(), ApiError> {
-    if unpaid == Unpaid::Drafted || pausing::hold(world, invoice) {
+    if unpaid == Unpaid::Previewed || pausing::hold(world, invoice) || unpaid == Unpaid::DraftedFirst {
         return Ok(());
     }
     if world.find(invoice).is_some_and(sent_invoices::is_sent) {

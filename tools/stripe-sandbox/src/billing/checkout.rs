@@ -391,6 +391,7 @@ fn pay_subscription(world: &mut World, attempt: &Attempt<'_>) -> Result<(), ApiE
             customer: customer.clone(),
             discounts: Vec::new(),
             intent: begun,
+            schedule: None,
         },
     );
     let is_due = |id: &String| world.find(id).is_some_and(|one| field::integer(one, "amount_due") > 0);

@@ -31,6 +31,7 @@ pub(crate) mod payout_schedule;
 pub(crate) mod payouts;
 pub(crate) mod pending;
 pub(crate) mod period;
+pub(crate) mod phases;
 pub(crate) mod portal;
 pub(crate) mod preview;
 pub(crate) mod pricing;
@@ -39,6 +40,7 @@ pub(crate) mod recovery;
 pub(crate) mod redemptions;
 pub(crate) mod refunds;
 pub(crate) mod renewal;
+pub(crate) mod schedules;
 pub(crate) mod sent_invoices;
 pub(crate) mod settings;
 pub(crate) mod setup;
@@ -78,6 +80,7 @@ pub(crate) fn due_at(object: &Value) -> Option<i64> {
         .min(),
         ("subscription", "incomplete") => Some(field::integer(object, "created") + INCOMPLETE_LIFE),
         ("subscription", "paused") => timestamp("cancel_at"),
+        ("subscription_schedule", _) => schedules::due_at(object),
         ("invoice", "draft") => timestamp("automatically_finalizes_at"),
         ("invoice", "open") => [
             timestamp("next_payment_attempt"),
@@ -105,7 +108,15 @@ pub(crate) fn run_due(world: &mut World, id: &str) {
     let Some(object) = world.shared(id) else { return };
     match (field::text(&object, "object"), field::text(&object, "status")) {
         ("subscription", "incomplete") => cancellation::expire_incomplete(world, id),
-        ("subscription", _) => renewal::run(world, &object),
+        ("subscription", _) => {
+            // A phase that begins when a period does begins first, and may have begun the period, too.
+            schedules::run_of(world, &object);
+            let object = world.shared(id).unwrap_or_default();
+            if due_at(&object).is_some_and(|at| at <= world.now) {
+                renewal::run(world, &object);
+            }
+        }
+        ("subscription_schedule", _) => schedules::run(world, &object),
         ("invoice", "draft") => renewal::advance(world, id),
         ("invoice", _) => dunning::run(world, &object),
         ("checkout.session", _) => checkout_session::expire_now(world, id),

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{
     authentication::Presence,
     change::{How, Unpaid},
-    earliest_period_end, invoicing, redemptions, renewal,
+    earliest_period_end, invoicing, redemptions, renewal, schedules,
 };
 use crate::{
     field,
@@ -116,7 +116,9 @@ pub(crate) fn apply(world: &mut World, invoice: &Value) {
         }
     }
     redemptions::end_those_used(world, &mut changed, invoice);
+    let id = field::text(&changed, "id").to_owned();
     tell(world, "customer.subscription.pending_update_applied", changed);
+    schedules::follow_change(world, &id);
 }
 
 /// An invoice is void: what waited for it is dropped.

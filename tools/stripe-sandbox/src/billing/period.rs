@@ -27,6 +27,16 @@ pub(crate) fn next_end(anchor: i64, after: i64, price: &Value) -> i64 {
         .unwrap_or(after + longest)
 }
 
+/// The end of `count` intervals from `start`, if that is a moment there is.
+pub(crate) fn after(start: i64, interval: &str, count: i64) -> Option<i64> {
+    let end = plus(
+        DateTime::from_timestamp(start, 0)?,
+        interval,
+        u32::try_from(count).ok()?,
+    );
+    (end < i64::MAX / 2).then_some(end)
+}
+
 /// Whether periods of both prices last as long.
 pub(crate) fn same_length(one: &Value, other: &Value) -> bool {
     ["recurring.interval", "recurring.interval_count"]

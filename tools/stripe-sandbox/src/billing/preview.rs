@@ -8,7 +8,7 @@ use super::{
     cancellation, due_at,
     invoice_items::Sweep,
     invoicing::{self, DRAFT_LIFE, Draft},
-    lines, period, redemptions, run_due,
+    lines, period, redemptions, run_due, schedules,
 };
 use crate::{field, world::World};
 
@@ -22,13 +22,16 @@ pub(crate) fn next(world: &mut World, id: &str) -> Option<Value> {
         if !is_invoiced(&subscription) {
             return None;
         }
-        world.now = world.now.max(due_at(&subscription)?);
+        let due = due_at(&subscription)?;
+        let phase = schedules::of(world, &subscription).and_then(|schedule| Some((id_of(schedule), due_at(schedule)?)));
+        let phase = phase.filter(|(_, at)| *at < due);
+        world.now = world.now.max(phase.as_ref().map_or(due, |(_, at)| *at));
         let ends = field::at(&subscription, "cancel_at").as_i64();
         if ends.is_some_and(|at| at <= world.now) {
             let last = cancellation::draft_rest(world, id)?;
             return world.find(&last).cloned();
         }
-        run_due(world, id);
+        run_due(world, phase.as_ref().map_or(id, |(schedule, _)| schedule));
         let latest = field::at(world.find(id)?, "latest_invoice").clone();
         if latest != *field::at(&subscription, "latest_invoice") {
             return world.find(latest.as_str()?).cloned();
@@ -60,6 +63,10 @@ pub(crate) fn recurring(world: &mut World, id: &str) -> Option<Value> {
         ..Draft::of(&subscription, "subscription_cycle", billed)
     };
     Some(invoicing::draft(world, draft))
+}
+
+fn id_of(object: &Value) -> String {
+    field::text(object, "id").to_owned()
 }
 
 fn is_invoiced(subscription: &Value) -> bool {

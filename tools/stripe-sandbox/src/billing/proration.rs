@@ -158,7 +158,9 @@ pub(crate) fn of_resumption(world: &mut World, subscription: &mut Value, at: i64
 fn usage_so_far(world: &mut World, before: &Value, after: &Value, item: &Value) -> Option<Value> {
     let new = item_of(after, field::text(item, "id"));
     let goes = new.is_none_or(|new| field::at(&new, "price.id") != field::at(item, "price.id"));
-    if !is_metered(item) || !goes || field::text(before, "billing_mode.type") == "classic" {
+    // What is over the renewal bills.
+    let is_over = field::integer(item, "current_period_end") <= world.now;
+    if !is_metered(item) || !goes || is_over || field::text(before, "billing_mode.type") == "classic" {
         return None;
     }
     let line = lines::of_usage(world, before, item);

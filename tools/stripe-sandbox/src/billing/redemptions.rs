@@ -69,6 +69,34 @@ pub(crate) fn grant(world: &mut World, asked: &[Asked], on: &Value) -> Vec<Value
         .collect()
 }
 
+/// As [`grant`], in place of the discounts `had`: one of them that is of the same coupon and code goes on, and the others end.
+pub(crate) fn replace(world: &mut World, had: &[Value], asked: &[Asked], on: &Value) -> Vec<Value> {
+    let mut left = had.to_vec();
+    let mut granted = Vec::new();
+    for one in asked {
+        let same = left.iter().position(|id| {
+            let discount = id.as_str().and_then(|id| world.find(id));
+            discount.is_some_and(|discount| match one {
+                Asked::Discount(asked) => field::text(discount, "id") == asked,
+                Asked::Coupon(coupon, code) => {
+                    field::at(discount, "source.coupon") == field::at(coupon, "id")
+                        && field::some_text(discount, "promotion_code") == code.as_deref()
+                }
+            })
+        });
+        match same {
+            Some(place) => granted.push(left.remove(place)),
+            None => granted.extend(grant(world, std::slice::from_ref(one), on)),
+        }
+    }
+    for gone in left {
+        if let Some(discount) = gone.as_str().and_then(|id| world.find(id)).cloned() {
+            world.emit("customer.discount.deleted", &discount, None);
+        }
+    }
+    granted
+}
+
 fn redeem(world: &mut World, coupon: &Value, code: Option<&str>, on: &Value) -> Value {
     let mut discount = shapes::discount();
     let id = world.id("di_", 24);

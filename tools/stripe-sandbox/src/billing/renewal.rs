@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     authentication::Presence,
-    cancellation, dunning, finalization,
+    cancellation, dunning, earliest_period_end, finalization,
     invoicing::{self, Draft},
     lines::{self, Line},
     pausing, pending, period, proration, redemptions, sent_invoices, settings, trials, upcoming,
@@ -52,7 +52,7 @@ pub(crate) fn run(world: &mut World, subscription: &Value) {
     if field::text(subscription, "status") == "trialing" && trials::ends_unpaid(world, subscription) {
         return;
     }
-    renew(world, subscription);
+    renew(world, subscription, Value::clone(subscription), Vec::new());
     // Beside one period that begins another may be near its end.
     if let Some(renewed) = world.shared(id) {
         run_rest(world, &renewed);
@@ -66,13 +66,20 @@ fn run_rest(world: &mut World, subscription: &Value) {
     }
 }
 
-/// Moves the items whose period is over into the next one and drafts the invoice for it.
-fn renew(world: &mut World, subscription: &Value) {
+/// Whether a period of the subscription is over now.
+pub(crate) fn is_due(subscription: &Value, now: i64) -> bool {
+    let status = field::text(subscription, "status");
+    matches!(status, "active" | "trialing" | "past_due" | "unpaid")
+        && earliest_period_end(subscription).is_some_and(|end| end <= now)
+}
+
+/// Moves the items whose period is over into the next one and drafts the invoice for it. `renewed` is what the subscription
+/// becomes; an item that begins with the next period has one that begins and ends now. `billed` is what is billed beside.
+pub(crate) fn renew(world: &mut World, subscription: &Value, mut renewed: Value, mut billed: Vec<Line>) {
     let id = field::text(subscription, "id");
     let now = world.now;
-    let mut renewed = subscription.clone();
     redemptions::end_those_over(world, &mut renewed);
-    let billed = next_period(world, subscription, &mut renewed, now);
+    billed.extend(next_period(world, subscription, &mut renewed, now));
     upcoming::write(world, &mut renewed);
     // The invoice is drafted first, so that the update names it.
     // Nobody is charged for a subscription that is unpaid: its invoices stay drafts.
@@ -97,30 +104,39 @@ fn renew(world: &mut World, subscription: &Value) {
     }
 }
 
-/// Moves the items of `renewed` whose period is over at `at` into the next one, and gives the lines for it.
+/// Moves the items of `renewed` whose period is over at `at` into the next one, and gives the lines for it, with those for what
+/// was used in the periods of `subscription` that are over.
 pub(crate) fn next_period(world: &World, subscription: &Value, renewed: &mut Value, at: i64) -> Vec<Line> {
-    let anchor = field::integer(subscription, "billing_cycle_anchor");
+    let anchor = field::integer(renewed, "billing_cycle_anchor");
     let on_trial = field::text(subscription, "status") == "trialing";
+    let is_over = |item: &Value| field::integer(item, "current_period_end") <= at;
+    // What was used in a trial is free.
+    let metered = field::elements(subscription, "items.data")
+        .iter()
+        .filter(|item| is_over(item) && price::is_metered(field::at(item, "price")) && !on_trial);
+    let mut used: Vec<(&str, Line)> = metered
+        .map(|item| (field::text(item, "id"), lines::of_usage(world, subscription, item)))
+        .collect();
     let mut billed = Vec::new();
-    if let Value::Array(items) = field::place(renewed, "items.data") {
-        for item in items
-            .iter_mut()
-            .filter(|item| field::integer(item, "current_period_end") <= at)
-        {
-            let is_metered = price::is_metered(field::at(item, "price"));
-            // What was used in a trial is free.
-            if is_metered && !on_trial {
-                billed.push(lines::of_usage(world, subscription, item));
-            }
-            let start = field::integer(item, "current_period_end");
-            let end = period::next_end(anchor, start, field::at(item, "price"));
-            field::set(item, "current_period_start", start);
-            field::set(item, "current_period_end", end);
-            if (!is_metered || on_trial) && lines::opens(subscription, item) {
-                billed.push(lines::of_item(world, subscription, item));
-            }
+    let mut items = field::elements(renewed, "items.data").to_vec();
+    for item in &mut items {
+        if let Some(place) = used.iter().position(|(id, _)| field::text(item, "id") == *id) {
+            billed.push(used.remove(place).1);
+        }
+        if !is_over(item) {
+            continue;
+        }
+        let start = field::integer(item, "current_period_end");
+        let end = period::next_end(anchor, start, field::at(item, "price"));
+        field::set(item, "current_period_start", start);
+        field::set(item, "current_period_end", end);
+        let is_metered = price::is_metered(field::at(item, "price"));
+        if (!is_metered || on_trial) && lines::opens(renewed, item) {
+            billed.push(lines::of_item(world, renewed, item));
         }
     }
+    billed.extend(used.into_iter().map(|(_, line)| line));
+    field::set(renewed, "items.data", items);
     if on_trial {
         field::set(renewed, "status", "active");
     }

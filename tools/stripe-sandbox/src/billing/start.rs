@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
+    cancellation,
     first_period::{self, FirstPeriod},
     invoice_items::{self, NewItem},
     invoicing::{self, Draft},
@@ -40,6 +41,16 @@ pub(crate) struct NewSubscription {
     pub(crate) discounts: Vec<Asked>,
     /// A payment intent begun on a hosted page, to be used for the first invoice.
     pub(crate) intent: Option<String>,
+    /// The schedule that begins it, if one does.
+    pub(crate) schedule: Option<Scheduled>,
+}
+
+/// What a schedule begins a subscription with.
+pub(crate) struct Scheduled {
+    /// The schedule's id.
+    pub(crate) id: String,
+    /// When the schedule cancels the subscription, if it does.
+    pub(crate) cancel_at: Option<i64>,
 }
 
 /// Something sold once with a subscription.
@@ -53,11 +64,12 @@ pub(crate) struct Once {
 }
 
 /// Creates the subscription, `incomplete` or `trialing`, and finalizes its first invoice; nothing is charged yet unless
-/// nothing is due. One whose invoices are sent is `active`, and its first invoice a draft for an hour. Gives the ids of both.
-/// Where there is nothing to invoice it is `active` at once.
+/// nothing is due. One whose invoices are sent, or that a schedule begins, is `active`, and its first invoice a draft for an
+/// hour. Gives the ids of both. Where there is nothing to invoice it is `active` at once.
 pub(crate) fn begin(world: &mut World, new: &NewSubscription) -> (String, Option<String>) {
     let (id, invoice) = draft(world, new);
-    if let Some(invoice) = invoice.as_deref().filter(|_| new.days_until_due.is_none()) {
+    let is_awaited = new.days_until_due.is_none() && new.schedule.is_none();
+    if let Some(invoice) = invoice.as_deref().filter(|_| is_awaited) {
         invoicing::finalize_with(world, invoice, new.intent.as_deref());
     }
     (id, invoice)
@@ -91,12 +103,7 @@ pub(crate) fn draft(world: &mut World, new: &NewSubscription) -> (String, Option
     collection::write(&mut subscription, new.days_until_due);
     first_period::write(&mut subscription, &new.first, trial_end, now);
     if new.automatic_tax {
-        let liability = json!({ "type": "self" });
-        field::set(
-            &mut subscription,
-            "automatic_tax",
-            json!({ "disabled_reason": null, "enabled": true, "liability": liability }),
-        );
+        field::set(&mut subscription, "automatic_tax", automatic_tax(true));
     }
     if new.save_default_payment_method {
         field::set(
@@ -134,12 +141,18 @@ pub(crate) fn draft(world: &mut World, new: &NewSubscription) -> (String, Option
         "trial_settings.end_behavior.missing_payment_method",
         new.missing_payment_method.clone(),
     );
-    let is_sent = sent_invoices::is_sent(&subscription);
-    if is_sent {
-        // It is active before its invoice is paid, or even sent.
+    // Nobody waits for the first invoice of one whose invoices are sent, or that a schedule begins.
+    let is_active = sent_invoices::is_sent(&subscription) || new.schedule.is_some();
+    if is_active {
         field::set(&mut subscription, "status", "active");
     }
     upcoming::write(world, &mut subscription);
+    if let Some(scheduled) = &new.schedule {
+        field::set(&mut subscription, "schedule", scheduled.id.clone());
+        if scheduled.cancel_at.is_some() {
+            cancellation::plan(&mut subscription, scheduled.cancel_at, now);
+        }
+    }
     if let Some(end) = trial_end {
         trials::write(&mut subscription, now, end);
     }
@@ -148,7 +161,7 @@ pub(crate) fn draft(world: &mut World, new: &NewSubscription) -> (String, Option
         add_once(world, &subscription, once);
     }
     let draft = Draft {
-        finalizes_at: is_sent.then_some(now + invoicing::DRAFT_LIFE),
+        finalizes_at: is_active.then_some(now + invoicing::DRAFT_LIFE),
         ..Draft::of(&subscription, "subscription_create", billed)
     };
     if draft.is_empty(world) {
@@ -201,6 +214,12 @@ pub(crate) fn add_once(world: &mut World, subscription: &Value, once: &Once) {
     );
     field::set(&mut item, "discountable", once.discountable);
     invoice_items::add_pending(world, &item);
+}
+
+/// The `automatic_tax` of a subscription.
+pub(crate) fn automatic_tax(enabled: bool) -> Value {
+    let liability = enabled.then(|| json!({ "type": "self" }));
+    json!({ "disabled_reason": null, "enabled": enabled, "liability": liability })
 }
 
 /// A new item over its first period.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use chrono::DateTime;
 use serde_json::{Value, json};
 
-use super::period;
+use super::{period, schedules};
 use crate::{
     field,
     http::{error::ApiError, form::Params},
@@ -121,14 +121,19 @@ pub(crate) fn refuse_while_advancing(clock: &Value) -> Result<(), ApiError> {
 }
 
 /// The latest moment that a clock can be advanced to at once: two intervals of the shortest subscription that has not ended,
-/// by the calendar, or two years.
+/// or that a schedule is to begin, by the calendar, or two years.
 fn furthest(world: &World, clock: &Value) -> i64 {
     let now = field::integer(clock, "frozen_time");
     let id = field::text(clock, "id");
     let mut running = world.all("subscription");
     running.retain(|one| field::text(one, "test_clock") == id && !has_ended(one));
     let items = running.iter().flat_map(|one| field::elements(one, "items.data"));
-    let ends = items.map(|item| period::later(now, field::at(item, "price"), 2));
+    let mut prices: Vec<&Value> = items.map(|item| field::at(item, "price")).collect();
+    let mut waiting = world.all(schedules::KIND);
+    waiting.retain(|one| field::text(one, "test_clock") == id && field::text(one, "status") == "not_started");
+    let to_come = waiting.iter().flat_map(|one| field::elements(one, "phases.0.items"));
+    prices.extend(to_come.filter_map(|item| world.find(field::text(item, "price"))));
+    let ends = prices.into_iter().map(|price| period::later(now, price, 2));
     let two_years = json!({ "recurring": { "interval": "year", "interval_count": 1 } });
     ends.min().unwrap_or_else(|| period::later(now, &two_years, 2))
 }

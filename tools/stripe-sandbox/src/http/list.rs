@@ -58,9 +58,18 @@ pub(crate) fn limit(params: &Params) -> usize {
 
 /// Whether `created` lies where `created=`, `created[gte]=` and their like ask.
 pub(crate) fn created_within(params: &Params, created: i64) -> bool {
-    params.integer("created").is_none_or(|at| created == at)
-        && params.integer("created[gte]").is_none_or(|at| created >= at)
-        && params.integer("created[gt]").is_none_or(|at| created > at)
-        && params.integer("created[lte]").is_none_or(|at| created <= at)
-        && params.integer("created[lt]").is_none_or(|at| created < at)
+    within(params, "created", Some(created))
+}
+
+/// As [`created_within`], of the moment `name`. What has no such moment lies nowhere.
+pub(crate) fn within(params: &Params, name: &str, moment: Option<i64>) -> bool {
+    let Some(moment) = moment else {
+        return !params.has(name);
+    };
+    let bound = |way: &str| params.integer(&format!("{name}{way}"));
+    bound("").is_none_or(|at| moment == at)
+        && bound("[gte]").is_none_or(|at| moment >= at)
+        && bound("[gt]").is_none_or(|at| moment > at)
+        && bound("[lte]").is_none_or(|at| moment <= at)
+        && bound("[lt]").is_none_or(|at| moment < at)
 }

@@ -182,6 +182,11 @@ impl Furnished {
         let line = format!("customer={customer}&items[0][price]={price}&payment_behavior=default_incomplete");
         let subscription = furnished.make("/v1/subscriptions", &line);
         furnished.find("/v1/subscription_items", &format!("subscription={subscription}"));
+        let phase = format!("customer={customer}&phases[0][items][0][price]={price}");
+        for start in ["now", "1800086400"] {
+            let schedule = format!("{phase}&start_date={start}");
+            furnished.make("/v1/subscription_schedules", &schedule);
+        }
         let item = format!("customer={customer}&currency=usd&amount=500");
         furnished.make("/v1/invoiceitems", &item);
         let pending = format!("customer={customer}&pending_invoice_items_behavior=include");

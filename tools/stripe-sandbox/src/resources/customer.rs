@@ -9,7 +9,7 @@ use super::{
     tax_rates,
 };
 use crate::{
-    billing::{cancellation, test_clock},
+    billing::{cancellation, schedules, test_clock},
     field,
     http::{
         error::{Answer, ApiError},
@@ -234,6 +234,11 @@ pub(crate) fn remove(world: &mut World, customer: &Value) -> Value {
     let id = field::text(customer, "id");
     for subscription in world.of(id, "subscription") {
         cancellation::cancel_now(world, field::text(&subscription, "id"), None);
+    }
+    for schedule in world.of(id, schedules::KIND) {
+        if field::text(&schedule, "status") == "not_started" {
+            schedules::cancel(world, &schedule);
+        }
     }
     for method in world.all("payment_method") {
         if field::text(&method, "customer") == id {

@@ -35,11 +35,13 @@ pub(crate) mod price_terms;
 pub(crate) mod product;
 pub(crate) mod promotion_code;
 pub(crate) mod refund;
+pub(crate) mod schedule_phases;
 pub(crate) mod search;
 pub(crate) mod setup_intent;
 pub(crate) mod subscription;
 pub(crate) mod subscription_item;
 pub(crate) mod subscription_pause;
+pub(crate) mod subscription_schedule;
 pub(crate) mod subscription_start;
 pub(crate) mod tax_calculation;
 pub(crate) mod tax_id;
@@ -117,6 +119,7 @@ const ALL: &[&[Operation]] = &[
     subscription::OPERATIONS,
     subscription_item::OPERATIONS,
     subscription_pause::OPERATIONS,
+    subscription_schedule::OPERATIONS,
     tax_calculation::OPERATIONS,
     tax_id::OPERATIONS,
     test_clock::OPERATIONS,

@@ -13,9 +13,9 @@ use crate::{
         cancellation,
         change::{self, no_payment_method},
         discounts::Purchase,
-        earliest_period_end, finalization, invoice_items, invoicing, latest_period_end, pausing, pricing, proration,
+        earliest_period_end, finalization, invoicing, latest_period_end, pausing, pricing,
         redemptions::{self, Asked},
-        renewal,
+        renewal, schedules,
         start::{self, NewSubscription},
         test_clock, trials,
     },
@@ -143,6 +143,7 @@ pub(crate) fn asked(world: &mut World, params: &Params) -> Result<NewSubscriptio
         customer: customer_id,
         discounts,
         intent: None,
+        schedule: None,
     })
 }
 
@@ -261,6 +262,15 @@ pub(crate) fn update(world: &mut World, call: &Call) -> Answer {
     }
     copy_texts(&mut changed, params, DETAILS);
     from_plan(params)?;
+    let plans_end = params.has("cancel_at") || params.has("cancel_at_period_end");
+    if let Some(schedule) = schedules::of(world, &subscription).filter(|_| plans_end) {
+        let message = format!(
+            "The subscription is managed by the subscription schedule `{}`, and updating any cancelation behavior directly is \
+             not allowed. Please update the schedule instead.",
+            field::text(schedule, "id")
+        );
+        return Err(ApiError::invalid(message));
+    }
     write_end(&mut changed, params, world.now)?;
     if params.has("collection_method") || params.has("days_until_due") {
         let customer = world.get("customer", &customer, "customer")?;
@@ -303,6 +313,7 @@ pub(crate) fn update(world: &mut World, call: &Call) -> Answer {
             return Err(ApiError::invalid(message).param("trial_end"));
         }
     }
+    schedules::follow_change(world, call.id());
     retrieve(world, "subscription", call.id())
 }
 
@@ -347,17 +358,8 @@ fn write_end(changed: &mut Value, params: &Params, now: i64) -> Result<(), ApiEr
         (None, None) if params.clears("cancel_at") => None,
         (None, None) => return Ok(()),
     };
-    field::set(changed, "cancel_at", json!(end));
     field::set(changed, "cancel_at_period_end", at_period_end == Some(true));
-    if end.is_some() {
-        if field::at(changed, "canceled_at").is_null() {
-            field::set(changed, "canceled_at", now);
-        }
-        field::set(changed, "cancellation_details.reason", "cancellation_requested");
-    } else {
-        field::set(changed, "canceled_at", Value::Null);
-        field::set(changed, "cancellation_details.reason", Value::Null);
-    }
+    cancellation::plan(changed, end, now);
     Ok(())
 }
 
@@ -383,17 +385,8 @@ pub(crate) fn cancel(world: &mut World, call: &Call) -> Answer {
     }
     let mut changed = subscription.clone();
     copy_texts(&mut changed, params, DETAILS);
-    if params.boolean("prorate") == Some(true) {
-        let now = world.now;
-        for credit in proration::of_rest(world, &mut changed, now) {
-            invoice_items::add_pending(world, &credit);
-        }
-    }
-    world.put(&changed);
-    if params.boolean("invoice_now") == Some(true) {
-        cancellation::invoice_rest(world, call.id());
-    }
-    cancellation::cancel_now(world, call.id(), None);
+    let asked = |name: &str| params.boolean(name) == Some(true);
+    cancellation::cancel_with(world, &changed, asked("prorate"), asked("invoice_now"));
     retrieve(world, "subscription", call.id())
 }
 

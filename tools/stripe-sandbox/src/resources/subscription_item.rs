@@ -6,7 +6,7 @@ use super::{Call, Operation, merge_metadata, pending_update, price, subscription
 use crate::{
     billing::{
         change::{self, How, Prorations, Unpaid},
-        earliest_period_end, period, start,
+        earliest_period_end, period, schedules, start,
     },
     field,
     http::{
@@ -81,6 +81,7 @@ fn change_one(world: &mut World, subscription: &Value, params: &Params) -> Answe
     let mut changed = subscription.clone();
     let id = change_item(world, &mut changed, params, "")?;
     commit_change(world, subscription, changed, params)?;
+    schedules::follow_change(world, field::text(subscription, "id"));
     let now = world.get("subscription", field::text(subscription, "id"), "id")?;
     let items = field::elements(&now, "items.data").iter();
     // An item that is to be added waits with the rest of its update.
@@ -150,7 +151,7 @@ pub(crate) fn how_asked(world: &World, subscription: &Value, params: &Params) ->
         unpaid: match params.text("payment_behavior") {
             Some("default_incomplete") => Unpaid::Awaited,
             Some("error_if_incomplete") => Unpaid::Refused,
-            Some(change::PREVIEWED) => Unpaid::Drafted,
+            Some(change::PREVIEWED) => Unpaid::Previewed,
             Some("pending_if_incomplete") => Unpaid::Pending,
             _ => Unpaid::Allowed,
         },

@@ -1,4 +1,4 @@
-//! Which objects belong to another: a customer's subscriptions and invoices, a subscription's invoices, an invoice's payments.
+//! Which objects belong to another: a customer's subscriptions, schedules and invoices, a subscription's invoices, an invoice's payments.
 
 use std::collections::HashMap;
 
@@ -13,6 +13,7 @@ const BELONGS: &[(&str, &str)] = &[
     ("invoice", "parent.subscription_details.subscription"),
     ("invoice_payment", "invoice"),
     ("subscription", "customer"),
+    ("subscription_schedule", "customer"),
 ];
 
 /// See the module. Slots stand in order of creation.

@@ -39,6 +39,7 @@ mod receiver;
 mod retries;
 mod saved_cards;
 mod scenario;
+mod schedules;
 mod sent_invoices;
 mod snapshot;
 mod starts;

@@ -1,0 +1,243 @@
+//! A phase of a subscription schedule: what it makes of the subscription. What it does not say comes from the schedule's
+//! default settings.
+//!
+//! Source: <https://docs.stripe.com/api/subscription_schedules/object#subscription_schedule_object-phases>.
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    change::Prorations,
+    period,
+    redemptions::{self, Asked},
+    start::{self, Once},
+};
+use crate::{field, resources::price, world::World};
+
+/// What a subscription begins with.
+pub(crate) struct Begun {
+    /// Recurring prices with their quantities and metadata.
+    pub(crate) items: Vec<(Value, i64, Value)>,
+    pub(crate) description: Option<String>,
+    pub(crate) default_payment_method: Option<String>,
+    pub(crate) automatic_tax: bool,
+}
+
+/// What a phase begins a subscription with.
+pub(crate) fn begun(world: &World, schedule: &Value, phase: &Value) -> Begun {
+    let text = |name: &str| setting(schedule, phase, name).as_str().map(str::to_owned);
+    let items = field::elements(phase, "items").iter().map(|item| {
+        let metadata = patched(&json!({}), field::at(item, "metadata"));
+        (price_of(world, item), field::integer(item, "quantity"), metadata)
+    });
+    Begun {
+        items: items.collect(),
+        description: text("description"),
+        default_payment_method: text("default_payment_method"),
+        automatic_tax: setting(schedule, phase, "automatic_tax.enabled") == &json!(true),
+    }
+}
+
+fn price_of(world: &World, item: &Value) -> Value {
+    world.find(field::text(item, "price")).cloned().unwrap_or_default()
+}
+
+/// What a phase says, or else the schedule's default settings.
+fn setting<'a>(schedule: &'a Value, phase: &'a Value, name: &str) -> &'a Value {
+    match field::at(phase, name) {
+        Value::Null => field::at(field::at(schedule, "default_settings"), name),
+        own => own,
+    }
+}
+
+/// Metadata with the keys of another put in; an empty value takes its key out.
+pub(crate) fn patched(current: &Value, patch: &Value) -> Value {
+    let mut merged: Map<String, Value> = current.as_object().cloned().unwrap_or_default();
+    for (key, value) in patch.as_object().into_iter().flatten() {
+        match value.as_str() {
+            Some("") => merged.shift_remove(key),
+            _ => merged.insert(key.clone(), value.clone()),
+        };
+    }
+    Value::Object(merged)
+}
+
+/// What a phase sells once.
+pub(crate) fn once(world: &World, phase: &Value) -> Vec<Once> {
+    let items = field::elements(phase, "add_invoice_items").iter();
+    items
+        .map(|item| Once {
+            price: price_of(world, item),
+            quantity: field::integer(item, "quantity"),
+            discountable: true,
+            metadata: json!({}),
+            period: Value::Null,
+        })
+        .collect()
+}
+
+/// What becomes of prorations under a `proration_behavior`.
+pub(crate) fn prorations(behavior: &str) -> Prorations {
+    match behavior {
+        "none" => Prorations::None,
+        "always_invoice" => Prorations::Invoice,
+        _ => Prorations::Wait,
+    }
+}
+
+/// The discounts that a phase asks for. One that was redeemed before is asked for only while the subscription `had` it.
+pub(crate) fn discounts(world: &World, phase: &Value, had: &[Value]) -> Vec<Asked> {
+    let asked = field::elements(phase, "discounts").iter().filter_map(|one| {
+        if let Some(id) = field::some_text(one, "discount") {
+            return had.contains(&json!(id)).then(|| Asked::Discount(id.to_owned()));
+        }
+        let code = field::some_text(one, "promotion_code");
+        let coupon = match code {
+            Some(code) => field::some_text(world.find(code)?, "promotion.coupon")?,
+            None => field::some_text(one, "coupon")?,
+        };
+        let coupon = world.find(coupon).filter(|coupon| !field::flag(coupon, "deleted"))?;
+        Some(Asked::Coupon(Box::new(coupon.clone()), code.map(str::to_owned)))
+    });
+    asked.collect()
+}
+
+/// The subscription as a phase has it. An item goes on where the phase sells its price, too; the others are new.
+pub(crate) fn configured(world: &mut World, subscription: &Value, schedule: &Value, phase: &Value) -> Value {
+    let mut changed = subscription.clone();
+    for name in ["description", "default_payment_method"] {
+        field::set(&mut changed, name, setting(schedule, phase, name).clone());
+    }
+    let taxes = setting(schedule, phase, "automatic_tax.enabled") == &json!(true);
+    if taxes != field::flag(subscription, "automatic_tax.enabled") {
+        field::set(&mut changed, "automatic_tax", start::automatic_tax(taxes));
+    }
+    let metadata = patched(field::at(subscription, "metadata"), field::at(phase, "metadata"));
+    field::set(&mut changed, "metadata", metadata);
+    let had = field::elements(subscription, "discounts").to_vec();
+    let asked = discounts(world, phase, &had);
+    let on = json!({ "customer": field::at(subscription, "customer"), "subscription": field::at(subscription, "id") });
+    let discounts = redemptions::replace(world, &had, &asked, &on);
+    field::set(&mut changed, "discounts", discounts);
+    let items: Vec<Value> = field::elements(phase, "items")
+        .iter()
+        .map(|item| sold(world, subscription, item))
+        .collect();
+    field::set(&mut changed, "items.data", items);
+    changed
+}
+
+/// The item of the subscription that an item of a phase is.
+fn sold(world: &mut World, subscription: &Value, item: &Value) -> Value {
+    let quantity = field::integer(item, "quantity");
+    let metadata = field::at(item, "metadata");
+    let mut own = field::elements(subscription, "items.data").iter();
+    if let Some(there) = own.find(|one| field::at(one, "price.id") == field::at(item, "price")) {
+        let mut there = there.clone();
+        let price = field::at(&there, "price").clone();
+        start::sell(&mut there, &price, quantity);
+        let metadata = patched(field::at(&there, "metadata"), metadata);
+        field::set(&mut there, "metadata", metadata);
+        return there;
+    }
+    let price = price_of(world, item);
+    let around = period::around(field::integer(subscription, "billing_cycle_anchor"), world.now, &price);
+    let metadata = patched(&json!({}), metadata);
+    start::new_item(
+        world,
+        field::text(subscription, "id"),
+        &price,
+        quantity,
+        &metadata,
+        around,
+    )
+}
+
+/// An item of a phase.
+pub(crate) fn item(price: &Value, quantity: i64, metadata: &Value) -> Value {
+    let id = field::at(price, "id");
+    let mut item = json!({
+        "billing_thresholds": null, "discounts": [], "metadata": metadata, "plan": id, "price": id, "tax_rates": [],
+    });
+    if !price::is_metered(price) {
+        field::set(&mut item, "quantity", quantity);
+    }
+    item
+}
+
+/// The items that a subscription has, as a phase would say it.
+pub(crate) fn items_of(subscription: &Value) -> Vec<Value> {
+    let items = field::elements(subscription, "items.data").iter();
+    items
+        .map(|one| {
+            item(
+                field::at(one, "price"),
+                field::integer(one, "quantity"),
+                field::at(one, "metadata"),
+            )
+        })
+        .collect()
+}
+
+/// The discounts that a subscription has, as a phase would say it.
+pub(crate) fn discounts_of(subscription: &Value) -> Vec<Value> {
+    let discounts = field::elements(subscription, "discounts").iter();
+    discounts
+        .map(|id| json!({ "coupon": null, "discount": id, "promotion_code": null }))
+        .collect()
+}
+
+/// When the trial of a subscription ends, if it is on trial.
+pub(crate) fn trial_end_of(subscription: &Value) -> Value {
+    match field::text(subscription, "status") {
+        "trialing" => field::at(subscription, "trial_end").clone(),
+        _ => Value::Null,
+    }
+}
+
+/// Writes into the phase at `place` of a schedule what its subscription has become. What the phase says as well stays as it is
+/// said, and what it leaves to the default settings is written there.
+pub(crate) fn rewrite(world: &World, subscription: &Value, schedule: &mut Value, place: &str) {
+    let phase = field::at(schedule, place).clone();
+    let said = field::elements(&phase, "items");
+    let items = items_of(subscription).into_iter().map(|mut item| {
+        let own = said
+            .iter()
+            .find(|one| field::at(one, "price") == field::at(&item, "price"));
+        if let Some(own) = own {
+            field::set(&mut item, "metadata", field::at(own, "metadata").clone());
+        }
+        item
+    });
+    let items: Vec<Value> = items.collect();
+    field::set(schedule, &format!("{place}.items"), items);
+    for name in ["description", "default_payment_method"] {
+        let holder = match field::at(&phase, name) {
+            Value::Null => "default_settings",
+            _ => place,
+        };
+        field::set(
+            schedule,
+            &format!("{holder}.{name}"),
+            field::at(subscription, name).clone(),
+        );
+    }
+    let has = field::elements(subscription, "discounts");
+    let asked = discounts(world, &phase, has);
+    let coupon_of = |asked: &Asked| match asked {
+        Asked::Discount(id) => redemptions::coupon_of(world, &json!(id)).map(|coupon| field::at(coupon, "id").clone()),
+        Asked::Coupon(coupon, _) => Some(field::at(coupon, "id").clone()),
+    };
+    let coupons = has
+        .iter()
+        .map(|id| redemptions::coupon_of(world, id).map(|coupon| field::at(coupon, "id").clone()));
+    if !coupons.eq(asked.iter().map(coupon_of)) {
+        field::set(schedule, &format!("{place}.discounts"), discounts_of(subscription));
+    }
+    if field::text(subscription, "status") == "trialing" {
+        field::set(
+            schedule,
+            &format!("{place}.trial_end"),
+            field::at(subscription, "trial_end").clone(),
+        );
+    }
+}
