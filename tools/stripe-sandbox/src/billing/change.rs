@@ -244,4 +244,4 @@ pub(crate) fn no_payment_method() -> ApiError {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

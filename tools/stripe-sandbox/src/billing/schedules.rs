@@ -327,3 +327,6 @@ pub(crate) fn follow_change(world: &mut World, subscription: &str) {
         *one = followed
     });
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     billing::{
-        cancellation, earliest_period_end, phases,
+        cancellation, earliest_period_end, period, phases,
         schedules::{self, KIND},
         test_clock,
     },
@@ -154,7 +154,13 @@ fn create_from_subscription(world: &mut World, params: &Params) -> Answer {
     let mut phase = shapes::subscription_schedule_phase();
     field::set(&mut phase, "currency", field::at(&subscription, "currency").clone());
     field::set(&mut phase, "start_date", start);
-    field::set(&mut phase, "end_date", ends.or(earliest_period_end(&subscription)));
+    // Of a paused subscription the period is over: the next one is taken.
+    let end = ends
+        .or(earliest_period_end(&subscription))
+        .filter(|end| *end > world.now);
+    let first = field::at(&subscription, "items.data.0.price");
+    let next = period::next_end(field::integer(&subscription, "billing_cycle_anchor"), world.now, first);
+    field::set(&mut phase, "end_date", end.unwrap_or(next));
     field::set(&mut phase, "items", phases::items_of(&subscription));
     field::set(&mut phase, "discounts", phases::discounts_of(&subscription));
     field::set(&mut phase, "trial_end", phases::trial_end_of(&subscription));

@@ -63,7 +63,7 @@ enum Step {
 }
 
 /// What every history has: prices by the month, week and year, free, tiered and in a package, and a coupon of each duration.
-const PRICES: &[&str] = &[
+pub(crate) const PRICES: &[&str] = &[
     "unit_amount=2900&recurring[interval]=month",
     "unit_amount=7901&recurring[interval]=month",
     "unit_amount=333&recurring[interval]=week",
@@ -72,7 +72,7 @@ const PRICES: &[&str] = &[
     "billing_scheme=tiered&tiers_mode=graduated&tiers[0][up_to]=3&tiers[0][unit_amount]=700&tiers[1][up_to]=inf\
      &tiers[1][unit_amount]=450&recurring[interval]=month",
 ];
-const COUPONS: &[&str] = &[
+pub(crate) const COUPONS: &[&str] = &[
     "id=share&percent_off=33.33&duration=forever",
     "id=amount&amount_off=1000&currency=usd&duration=once",
 ];
@@ -343,7 +343,8 @@ fn check_invoice(invoice: &Value) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-fn check(world: &World, customer: &str) -> Result<(), TestCaseError> {
+/// Every invoice is what its lines say, no period is renewed twice, and the balance is what moved it.
+pub(crate) fn check(world: &World, customer: &str) -> Result<(), TestCaseError> {
     let problems = books::problems(world);
     prop_assert!(problems.is_empty(), "{:?}", problems);
     let mut billed = BTreeSet::new();
