@@ -157,6 +157,53 @@ portal("a change is paid for at once or not made", async ({ stripe, advance, upd
   assert.deepEqual(lines.data.map((line) => line.amount).sort(), [-450, 1350]);
 });
 
+portal("a smaller plan begins with the next period", async (world) => {
+  const { stripe, followed, advance, mark, eventsSince, updates, open, now, act, monthly, yearly } = world;
+  const cancels = await world.configuration({ subscription_cancel: { enabled: true } });
+  const conditions = [{ type: "decreasing_item_amount" }, { type: "shortening_interval" }];
+  const configuration = await updates({ schedule_at_period_end: { conditions } });
+  assert.deepEqual(configuration.features.subscription_update.schedule_at_period_end.conditions, conditions);
+  const quantity = async () => (await now()).items.data[0].quantity;
+  const scheduleNow = async () => stripe.subscriptionSchedules.retrieve((await now()).schedule);
+  const released = [
+    "subscription_schedule.updated", "customer.subscription.updated", "subscription_schedule.released",
+  ];
+  const planned = ["subscription_schedule.created", "customer.subscription.updated", "subscription_schedule.updated"];
+  let session = await open(configuration);
+  await act(session, { action: "change", quantity: "3" });
+  await followed("customer.subscription.updated");
+  assert.equal(await quantity(), 3);
+  await act(session, { action: "change", quantity: "1" });
+  await followed(...planned);
+  assert.equal(await quantity(), 3);
+  assert.match(await page(session.url), /Changes on/);
+  // Another plan takes its place.
+  await act(session, { action: "change", quantity: "2" });
+  await followed(...released, ...planned);
+  assert.equal(await quantity(), 3);
+  assert.deepEqual((await scheduleNow()).phases.map((phase) => phase.items[0].quantity), [3, 2]);
+  const before = await mark();
+  await advance(31 * DAY + 2 * 3600);
+  assert.equal(await quantity(), 2);
+  const invoice = await stripe.invoices.retrieve((await now()).latest_invoice);
+  assert.deepEqual([invoice.lines.data.map((line) => line.amount), invoice.status], [[1800], "paid"]);
+  await followed(...(await eventsSince(before)).map((event) => event.type));
+
+  session = await open(configuration);
+  await act(session, { action: "change", price: yearly.id });
+  await followed(...released, "customer.subscription.updated");
+  const [year] = (await now()).items.data;
+  assert.equal(year.price.id, yearly.id);
+  await act(session, { action: "change", price: monthly.id });
+  await followed(...planned);
+  assert.equal((await scheduleNow()).phases[1].start_date, year.current_period_end);
+  // Who cancels gives the change up.
+  await act(await open(cancels), { action: "cancel" });
+  await followed(...released, "customer.subscription.updated");
+  const { schedule, cancel_at } = await now();
+  assert.deepEqual([schedule, cancel_at], [null, year.current_period_end]);
+});
+
 portal("a flow does one thing and leads on", async ({ followed, pay, open, configuration, act, subscription }) => {
   const cancels = await open(await configuration({ subscription_cancel: { enabled: true, mode: "immediately" } }), {
     flow_data: {

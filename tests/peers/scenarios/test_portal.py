@@ -150,6 +150,51 @@ class Portal(Scenario):
         self.assertEqual(sorted(line.amount for line in invoice.lines.data), [-450, 1350])
         self.assertIn("9.00 usd", self.world.page(session.url))
 
+    def test_a_smaller_plan_begins_with_the_next_period(self):
+        waits = [{"type": "decreasing_item_amount"}, {"type": "shortening_interval"}]
+        configuration = self.updates(schedule_at_period_end={"conditions": waits})
+        conditions = configuration.features.subscription_update.schedule_at_period_end.conditions
+        self.assertEqual([one.type for one in conditions], ["decreasing_item_amount", "shortening_interval"])
+        session = self.open(configuration)
+        about = {"action": "change", "subscription": self.subscription.id}
+        quantity = lambda: self.now()["items"].data[0].quantity
+        released = ("subscription_schedule.updated", "customer.subscription.updated", "subscription_schedule.released")
+        planned = ("subscription_schedule.created", "customer.subscription.updated", "subscription_schedule.updated")
+        self.world.submit(session.url, quantity="3", **about)
+        self.followed("customer.subscription.updated")
+        self.assertEqual(quantity(), 3)
+        self.world.submit(session.url, quantity="1", **about)
+        self.followed(*planned)
+        self.assertEqual(quantity(), 3)
+        self.assertIn("Changes on", self.world.page(session.url))
+        # Another plan takes its place.
+        self.world.submit(session.url, quantity="2", **about)
+        self.followed(*released, *planned)
+        self.assertEqual(quantity(), 3)
+        schedule = self.v1.subscription_schedules.retrieve(self.now().schedule)
+        self.assertEqual([phase["items"][0].quantity for phase in schedule.phases], [3, 2])
+        self.world.advance(31 * DAY + 2 * 3600)
+        self.assertEqual(quantity(), 2)
+        invoice = self.v1.invoices.retrieve(self.now().latest_invoice)
+        self.assertEqual(([line.amount for line in invoice.lines.data], invoice.status), ([1800], "paid"))
+        self.world.settle()
+        self._mark = len(self.world.receiver.events)
+
+        session = self.open(configuration)
+        self.world.submit(session.url, price=self.yearly.id, **about)
+        self.followed(*released, "customer.subscription.updated")
+        year = self.now()["items"].data[0]
+        self.assertEqual(year.price.id, self.yearly.id)
+        self.world.submit(session.url, price=self.monthly.id, **about)
+        self.followed(*planned)
+        schedule = self.v1.subscription_schedules.retrieve(self.now().schedule)
+        self.assertEqual(schedule.phases[1].start_date, year.current_period_end)
+        # Who cancels gives the change up.
+        session = self.open(self.configuration(subscription_cancel={"enabled": True}))
+        self.world.submit(session.url, action="cancel", subscription=self.subscription.id)
+        self.followed(*released, "customer.subscription.updated")
+        self.assertEqual((self.now().schedule, self.now().cancel_at), (None, year.current_period_end))
+
     def test_a_flow_does_one_thing_and_leads_on(self):
         confirmed = {"hosted_confirmation": {"custom_message": "See you"}, "type": "hosted_confirmation"}
         session = self.open(

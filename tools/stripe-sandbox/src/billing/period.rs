@@ -37,6 +37,11 @@ pub(crate) fn after(start: i64, interval: &str, count: i64) -> Option<i64> {
     (end < i64::MAX / 2).then_some(end)
 }
 
+/// How many days a period of `price` lasts at most, to tell which is shorter.
+pub(crate) fn days_at_most(price: &Value) -> i64 {
+    longest_days(field::text(price, "recurring.interval")) * field::integer(price, "recurring.interval_count").max(1)
+}
+
 /// Whether periods of both prices last as long.
 pub(crate) fn same_length(one: &Value, other: &Value) -> bool {
     ["recurring.interval", "recurring.interval_count"]

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{
     authentication::{self, Confirmation},
     checkout::{self, Typed},
-    setup,
+    period, phases, pricing, schedules, setup,
 };
 use crate::{
     field,
@@ -17,7 +17,7 @@ use crate::{
         error::{Answer, ApiError},
         form::Params,
     },
-    resources::{Call, customer, portal_configuration, subscription},
+    resources::{Call, customer, portal_configuration, subscription, subscription_schedule},
     world::World,
 };
 
@@ -230,6 +230,7 @@ fn cancel(
         let ids = vec![id.to_owned()];
         return subscription::cancel(world, &Call { params, ids }).map(|_| ());
     }
+    drop_planned(world, &one);
     // Source: <https://docs.stripe.com/billing/subscriptions/billing-mode/compare>.
     let wishes = if field::text(&one, "billing_mode.type") == "flexible" {
         json!({ "cancel_at": "max_period_end", "cancellation_details": details })
@@ -271,6 +272,15 @@ fn change(
     let price = price.unwrap_or(field::text(item, "price.id"));
     let quantity = quantity.unwrap_or(field::integer(item, "quantity"));
     check_change(configuration, item, price, quantity)?;
+    drop_planned(world, &one);
+    if schedules::of(world, &one).is_some() {
+        return Err(ApiError::invalid(
+            "This subscription follows a schedule and cannot be changed here.",
+        ));
+    }
+    if waits(world, configuration, item, price, quantity) {
+        return change_later(world, &one, price, quantity);
+    }
     let changed = json!({ "id": field::at(item, "id"), "price": price, "quantity": quantity });
     let prorates = field::text(configuration, "features.subscription_update.proration_behavior");
     change_subscription(
@@ -281,6 +291,68 @@ fn change(
             "items": [changed], "payment_behavior": "error_if_incomplete", "proration_behavior": prorates,
         }),
     )
+}
+
+/// Whether the configuration has a change to this price and quantity wait for the end of the period. That amounts are compared
+/// whatever their periods is ours.
+/// Source: <https://docs.stripe.com/api/customer_portal/configurations/object#portal_configuration_object-features-subscription_update-schedule_at_period_end>.
+fn waits(world: &World, configuration: &Value, item: &Value, price: &str, quantity: i64) -> bool {
+    let (old, new) = (field::at(item, "price"), world.find(price).cloned().unwrap_or_default());
+    let amount = |price: &Value, quantity| pricing::amount_at(world, price, quantity);
+    let conditions = "features.subscription_update.schedule_at_period_end.conditions";
+    let mut conditions = field::elements(configuration, conditions).iter();
+    conditions.any(|one| match field::text(one, "type") {
+        "decreasing_item_amount" => amount(&new, quantity) < amount(old, field::integer(item, "quantity")),
+        _ => period::days_at_most(&new) < period::days_at_most(old),
+    })
+}
+
+/// Has a schedule change the subscription's one item when the period ends, and let it go on then.
+fn change_later(world: &mut World, one: &Value, price: &str, quantity: i64) -> Result<(), ApiError> {
+    if !field::at(one, "cancel_at").is_null() {
+        return Err(ApiError::invalid("This subscription is set to be canceled."));
+    }
+    let params = Params::saying(json!({ "from_subscription": field::at(one, "id") }));
+    let made = subscription_schedule::create(
+        world,
+        &Call {
+            params,
+            ids: Vec::new(),
+        },
+    )?;
+    let phase = field::at(&made, "phases.0");
+    let item = field::at(phase, "items.0");
+    let discounts = phases::discounts_of(one);
+    let params = Params::saying(json!({
+        "end_behavior": "release",
+        "phases": [
+            {
+                "discounts": discounts, "end_date": field::at(phase, "end_date"),
+                "items": [{ "price": field::at(item, "price"), "quantity": field::at(item, "quantity") }],
+                "start_date": field::at(phase, "start_date"), "trial_end": field::at(phase, "trial_end"),
+            },
+            { "discounts": discounts, "items": [{ "price": price, "quantity": quantity }], "proration_behavior": "none" },
+        ],
+        "proration_behavior": "none",
+    }));
+    let id = field::text(&made, "id").to_owned();
+    world.edit(&id, |schedule| field::set(schedule, PLANNED, true));
+    subscription_schedule::update(world, &Call { params, ids: vec![id] }).map(|_| ())
+}
+
+/// Marks a schedule that a change in the portal has made.
+const PLANNED: &str = "_sandbox.of_portal";
+
+/// The schedule of a change that was planned in the portal.
+pub(crate) fn planned<'a>(world: &'a World, one: &Value) -> Option<&'a Value> {
+    schedules::of(world, one).filter(|schedule| field::flag(schedule, PLANNED))
+}
+
+/// Gives up a change that was planned in the portal: another takes its place.
+fn drop_planned(world: &mut World, one: &Value) {
+    if let Some(schedule) = planned(world, one).cloned() {
+        schedules::release(world, &schedule, true);
+    }
 }
 
 /// Whether an item may be changed to this price and quantity.

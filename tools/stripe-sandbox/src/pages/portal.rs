@@ -33,6 +33,8 @@ struct View {
     customer: Value,
     /// Each with the names of what it is for, joined.
     subscriptions: Vec<(Arc<Value>, String)>,
+    /// The changes to come, each with the subscription's id: when, to how many of what, at which price.
+    planned: Vec<(String, i64, String)>,
     card: Option<Value>,
     invoices: Vec<Arc<Value>>,
     /// The prices that a subscription can be changed to, each with the name of its product.
@@ -151,15 +153,34 @@ fn view(world: &mut World, id: &str) -> Option<View> {
         .filter_map(|id| world.find(id.as_str()?))
         .map(|price| (price.clone(), product_name(world, price)))
         .collect();
+    let planned = subscriptions
+        .iter()
+        .filter_map(|(one, _)| planned(world, one))
+        .collect();
     Some(View {
         session,
         configuration,
         customer,
         subscriptions,
+        planned,
         card,
         invoices,
         offered,
     })
+}
+
+/// The change of a subscription that is to come: its id, when, and to what.
+fn planned(world: &World, one: &Value) -> Option<(String, i64, String)> {
+    let schedule = portal::planned(world, one)?;
+    let phase = field::elements(schedule, "phases").last()?;
+    let item = field::at(phase, "items.0");
+    let price = world.find(field::text(item, "price"))?;
+    let start = field::at(phase, "start_date")
+        .as_i64()
+        .filter(|start| *start > world.now)?;
+    let (quantity, name) = (field::integer(item, "quantity"), product_name(world, price));
+    let text = format!("{quantity} × {name}, {}", worded(price));
+    Some((field::text(one, "id").to_owned(), start, text))
 }
 
 fn gone() -> Response {
@@ -253,6 +274,9 @@ fn home(body: &mut String, view: &View) {
     }
     for (index, (one, names)) in view.subscriptions.iter().enumerate() {
         terms(body, one, names);
+        if let Some((_, start, what)) = view.planned.iter().find(|(id, ..)| field::text(one, "id") == id) {
+            let _ = writeln!(body, "<p>Changes on {} to {}.</p>", date(*start), escaped(what));
+        }
         if may(view, "subscription_update") && field::elements(one, "items.data").len() == 1 {
             change_form(body, view, one, index);
         }

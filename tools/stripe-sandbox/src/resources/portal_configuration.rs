@@ -154,6 +154,7 @@ fn write(world: &World, made: &mut Value, params: &Params) -> Result<(), ApiErro
         }
     }
     write_lists(made, params)?;
+    write_conditions(made, params);
     write_products(world, made, params)?;
     check_complete(made)
 }
@@ -180,6 +181,16 @@ fn write_lists(made: &mut Value, params: &Params) -> Result<(), ApiError> {
         field::set(made, &path, json!(sent));
     }
     Ok(())
+}
+
+/// What has a change wait for the end of the period.
+fn write_conditions(made: &mut Value, params: &Params) {
+    let name = "features.subscription_update.schedule_at_period_end.conditions";
+    if params.has(name) {
+        let sent = params.list(name);
+        let conditions = sent.iter().map(|one| json!({ "type": one.text("type") }));
+        field::set(made, name, conditions.collect::<Vec<_>>());
+    }
 }
 
 /// The products, and of each the prices, that a customer may change to.

@@ -56,7 +56,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     },
 ];
 
-fn create(world: &mut World, call: &Call) -> Answer {
+pub(crate) fn create(world: &mut World, call: &Call) -> Answer {
     let params = &call.params;
     if params.has("from_subscription") {
         return create_from_subscription(world, params);
@@ -241,7 +241,7 @@ fn open(world: &World, id: &str, verb: &str, participle: &str) -> Answer {
     Err(ApiError::invalid(message))
 }
 
-fn update(world: &mut World, call: &Call) -> Answer {
+pub(crate) fn update(world: &mut World, call: &Call) -> Answer {
     let params = &call.params;
     let mut changed = open(world, call.id(), "update", "updated")?;
     write(world, &mut changed, params)?;
