@@ -90,3 +90,30 @@ fn begin_period(world: &mut World, mut changed: Value, unpaid: Unpaid) -> Result
     let before = changed.clone();
     change::apply(world, &before, changed, &how)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{field, http::in_process::InProcess};
+
+    #[test]
+    fn the_shortest_trial_ends_after_notice_at_once() {
+        let stripe = InProcess::new();
+        let product = stripe.make("/v1/products", "name=Thing");
+        let terms = format!("product={product}&currency=usd&unit_amount=900&recurring[interval]=month");
+        let price = stripe.make("/v1/prices", &terms);
+        let customer = stripe.make("/v1/customers", "payment_method=pm_card_visa");
+        let end = stripe.app.world().clock.now() + 1;
+        let form = format!("customer={customer}&items[0][price]={price}&trial_end={end}");
+        let trial = stripe.make("/v1/subscriptions", &form);
+        // That all of it is done at once is what this asserts.
+        stripe.advance(1);
+        let path = format!("/v1/subscriptions/{trial}");
+        assert_eq!(field::text(&stripe.get(&path, ""), "status"), "active");
+        let notices = stripe.get("/v1/events", "type=customer.subscription.trial_will_end");
+        let told: Vec<i64> = field::elements(&notices, "data")
+            .iter()
+            .map(|notice| field::integer(notice, "created"))
+            .collect();
+        assert_eq!(told, [end - 1]);
+    }
+}
