@@ -63,6 +63,25 @@ impl Seller {
         text(&self.post("/v1/prices", &form).await["id"])
     }
 
+    /// A price of so many cents for each call, of which a meter hears.
+    async fn metered_price(&self, amount: i64) -> String {
+        let meter = "display_name=Calls&event_name=calls&default_aggregation[formula]=sum";
+        let meter = text(&self.post("/v1/billing/meters", meter).await["id"]);
+        let form = format!(
+            "product={}&currency=usd&unit_amount={amount}&recurring[interval]=month&recurring[usage_type]=metered\
+             &recurring[meter]={meter}",
+            self.product
+        );
+        text(&self.post("/v1/prices", &form).await["id"])
+    }
+
+    /// Reports so many calls of the customer now.
+    async fn report(&self, calls: i64) {
+        let customer = &self.customer;
+        let event = format!("event_name=calls&payload[stripe_customer_id]={customer}&payload[value]={calls}");
+        self.post("/v1/billing/meter_events", &event).await;
+    }
+
     async fn subscribe(&self, price: &str, more: &str) -> Value {
         let form = format!("customer={}&items[0][price]={price}{more}", self.customer);
         self.post("/v1/subscriptions", &form).await

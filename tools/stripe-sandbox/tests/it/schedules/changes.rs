@@ -54,7 +54,16 @@ async fn the_present_phase_and_those_to_come_are_changed() {
         "the next has begun"
     );
     assert_eq!(cut["phases"].as_array().unwrap().len(), 3);
-    assert_eq!(sold(&seller.subscription_of(&schedule).await), [(basic, 1)]);
+    assert_eq!(sold(&seller.subscription_of(&schedule).await), [(basic.clone(), 1)]);
+    // The last may be ended now, and the schedule with it.
+    let form = format!(
+        "phases[0][items][0][price]={basic}&phases[0][start_date]={}&phases[0][end_date]=now",
+        JULY + 2 * HOUR
+    );
+    seller.world.advance(HOUR).await;
+    let over = seller.post(&path(&schedule), &form).await;
+    assert_eq!(over["status"], "released");
+    assert_eq!(seller.subscription_of(&schedule).await["status"], "active");
 }
 
 #[tokio::test]

@@ -275,18 +275,7 @@ async fn a_phase_brings_its_discount_its_metadata_and_what_it_sells_once() {
 #[tokio::test]
 async fn what_was_used_is_billed_though_another_price_follows() {
     let seller = Seller::new().await;
-    let meter = seller
-        .post(
-            "/v1/billing/meters",
-            "display_name=Calls&event_name=calls&default_aggregation[formula]=sum",
-        )
-        .await;
-    let form = format!(
-        "product={}&currency=usd&unit_amount=10&recurring[interval]=month&recurring[usage_type]=metered&recurring[meter]={}",
-        seller.product,
-        text(&meter["id"])
-    );
-    let metered = text(&seller.post("/v1/prices", &form).await["id"]);
+    let metered = seller.metered_price(10).await;
     let basic = seller.price(2900, "month").await;
     let subscription = seller.subscribe(&metered, "").await;
     let form = format!("from_subscription={}", text(&subscription["id"]));
@@ -297,12 +286,100 @@ async fn what_was_used_is_billed_though_another_price_follows() {
          &phases[1][items][0][price]={basic}"
     );
     seller.post(&path(&schedule), &form).await;
-    let event = format!(
-        "event_name=calls&payload[stripe_customer_id]={}&payload[value]=7",
-        seller.customer
-    );
-    seller.post("/v1/billing/meter_events", &event).await;
+    seller.report(7).await;
     seller.advance_to(JULY + 2 * HOUR).await;
     let last = seller.invoices().await.pop().unwrap();
     assert_eq!(last, paid(&[2900, 70]));
+}
+
+#[tokio::test]
+async fn where_a_month_ends_within_a_year_each_is_billed_as_its_own() {
+    for behavior in ["create_prorations", "always_invoice", "none"] {
+        let seller = Seller::new().await;
+        let (monthly, yearly) = (seller.price(2900, "month").await, seller.price(36_500, "year").await);
+        let form = format!("&items[1][price]={yearly}");
+        let subscription = seller.subscribe(&monthly, &form).await;
+        let form = format!("from_subscription={}", text(&subscription["id"]));
+        let schedule = seller.post(SCHEDULES, &form).await;
+        assert_eq!(schedule["phases"][0]["end_date"], JULY, "the period that ends first");
+        let form = format!(
+            "phases[0][items][0][price]={monthly}&phases[0][items][1][price]={yearly}&phases[0][start_date]={JUNE}\
+             &phases[0][end_date]={JULY}&phases[1][items][0][price]={monthly}&phases[1][items][1][price]={yearly}\
+             &phases[1][items][1][quantity]=2&phases[1][proration_behavior]={behavior}"
+        );
+        seller.post(&path(&schedule), &form).await;
+        seller.advance_to(JULY + 2 * HOUR).await;
+        // 335 days of the year are left.
+        let expected: &[i64] = match behavior {
+            "none" => &[2900],
+            _ => &[2900, -33_500, 67_000],
+        };
+        assert_eq!(seller.invoices().await[1..], [paid(expected)], "{behavior}");
+        let ends = |one: &Value| one["current_period_end"].as_i64().unwrap();
+        let changed = seller.again(&subscription).await;
+        let items: Vec<i64> = changed["items"]["data"].as_array().unwrap().iter().map(ends).collect();
+        assert_eq!(items, [AUGUST, JUNE + 365 * DAY]);
+    }
+}
+
+#[tokio::test]
+async fn a_trial_goes_on_if_the_phase_says_so_and_ends_otherwise() {
+    for (trial, status, invoices) in [
+        (
+            format!("&phases[0][trial_end]={}", JUNE + 9 * DAY),
+            "trialing",
+            vec![paid(&[0])],
+        ),
+        (
+            format!("&phases[0][trial_end]={}", JUNE + 5 * DAY),
+            "trialing",
+            vec![paid(&[0])],
+        ),
+        (String::new(), "active", vec![paid(&[0]), draft(&[2900])]),
+        (
+            "&phases[0][trial_end]=now".to_owned(),
+            "active",
+            vec![paid(&[0]), draft(&[2900])],
+        ),
+    ] {
+        let seller = Seller::new().await;
+        let price = seller.price(2900, "month").await;
+        let subscription = seller.subscribe(&price, "&trial_period_days=9").await;
+        let form = format!("from_subscription={}", text(&subscription["id"]));
+        let schedule = seller.post(SCHEDULES, &form).await;
+        assert_eq!(schedule["phases"][0]["trial_end"], JUNE + 9 * DAY);
+        seller.advance_to(JUNE + DAY).await;
+        let form = format!(
+            "phases[0][items][0][price]={price}&phases[0][start_date]={JUNE}&phases[0][end_date]={JULY}{trial}"
+        );
+        seller.post(&path(&schedule), &form).await;
+        let now = seller.again(&subscription).await;
+        assert_eq!(now["status"], status, "{trial}");
+        if status == "trialing" {
+            assert_eq!(trial, format!("&phases[0][trial_end]={}", now["trial_end"]));
+        }
+        assert_eq!(seller.invoices().await, invoices, "{trial}");
+        seller.advance_to(JUNE + 9 * DAY + 2 * HOUR).await;
+        assert_eq!(seller.invoices().await, [paid(&[0]), paid(&[2900])], "{trial}");
+    }
+}
+
+#[tokio::test]
+async fn usage_is_billed_where_a_phase_begins_a_period() {
+    let seller = Seller::new().await;
+    let metered = seller.metered_price(10).await;
+    let change = JUNE + INTO_JUNE;
+    let form = format!(
+        "&phases[0][items][0][price]={metered}&phases[0][end_date]={change}\
+         &phases[1][items][0][price]={metered}&phases[1][billing_cycle_anchor]=phase_start"
+    );
+    seller.schedule("now", &form).await;
+    seller.advance_to(change - HOUR).await;
+    seller.report(7).await;
+    seller.advance_to(change + HOUR).await;
+    seller.report(4).await;
+    // In flexible mode what is metered has no line before it is used.
+    assert_eq!(seller.invoices().await, [paid(&[70])]);
+    seller.advance_to(change + 31 * DAY).await;
+    assert_eq!(seller.invoices().await[1].0, [40]);
 }
