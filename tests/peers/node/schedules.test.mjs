@@ -416,6 +416,30 @@ scheduled("a phase brings its discount and what it sells once", async (world) =>
   assert.deepEqual(data.map((one) => one.total), [2900, 3950]);
 });
 
+scheduled("an item has a discount of its own", async (world) => {
+  const { stripe, followed, customer, month } = world;
+  const [cheap, dear] = [await priceOf(world, 2900), await priceOf(world, 7900)];
+  const { id: coupon } = await stripe.coupons.create({ percent_off: 50, duration: "forever" });
+  await followed("coupon.created");
+  const phases = [
+    { items: [{ price: cheap, discounts: [{ coupon }] }, { price: dear }], end_date: month },
+    { items: [{ price: cheap }, { price: dear }] },
+  ];
+  const schedule = await stripe.subscriptionSchedules.create({ customer, start_date: "now", phases });
+  await followed(...BEGUN, "coupon.updated", "customer.discount.created");
+  const [first, second] = schedule.phases[0].items;
+  assert.deepEqual([first.discounts[0].coupon, second.discounts], [coupon, []]);
+  const { items } = await subscriptionOf(world, schedule);
+  assert.deepEqual(items.data.map((item) => item.discounts.length), [1, 0]);
+  await to(world, month);
+  await followed(
+    ...COLLECTED, "balance.available", "subscription_schedule.updated", "customer.discount.deleted",
+    "customer.subscription.updated", "invoice.created",
+  );
+  const { data } = await stripe.invoices.list({ customer });
+  assert.deepEqual(data.map((one) => one.total), [10_800, 9350]);
+});
+
 scheduled("what a schedule cannot be is refused", async (world) => {
   const { stripe, advance, customer, start, month } = world;
   const phase = { items: [{ price: await priceOf(world, 2900) }] };

@@ -384,6 +384,28 @@ class Schedules(Scenario):
         totals = [one.total for one in self.v1.invoices.list({"customer": self.customer}).data]
         self.assertEqual(totals, [2900, 3950])
 
+    def test_an_item_has_a_discount_of_its_own(self):
+        cheap, dear = self.a(2900), self.a(7900)
+        coupon = self.v1.coupons.create({"percent_off": 50, "duration": "forever"}).id
+        self.followed("coupon.created")
+        form = {"customer": self.customer, "start_date": "now", "phases": [
+            {"items": [{"price": cheap, "discounts": [{"coupon": coupon}]}, {"price": dear}], "end_date": self.month},
+            {"items": [{"price": cheap}, {"price": dear}]},
+        ]}
+        schedule = self.schedules.create(form)
+        self.followed(*BEGUN, "coupon.updated", "customer.discount.created")
+        first, second = schedule.phases[0]["items"]
+        self.assertEqual((first.discounts[0].coupon, second.discounts), (coupon, []))
+        first, second = self.of(schedule)["items"].data
+        self.assertEqual((len(first.discounts), second.discounts), (1, []))
+        self.to(self.month)
+        self.followed(
+            *COLLECTED, "balance.available", "subscription_schedule.updated", "customer.discount.deleted",
+            "customer.subscription.updated", "invoice.created",
+        )
+        totals = [one.total for one in self.v1.invoices.list({"customer": self.customer}).data]
+        self.assertEqual(totals, [10_800, 9350])
+
     def test_what_it_cannot_be_is_refused(self):
         price = self.a(2900)
         phase = {"items": [{"price": price}]}

@@ -17,6 +17,8 @@ use crate::{field, resources::price, world::World};
 pub(crate) struct Begun {
     /// Recurring prices with their quantities and metadata.
     pub(crate) items: Vec<(Value, i64, Value)>,
+    /// The discounts of each of them.
+    pub(crate) discounts: Vec<Vec<Asked>>,
     pub(crate) description: Option<String>,
     pub(crate) default_payment_method: Option<String>,
     pub(crate) automatic_tax: bool,
@@ -29,8 +31,10 @@ pub(crate) fn begun(world: &World, schedule: &Value, phase: &Value) -> Begun {
         let metadata = patched(&json!({}), field::at(item, "metadata"));
         (price_of(world, item), field::integer(item, "quantity"), metadata)
     });
+    let of_items = field::elements(phase, "items").iter();
     Begun {
         items: items.collect(),
+        discounts: of_items.map(|item| discounts(world, item, &[])).collect(),
         description: text("description"),
         default_payment_method: text("default_payment_method"),
         automatic_tax: setting(schedule, phase, "automatic_tax.enabled") == &json!(true),
@@ -84,7 +88,8 @@ pub(crate) fn prorations(behavior: &str) -> Prorations {
     }
 }
 
-/// The discounts that a phase asks for. One that was redeemed before is asked for only while the subscription `had` it.
+/// The discounts that a phase, or an item of one, asks for. One that was redeemed before is asked for only while the
+/// subscription, or its item, `had` it.
 pub(crate) fn discounts(world: &World, phase: &Value, had: &[Value]) -> Vec<Asked> {
     let asked = field::elements(phase, "discounts").iter().filter_map(|one| {
         if let Some(id) = field::some_text(one, "discount") {
@@ -122,12 +127,30 @@ pub(crate) fn configured(world: &mut World, subscription: &Value, schedule: &Val
         .iter()
         .map(|item| sold(world, subscription, item))
         .collect();
+    for gone in field::elements(subscription, "items.data") {
+        if items.iter().all(|item| field::at(item, "id") != field::at(gone, "id")) {
+            redemptions::replace(world, field::elements(gone, "discounts"), &[], &on);
+        }
+    }
     field::set(&mut changed, "items.data", items);
     changed
 }
 
-/// The item of the subscription that an item of a phase is.
+/// The item of the subscription that an item of a phase is, with its discounts.
 fn sold(world: &mut World, subscription: &Value, item: &Value) -> Value {
+    let mut sold = undiscounted(world, subscription, item);
+    let had = field::elements(&sold, "discounts").to_vec();
+    let asked = discounts(world, item, &had);
+    let on = json!({
+        "customer": field::at(subscription, "customer"), "subscription": field::at(subscription, "id"),
+        "subscription_item": field::at(&sold, "id"),
+    });
+    let discounts = redemptions::replace(world, &had, &asked, &on);
+    field::set(&mut sold, "discounts", discounts);
+    sold
+}
+
+fn undiscounted(world: &mut World, subscription: &Value, item: &Value) -> Value {
     let quantity = field::integer(item, "quantity");
     let metadata = field::at(item, "metadata");
     let mut own = field::elements(subscription, "items.data").iter();
@@ -153,10 +176,10 @@ fn sold(world: &mut World, subscription: &Value, item: &Value) -> Value {
 }
 
 /// An item of a phase.
-pub(crate) fn item(price: &Value, quantity: i64, metadata: &Value) -> Value {
+pub(crate) fn item(price: &Value, quantity: i64, metadata: &Value, discounts: Vec<Value>) -> Value {
     let id = field::at(price, "id");
     let mut item = json!({
-        "billing_thresholds": null, "discounts": [], "metadata": metadata, "plan": id, "price": id, "tax_rates": [],
+        "billing_thresholds": null, "discounts": discounts, "metadata": metadata, "plan": id, "price": id, "tax_rates": [],
     });
     if !price::is_metered(price) {
         field::set(&mut item, "quantity", quantity);
@@ -173,14 +196,15 @@ pub(crate) fn items_of(subscription: &Value) -> Vec<Value> {
                 field::at(one, "price"),
                 field::integer(one, "quantity"),
                 field::at(one, "metadata"),
+                discounts_of(one),
             )
         })
         .collect()
 }
 
-/// The discounts that a subscription has, as a phase would say it.
-pub(crate) fn discounts_of(subscription: &Value) -> Vec<Value> {
-    let discounts = field::elements(subscription, "discounts").iter();
+/// The discounts that a subscription, or an item of one, has, as a phase would say it.
+pub(crate) fn discounts_of(holder: &Value) -> Vec<Value> {
+    let discounts = field::elements(holder, "discounts").iter();
     discounts
         .map(|id| json!({ "coupon": null, "discount": id, "promotion_code": null }))
         .collect()
@@ -199,12 +223,16 @@ pub(crate) fn trial_end_of(subscription: &Value) -> Value {
 pub(crate) fn rewrite(world: &World, subscription: &Value, schedule: &mut Value, place: &str) {
     let phase = field::at(schedule, place).clone();
     let said = field::elements(&phase, "items");
-    let items = items_of(subscription).into_iter().map(|mut item| {
+    let are = field::elements(subscription, "items.data").to_vec();
+    let items = items_of(subscription).into_iter().zip(are).map(|(mut item, is)| {
         let own = said
             .iter()
             .find(|one| field::at(one, "price") == field::at(&item, "price"));
         if let Some(own) = own {
             field::set(&mut item, "metadata", field::at(own, "metadata").clone());
+            if holds(world, &is, own) {
+                field::set(&mut item, "discounts", field::at(own, "discounts").clone());
+            }
         }
         item
     });
@@ -221,16 +249,7 @@ pub(crate) fn rewrite(world: &World, subscription: &Value, schedule: &mut Value,
             field::at(subscription, name).clone(),
         );
     }
-    let has = field::elements(subscription, "discounts");
-    let asked = discounts(world, &phase, has);
-    let coupon_of = |asked: &Asked| match asked {
-        Asked::Discount(id) => redemptions::coupon_of(world, &json!(id)).map(|coupon| field::at(coupon, "id").clone()),
-        Asked::Coupon(coupon, _) => Some(field::at(coupon, "id").clone()),
-    };
-    let coupons = has
-        .iter()
-        .map(|id| redemptions::coupon_of(world, id).map(|coupon| field::at(coupon, "id").clone()));
-    if !coupons.eq(asked.iter().map(coupon_of)) {
+    if !holds(world, subscription, &phase) {
         field::set(schedule, &format!("{place}.discounts"), discounts_of(subscription));
     }
     if field::text(subscription, "status") == "trialing" {
@@ -240,4 +259,17 @@ pub(crate) fn rewrite(world: &World, subscription: &Value, schedule: &mut Value,
             field::at(subscription, "trial_end").clone(),
         );
     }
+}
+
+/// Whether the discounts of a subscription, or of an item, are still those that a phase says.
+fn holds(world: &World, holder: &Value, said: &Value) -> bool {
+    let id_of = |coupon: &Value| field::at(coupon, "id").clone();
+    let coupon_of = |id: &Value| redemptions::coupon_of(world, id).map(id_of);
+    let has = field::elements(holder, "discounts");
+    let asked = discounts(world, said, has);
+    let asked = asked.iter().map(|asked| match asked {
+        Asked::Discount(id) => coupon_of(&json!(id)),
+        Asked::Coupon(coupon, _) => Some(id_of(coupon)),
+    });
+    has.iter().map(coupon_of).eq(asked)
 }

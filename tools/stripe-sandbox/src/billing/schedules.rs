@@ -104,6 +104,7 @@ pub(crate) fn begin(world: &mut World, schedule: &Value) -> Value {
         schedule: Some(Scheduled {
             id: field::text(schedule, "id").to_owned(),
             cancel_at: canceling_at(schedule),
+            of_items: begun.discounts,
         }),
     };
     let (subscription, _) = start::begin(world, &new);

@@ -51,6 +51,8 @@ pub(crate) struct Scheduled {
     pub(crate) id: String,
     /// When the schedule cancels the subscription, if it does.
     pub(crate) cancel_at: Option<i64>,
+    /// The discounts of each item.
+    pub(crate) of_items: Vec<Vec<Asked>>,
 }
 
 /// Something sold once with a subscription.
@@ -128,6 +130,13 @@ pub(crate) fn draft(world: &mut World, new: &NewSubscription) -> (String, Option
             None => first_period::of(&subscription, price, now),
         };
         items.push(new_item(world, &id, price, *quantity, metadata, period));
+    }
+    let of_items = new.schedule.iter().flat_map(|scheduled| &scheduled.of_items);
+    for (item, asked) in items.iter_mut().zip(of_items) {
+        let mut on = on.clone();
+        field::set(&mut on, "subscription_item", field::at(item, "id").clone());
+        let discounts = redemptions::grant(world, asked, &on);
+        field::set(item, "discounts", discounts);
     }
     let billed = first_period::lines(world, &mut subscription, &items, &new.first, trial_end);
     field::set(&mut subscription, "items.data", items);

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     merge_metadata, payment_method, price,
-    subscription_item::{checked, new_item},
+    subscription_item::{Items, checked, new_item},
 };
 use crate::{
     billing::{
@@ -121,24 +121,7 @@ fn phase(world: &mut World, params: &Params, schedule: &Value, index: usize) -> 
     let line = Params::under(params, &within);
     let customer = field::text(schedule, "customer");
     let mut phase = shapes::subscription_schedule_phase();
-    let mut items = Vec::new();
-    let mut sold = Vec::new();
-    for (place, item) in line.list("items").iter().enumerate() {
-        let within = format!("{within}[items][{place}]");
-        let (price, quantity, metadata) = new_item(world, item, &within)?;
-        let written = phases::item(&price, quantity, &said_metadata(item));
-        if items
-            .iter()
-            .any(|other| field::at(other, "price") == field::at(&written, "price"))
-        {
-            let id = field::text(&price, "id");
-            let message = format!("Cannot add multiple subscription items with the same plan: `{id}`.");
-            return Err(ApiError::invalid(message).param(format!("{within}[price]")));
-        }
-        items.push(written);
-        sold.push((price, quantity, metadata));
-    }
-    let sold = checked(sold, &named("items"))?;
+    let (items, sold) = items(world, params, schedule, &named("items"))?;
     let currency = sold
         .first()
         .map(|(price, ..)| field::text(price, "currency").to_owned());
@@ -154,16 +137,7 @@ fn phase(world: &mut World, params: &Params, schedule: &Value, index: usize) -> 
     }
     field::set(&mut phase, "items", items);
     field::set(&mut phase, "currency", currency.clone());
-    let purchase = Purchase {
-        customer: Some(customer),
-        currency: &currency,
-        subtotal: sold
-            .iter()
-            .map(|(price, quantity, _)| pricing::amount_at(world, price, *quantity))
-            .sum(),
-    };
-    let asked = redemptions::asked(world, params, &named("discounts"), &purchase)?.unwrap_or_default();
-    let discounts = written_discounts(world, schedule, &asked, &named("discounts"))?;
+    let discounts = discounts(world, params, schedule, &sold, &named("discounts"))?;
     field::set(&mut phase, "discounts", discounts);
     let once = sold_once(world, &line, &within, &currency)?;
     field::set(&mut phase, "add_invoice_items", once);
@@ -191,6 +165,34 @@ fn phase(world: &mut World, params: &Params, schedule: &Value, index: usize) -> 
     Ok((phase, first.unwrap_or_default()))
 }
 
+/// The items of a phase, as it keeps them, and what they sell.
+fn items(world: &mut World, params: &Params, schedule: &Value, within: &str) -> Result<(Vec<Value>, Items), ApiError> {
+    let (mut items, mut all): (Vec<Value>, _) = (Vec::new(), Vec::new());
+    for (place, line) in params.list(within).iter().enumerate() {
+        let within = format!("{within}[{place}]");
+        let sold = new_item(world, line, &within)?;
+        let discounts = discounts(
+            world,
+            params,
+            schedule,
+            std::slice::from_ref(&sold),
+            &format!("{within}[discounts]"),
+        )?;
+        let (price, quantity, _) = &sold;
+        if items
+            .iter()
+            .any(|other| field::at(other, "price") == field::at(price, "id"))
+        {
+            let id = field::text(price, "id");
+            let message = format!("Cannot add multiple subscription items with the same plan: `{id}`.");
+            return Err(ApiError::invalid(message).param(format!("{within}[price]")));
+        }
+        items.push(phases::item(price, *quantity, &said_metadata(line), discounts));
+        all.push(sold);
+    }
+    Ok((items, checked(all, within)?))
+}
+
 /// The metadata as it was sent: its empty values take keys away once the phase begins.
 fn said_metadata(line: &Params) -> Value {
     Some(line.at("metadata").clone())
@@ -198,14 +200,32 @@ fn said_metadata(line: &Params) -> Value {
         .unwrap_or_else(|| json!({}))
 }
 
-/// The discounts asked for, as a phase keeps them.
-fn written_discounts(world: &World, schedule: &Value, asked: &[Asked], within: &str) -> Result<Vec<Value>, ApiError> {
-    let subscription = world.find(field::text(schedule, "subscription"));
-    let had = subscription
-        .map(|one| field::elements(one, "discounts"))
-        .unwrap_or_default();
+/// The discounts asked for what is sold, as a phase or an item of one keeps them.
+fn discounts(
+    world: &World,
+    params: &Params,
+    schedule: &Value,
+    sold: &[(Value, i64, Value)],
+    within: &str,
+) -> Result<Vec<Value>, ApiError> {
+    let price = sold.first().map(|(price, ..)| price);
+    let purchase = Purchase {
+        customer: field::some_text(schedule, "customer"),
+        currency: price.map_or("", |price| field::text(price, "currency")),
+        subtotal: sold
+            .iter()
+            .map(|(price, quantity, _)| pricing::amount_at(world, price, *quantity))
+            .sum(),
+    };
+    let asked = redemptions::asked(world, params, within, &purchase)?.unwrap_or_default();
+    // One that has ended may be sent again as it was read: it is not taken up again.
+    let is_own = |id: &str| {
+        let discount = world.find(id);
+        let of = discount.and_then(|one| field::some_text(one, "subscription"));
+        of.is_some() && of == field::some_text(schedule, "subscription")
+    };
     let written = asked.iter().enumerate().map(|(index, one)| match one {
-        Asked::Discount(id) if !had.contains(&json!(id)) => Err(ApiError::missing(
+        Asked::Discount(id) if !is_own(id) => Err(ApiError::missing(
             "discount",
             id,
             &format!("{within}[{index}][discount]"),

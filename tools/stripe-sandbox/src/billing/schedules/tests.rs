@@ -86,6 +86,8 @@ fn any_phase() -> impl Strategy<Value = Phase> {
         "&PHASE[billing_cycle_anchor]=phase_start",
         "&PHASE[discounts][0][coupon]=share",
         "&PHASE[discounts][0][coupon]=amount",
+        "&PHASE[items][0][discounts][0][coupon]=share",
+        "&PHASE[items][0][discounts][0][coupon]=amount",
         "&PHASE[metadata][a]=1",
     ]);
     let prices = prop::collection::vec((0..PRICES.len(), 1..9_i64), 1..3);

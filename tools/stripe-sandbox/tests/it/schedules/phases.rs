@@ -383,3 +383,54 @@ async fn usage_is_billed_where_a_phase_begins_a_period() {
     seller.advance_to(change + 31 * DAY).await;
     assert_eq!(seller.invoices().await[1].0, [40]);
 }
+
+#[tokio::test]
+async fn an_item_has_a_discount_of_its_own_as_long_as_its_phase_says() {
+    let seller = Seller::new().await;
+    let (basic, pro) = (seller.price(2900, "month").await, seller.price(7900, "month").await);
+    let half = text(&seller.post("/v1/coupons", "percent_off=50&duration=forever").await["id"]);
+    let once = text(&seller.post("/v1/coupons", "percent_off=10&duration=once").await["id"]);
+    let phase =
+        |index: usize| format!("&phases[{index}][items][0][price]={basic}&phases[{index}][items][1][price]={pro}");
+    let form = format!(
+        "{}&phases[0][items][0][discounts][0][coupon]={half}&phases[0][items][1][discounts][0][coupon]={once}\
+         &phases[0][duration][interval]=month&phases[0][duration][interval_count]=2\
+         {}&phases[1][items][1][discounts][0][coupon]={half}&phases[1][proration_behavior]=none",
+        phase(0),
+        phase(1)
+    );
+    let schedule = seller.schedule("now", &form).await;
+    assert_eq!(schedule["phases"][0]["items"][0]["discounts"][0]["coupon"], json!(half));
+    let first = seller.subscription_of(&schedule).await;
+    let discount = text(&first["items"]["data"][0]["discounts"][0]);
+    let discount = seller.world.look("objects/discount").await["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|one| one["object"]["id"] == json!(discount))
+        .unwrap()["object"]
+        .clone();
+    assert_eq!(discount["subscription_item"], first["items"]["data"][0]["id"]);
+    seller.advance_to(SEPTEMBER).await;
+    let list = seller
+        .world
+        .get(&format!("/v1/invoices?customer={}", seller.customer))
+        .await;
+    let totals: Vec<i64> = list["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .rev()
+        .map(|one| one["total"].as_i64().unwrap())
+        .collect();
+    assert_eq!(totals, [1450 + 7110, 1450 + 7900, 2900 + 3950, 2900 + 3950]);
+    // The direct change of one item leaves what the phase says of the other.
+    let schedule = seller.schedule("now", &form).await;
+    let item = text(&seller.subscription_of(&schedule).await["items"]["data"][1]["id"]);
+    seller
+        .post(&format!("/v1/subscription_items/{item}"), "quantity=2")
+        .await;
+    let followed = seller.again(&schedule).await;
+    assert_eq!(followed["phases"][0]["items"][0], schedule["phases"][0]["items"][0]);
+    assert_eq!(followed["phases"][0]["items"][1]["quantity"], 2);
+}
