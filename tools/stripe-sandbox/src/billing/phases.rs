@@ -7,11 +7,11 @@ use serde_json::{Map, Value, json};
 
 use super::{
     change::Prorations,
-    period,
+    earliest_period_end, period,
     redemptions::{self, Asked},
     start::{self, Once},
 };
-use crate::{field, resources::price, world::World};
+use crate::{field, resources::price, shapes, world::World};
 
 /// What a subscription begins with.
 pub(crate) struct Begun {
@@ -188,7 +188,7 @@ pub(crate) fn item(price: &Value, quantity: i64, metadata: &Value, discounts: Ve
 }
 
 /// The items that a subscription has, as a phase would say it.
-pub(crate) fn items_of(subscription: &Value) -> Vec<Value> {
+fn items_of(subscription: &Value) -> Vec<Value> {
     let items = field::elements(subscription, "items.data").iter();
     items
         .map(|one| {
@@ -210,12 +210,26 @@ pub(crate) fn discounts_of(holder: &Value) -> Vec<Value> {
         .collect()
 }
 
-/// When the trial of a subscription ends, if it is on trial.
-pub(crate) fn trial_end_of(subscription: &Value) -> Value {
-    match field::text(subscription, "status") {
-        "trialing" => field::at(subscription, "trial_end").clone(),
-        _ => Value::Null,
+/// The phase that a subscription is in without a schedule: as it is, until it ends or its period does. Of a paused one the
+/// period is over: the next one is taken.
+pub(crate) fn present(subscription: &Value, now: i64) -> Value {
+    let mut phase = shapes::subscription_schedule_phase();
+    let items = field::elements(subscription, "items.data").iter();
+    let start = items.map(|item| field::integer(item, "current_period_start")).max();
+    let end = field::at(subscription, "cancel_at")
+        .as_i64()
+        .or(earliest_period_end(subscription));
+    let anchor = field::integer(subscription, "billing_cycle_anchor");
+    let next = period::next_end(anchor, now, field::at(subscription, "items.data.0.price"));
+    field::set(&mut phase, "currency", field::at(subscription, "currency").clone());
+    field::set(&mut phase, "start_date", start);
+    field::set(&mut phase, "end_date", end.filter(|end| *end > now).unwrap_or(next));
+    field::set(&mut phase, "items", items_of(subscription));
+    field::set(&mut phase, "discounts", discounts_of(subscription));
+    if field::text(subscription, "status") == "trialing" {
+        field::set(&mut phase, "trial_end", field::at(subscription, "trial_end").clone());
     }
+    phase
 }
 
 /// Writes into the phase at `place` of a schedule what its subscription has become. What the phase says as well stays as it is

@@ -8,9 +8,9 @@ use super::{
 };
 use crate::{
     billing::{
-        cancellation, earliest_period_end, period, phases,
+        cancellation, phases,
         schedules::{self, KIND},
-        test_clock,
+        start, test_clock,
     },
     field,
     http::{
@@ -145,25 +145,10 @@ fn create_from_subscription(world: &mut World, params: &Params) -> Answer {
             field::at(&subscription, name).clone(),
         );
     }
-    let items = field::elements(&subscription, "items.data").iter();
-    let start = items.map(|item| field::integer(item, "current_period_start")).max();
-    let ends = field::at(&subscription, "cancel_at").as_i64();
-    if ends.is_some() {
+    if !field::at(&subscription, "cancel_at").is_null() {
         field::set(&mut schedule, "end_behavior", "cancel");
     }
-    let mut phase = shapes::subscription_schedule_phase();
-    field::set(&mut phase, "currency", field::at(&subscription, "currency").clone());
-    field::set(&mut phase, "start_date", start);
-    // Of a paused subscription the period is over: the next one is taken.
-    let end = ends
-        .or(earliest_period_end(&subscription))
-        .filter(|end| *end > world.now);
-    let first = field::at(&subscription, "items.data.0.price");
-    let next = period::next_end(field::integer(&subscription, "billing_cycle_anchor"), world.now, first);
-    field::set(&mut phase, "end_date", end.unwrap_or(next));
-    field::set(&mut phase, "items", phases::items_of(&subscription));
-    field::set(&mut phase, "discounts", phases::discounts_of(&subscription));
-    field::set(&mut phase, "trial_end", phases::trial_end_of(&subscription));
+    let phase = phases::present(&subscription, world.now);
     field::set(&mut schedule, "phases", json!([phase]));
     field::set(&mut schedule, "status", "active");
     field::set(&mut schedule, "subscription", id);
@@ -199,7 +184,7 @@ fn write(world: &mut World, schedule: &mut Value, params: &Params) -> Result<(),
         field::set(
             schedule,
             "default_settings.automatic_tax",
-            crate::billing::start::automatic_tax(enabled),
+            start::automatic_tax(enabled),
         );
     }
     let param = "default_settings[default_payment_method]";
