@@ -142,7 +142,7 @@ fn last_end(schedule: &Value) -> Option<i64> {
 }
 
 /// When the schedule cancels its subscription, if it does.
-fn canceling_at(schedule: &Value) -> Option<i64> {
+pub(crate) fn canceling_at(schedule: &Value) -> Option<i64> {
     last_end(schedule).filter(|_| field::text(schedule, "end_behavior") == "cancel")
 }
 

@@ -156,9 +156,11 @@ fn create_from_subscription(world: &mut World, params: &Params) -> Answer {
     schedules::plan_notice(&mut schedule, world.now);
     world.create("subscription_schedule.created", &schedule);
     let own = field::at(&schedule, "id").clone();
+    let end = schedules::canceling_at(&schedule);
     world.update(id, "customer.subscription.updated", |one| {
         field::set(one, "schedule", own);
         field::set(one, "cancel_at_period_end", false);
+        field::set(one, "cancel_at", end);
     });
     retrieve(world, KIND, field::text(&schedule, "id"))
 }
