@@ -323,7 +323,7 @@ class Customer:
 
     def _credits(self, subscription, item, at, now):
         used = subscription.in_force(now) if item.discounts_used is None else item.discounts_used
-        credits = prorations.credits(subscription.mode, item, used, at)
+        credits = prorations.credits(subscription.mode, item, used, at, subscription.items)
         item.debits = []
         return [
             Waiting(Line(amount, period, item.price.product, False, True, item), subscription) for amount, period in credits
@@ -331,7 +331,7 @@ class Customer:
 
     def _debit(self, subscription, item, at, now):
         item.discounts_used = subscription.in_force(now)
-        debit = prorations.debit(item, item.discounts_used, at)
+        debit = prorations.debit(subscription.mode, item, item.discounts_used, at, subscription.items)
         if not debit.amount:
             return []
         item.debits.append(debit)

@@ -26,26 +26,40 @@ def share(whole, start, end, at):
     return rounded(Fraction(whole) * max(end - max(at, start), 0) / (end - start))
 
 
-def net(item, discounts):
-    """What an item costs for a whole period, less percentages off."""
-    exact = Fraction(item.price.cost(item.quantity))
+def net(mode, item, discounts, among):
+    """What an item costs for a whole period, less what is off.
+
+    The items `among` which an amount off is shared bear it by their amounts in flexible mode, and evenly in classic mode.
+    """
+    whole = cost(item)
+    exact = Fraction(whole)
     for discount in discounts:
         coupon = discount.coupon
-        if coupon.percent is not None and coupon.product in (None, item.price.product):
+        if coupon.product not in (None, item.price.product):
+            continue
+        if coupon.percent is not None:
             exact *= 1 - coupon.percent / 100
+            continue
+        costs = [cost(one) for one in among if coupon.product in (None, one.price.product) and cost(one) > 0]
+        share = Fraction(1, max(len(costs), 1)) if mode == "classic" else Fraction(whole, max(sum(costs), 1))
+        exact = max(exact - coupon.amount * share, Fraction(0))
     return exact
 
 
-def credits(mode, item, discounts_used, at):
+def cost(item):
+    return 0 if item.metered else item.price.cost(item.quantity)
+
+
+def credits(mode, item, discounts_used, at, among):
     """What is given back for the time after `at`: amounts, each with its period."""
     if mode == "classic":
-        found = [(-share(net(item, discounts_used), item.start, item.end, at), (at, item.end))]
+        found = [(-share(net(mode, item, discounts_used, among), item.start, item.end, at), (at, item.end))]
     else:
         left = [debit for debit in item.debits if debit.end > at]
         found = [(-share(debit.amount, debit.start, debit.end, at), (max(at, debit.start), debit.end)) for debit in left]
     return [credit for credit in found if credit[0]]
 
 
-def debit(item, discounts, at):
+def debit(mode, item, discounts, at, among):
     """What the item costs from `at` to its period's end."""
-    return Debit(share(net(item, discounts), item.start, item.end, at), at, item.end)
+    return Debit(share(net(mode, item, discounts, among), item.start, item.end, at), at, item.end)

@@ -8,6 +8,7 @@ use super::{
     first_period::FirstPeriod,
     invoicing, links,
     payment::{self, NewIntent},
+    redemptions::Asked,
     setup,
     start::{self, NewSubscription, Once},
     totals,
@@ -374,8 +375,10 @@ fn pay_subscription(world: &mut World, attempt: &Attempt<'_>) -> Result<(), ApiE
                     discountable: true,
                     metadata: Value::Null,
                     period: Value::Null,
+                    discounts: Vec::new(),
                 })
                 .collect(),
+            item_discounts: Vec::new(),
             first: FirstPeriod::default(),
             metadata: field::at(session, "_sandbox.subscription.metadata").clone(),
             description: field::some_text(session, "_sandbox.subscription.description").map(str::to_owned),
@@ -389,7 +392,7 @@ fn pay_subscription(world: &mut World, attempt: &Attempt<'_>) -> Result<(), ApiE
             days_until_due: None,
             save_default_payment_method: false,
             customer: customer.clone(),
-            discounts: Vec::new(),
+            discounts: redeemed(session),
             intent: begun,
             schedule: None,
         },
@@ -409,6 +412,16 @@ fn pay_subscription(world: &mut World, attempt: &Attempt<'_>) -> Result<(), ApiE
         Some((&subscription, invoice.as_deref())),
     );
     Ok(())
+}
+
+/// The discounts that a session's subscription begins with.
+fn redeemed(session: &Value) -> Vec<Asked> {
+    let coupon = field::at(session, "_sandbox.coupon");
+    let code = field::some_text(session, "discounts.0.promotion_code").map(str::to_owned);
+    match coupon.is_object() {
+        true => vec![Asked::Coupon(Box::new(coupon.clone()), code)],
+        false => Vec::new(),
+    }
 }
 
 fn complete(
@@ -435,5 +448,8 @@ fn complete(
     });
     world.emit("checkout.session.completed", &completed, None);
     links::count(world, &completed);
-    totals::redeem_discounts(world, &completed);
+    // A subscription's were redeemed as it began.
+    if made.is_none() {
+        totals::redeem_discounts(world, &completed);
+    }
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{
     decimal,
     lines::{self, Line},
+    redemptions::{self, Asked},
 };
 use crate::{field, shapes, world::World};
 
@@ -94,6 +95,13 @@ pub(crate) fn of_usage(world: &mut World, subscription: &Value, line: &Line) -> 
     let mut item = build(world, &made);
     field::set(&mut item, "quantity_decimal", decimal::written(line.quantity));
     item
+}
+
+/// Redeems discounts for an invoice item, in place of those it has.
+pub(crate) fn discount(world: &mut World, item: &mut Value, asked: &[Asked]) {
+    let on = json!({ "customer": field::at(item, "customer"), "invoice_item": field::at(item, "id") });
+    let granted = redemptions::grant(world, asked, &on);
+    field::set(item, "discounts", granted);
 }
 
 /// Stores a new invoice item that belongs to no invoice yet.

@@ -75,6 +75,7 @@ pub(crate) fn once(world: &World, phase: &Value) -> Vec<Once> {
             discountable: true,
             metadata: json!({}),
             period: Value::Null,
+            discounts: Vec::new(),
         })
         .collect()
 }

@@ -97,7 +97,7 @@ pub(crate) fn of_change(world: &mut World, before: &Value, after: &mut Value, at
             }
             None => {
                 made.extend(usage_so_far(world, before, after, old));
-                made.extend(credits(world, after, old, (at, until)));
+                made.extend(credits(world, after, before, old, (at, until)));
                 if let Some(new) = item_of(after, field::text(old, "id")) {
                     made.extend(debit(world, after, &new, at));
                 }
@@ -118,22 +118,22 @@ pub(crate) fn of_rest(world: &mut World, subscription: &mut Value, at: i64) -> V
     if is_unpaid(subscription) {
         return Vec::new();
     }
-    let items = field::elements(subscription, "items.data").to_vec();
+    let ended = subscription.clone();
+    let items = field::elements(&ended, "items.data").iter();
     items
-        .iter()
         .flat_map(|item| {
-            let (_, until) = period::billed(subscription, item);
-            credits(world, subscription, item, (at, until))
+            let (_, until) = period::billed(&ended, item);
+            credits(world, subscription, &ended, item, (at, until))
         })
         .collect()
 }
 
 /// The credits for all of what was paid for the present periods.
 pub(crate) fn of_whole(world: &mut World, subscription: &mut Value) -> Vec<Value> {
-    let items = field::elements(subscription, "items.data").to_vec();
+    let paused = subscription.clone();
+    let items = field::elements(&paused, "items.data").iter();
     items
-        .iter()
-        .flat_map(|item| credits(world, subscription, item, period::billed(subscription, item)))
+        .flat_map(|item| credits(world, subscription, &paused, item, period::billed(&paused, item)))
         .collect()
 }
 
@@ -184,14 +184,20 @@ fn is_metered(item: &Value) -> bool {
 
 /// Takes the item's debits out of mind and gives the credits for the part of them that lies after `at`; it was billed until
 /// `until`.
-fn credits(world: &mut World, subscription: &mut Value, item: &Value, (at, until): (i64, i64)) -> Vec<Value> {
+fn credits(
+    world: &mut World,
+    subscription: &mut Value,
+    among: &Value,
+    item: &Value,
+    (at, until): (i64, i64),
+) -> Vec<Value> {
     if is_metered(item) {
         return Vec::new();
     }
     let own = taken_out(subscription, item, at);
     let text = format!("Unused time on {} after {}", named(world, item), day(at));
     if field::text(subscription, "billing_mode.type") == "classic" {
-        let amount = -classic_share(world, subscription, item, (at, until));
+        let amount = -classic_share(world, subscription, among, item, (at, until));
         return entry(world, subscription, item, amount, (at, until), text, Value::Null)
             .into_iter()
             .collect();
@@ -242,7 +248,7 @@ fn credited(debit: &Value) -> Value {
 
 /// What an item's price, less the discounts last used, comes to from one moment to another of its period; nothing of a first
 /// period that was free.
-fn classic_share(world: &World, subscription: &Value, item: &Value, (from, until): (i64, i64)) -> i64 {
+fn classic_share(world: &World, subscription: &Value, among: &Value, item: &Value, (from, until): (i64, i64)) -> i64 {
     let is_free = field::integer(subscription, "_sandbox.free_until") >= until;
     let start = field::integer(item, "current_period_start");
     if is_free {
@@ -253,7 +259,7 @@ fn classic_share(world: &World, subscription: &Value, item: &Value, (from, until
         .as_array()
         .map_or_else(|| discounts_of(subscription, item), Vec::clone);
     let whole = period::whole(subscription, item);
-    part(price_of(world, item, &used), until - from.max(start), whole)
+    part(price_of(world, among, item, &used), until - from.max(start), whole)
 }
 
 /// The debit for an item from `at` to the end of its period, kept in mind.
@@ -276,7 +282,7 @@ fn debit_until(
     }
     let whole = period::whole(subscription, item);
     let discounts = discounts_of(subscription, item);
-    let amount = part(price_of(world, item, &discounts), until - from, whole);
+    let amount = part(price_of(world, subscription, item, &discounts), until - from, whole);
     let last = format!("{LAST_DISCOUNTS}.{}", field::text(item, "id"));
     field::set(subscription, &last, discounts);
     let made = entry(world, subscription, item, amount, (said, until), text, Value::Null)?;
@@ -325,7 +331,7 @@ fn moved(world: &mut World, subscription: &mut Value, item: &Value, until: i64, 
     }
     if is_classic {
         let of = (now_until, until);
-        let amount = -classic_share(world, subscription, item, of);
+        let amount = -classic_share(world, subscription, subscription, item, of);
         made.extend(entry(world, subscription, item, amount, of, text, Value::Null));
     }
     made
@@ -363,21 +369,55 @@ fn discounts_of(subscription: &Value, item: &Value) -> Vec<Value> {
     own.chain(field::elements(subscription, "discounts")).cloned().collect()
 }
 
-/// What an item costs for a whole period, less percentages off, as a fraction of minor units.
-fn price_of(world: &World, item: &Value, discounts: &[Value]) -> (i128, i128) {
-    let amount = pricing::amount_at(world, field::at(item, "price"), field::integer(item, "quantity"));
-    let mut fraction = (i128::from(amount), 1);
+/// What an item costs for a whole period, less `discounts`, as a fraction of minor units. Of an amount off the whole subscription
+/// an item bears its share by amounts in flexible mode, and by their number in classic mode; `among` has the items that share.
+/// Source: <https://docs.stripe.com/billing/subscriptions/billing-mode/compare#proportional-discount-application>.
+fn price_of(world: &World, among: &Value, item: &Value, discounts: &[Value]) -> (i128, i128) {
+    let amount = |item: &Value| match is_metered(item) {
+        true => 0,
+        false => pricing::amount_at(world, field::at(item, "price"), field::integer(item, "quantity")),
+    };
+    let mut fraction = (i128::from(amount(item)), 1);
+    let currency = field::text(among, "currency");
     let product = field::text(item, "price.product");
+    let is_classic = field::text(among, "billing_mode.type") == "classic";
+    let is_own = |discount: &Value| {
+        let discount = discount.as_str().and_then(|id| world.find(id));
+        discount.is_some_and(|one| field::some_text(one, "subscription_item").is_some())
+    };
     for discount in discounts {
-        let Some(coupon) = redemptions::coupon_of(world, discount) else {
+        let coupon = redemptions::coupon_of(world, discount);
+        let Some(coupon) = coupon.filter(|coupon| discounts::applies_to(coupon, product)) else {
             continue;
         };
-        let applies = discounts::applies_to(coupon, product);
-        if let Some(percent) = decimal::of(field::at(coupon, "percent_off")).filter(|_| applies) {
+        if let Some(percent) = decimal::of(field::at(coupon, "percent_off")) {
             fraction = times(fraction, (100 * decimal::ONE - percent, 100 * decimal::ONE));
+            continue;
         }
+        let off = i128::from(discounts::amount_off(coupon, currency).unwrap_or_default());
+        let borne = if is_own(discount) {
+            (1, 1)
+        } else {
+            let items = field::elements(among, "items.data").iter();
+            let sharing = items.filter(|one| discounts::applies_to(coupon, field::text(one, "price.product")));
+            let amounts: Vec<i128> = sharing
+                .map(|one| i128::from(amount(one)))
+                .filter(|one| *one > 0)
+                .collect();
+            match is_classic {
+                true => (1, i128::try_from(amounts.len().max(1)).unwrap_or(1)),
+                false => (i128::from(amount(item)), amounts.iter().sum::<i128>().max(1)),
+            }
+        };
+        fraction = less(fraction, times((off, 1), borne));
     }
     fraction
+}
+
+/// The difference, never less than nothing, in lowest terms.
+fn less(one: (i128, i128), other: (i128, i128)) -> (i128, i128) {
+    let number = one.0.saturating_mul(other.1) - other.0.saturating_mul(one.1);
+    times((number.max(0), one.1.saturating_mul(other.1).max(1)), (1, 1))
 }
 
 /// The part of `whole` that falls after `at` in the period from `start` to `end`, rounded half up.
@@ -443,6 +483,13 @@ mod tests {
         assert_eq!(share((1001, 1), JUNE, half), 501);
         assert_eq!(share((1000, 1), JUNE, JUNE.0 - 5), 1000);
         assert_eq!(share((1000, 1), JUNE, JUNE.1 + 5), 0);
+    }
+
+    #[test]
+    fn a_difference_is_exact_and_never_less_than_nothing() {
+        assert_eq!(less((2900, 1), (1000, 1)), (1900, 1));
+        assert_eq!(less((2900, 3), (1000, 6)), (800, 1));
+        assert_eq!(less((100, 1), (1000, 3)).0, 0);
     }
 
     #[test]

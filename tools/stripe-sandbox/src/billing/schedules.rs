@@ -100,11 +100,11 @@ pub(crate) fn begin(world: &mut World, schedule: &Value) -> Value {
         save_default_payment_method: false,
         days_until_due: None,
         discounts: phases::discounts(world, &phase, &[]),
+        item_discounts: begun.discounts,
         intent: None,
         schedule: Some(Scheduled {
             id: field::text(schedule, "id").to_owned(),
             cancel_at: canceling_at(schedule),
-            of_items: begun.discounts,
         }),
     };
     let (subscription, _) = start::begin(world, &new);

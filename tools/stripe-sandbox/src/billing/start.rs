@@ -23,6 +23,8 @@ pub(crate) struct NewSubscription {
     pub(crate) customer: String,
     /// Recurring prices with their quantities and item metadata.
     pub(crate) items: Vec<(Value, i64, Value)>,
+    /// The discounts of each item, in their order; those after the last have none.
+    pub(crate) item_discounts: Vec<Vec<Asked>>,
     /// Sold once, on the first invoice.
     pub(crate) once: Vec<Once>,
     pub(crate) first: FirstPeriod,
@@ -51,8 +53,6 @@ pub(crate) struct Scheduled {
     pub(crate) id: String,
     /// When the schedule cancels the subscription, if it does.
     pub(crate) cancel_at: Option<i64>,
-    /// The discounts of each item.
-    pub(crate) of_items: Vec<Vec<Asked>>,
 }
 
 /// Something sold once with a subscription.
@@ -63,6 +63,7 @@ pub(crate) struct Once {
     pub(crate) metadata: Value,
     /// `start` and `end` as they were sent; null is now.
     pub(crate) period: Value,
+    pub(crate) discounts: Vec<Asked>,
 }
 
 /// Creates the subscription, `incomplete` or `trialing`, and finalizes its first invoice; nothing is charged yet unless
@@ -129,14 +130,11 @@ pub(crate) fn draft(world: &mut World, new: &NewSubscription) -> (String, Option
             Some(end) => (now, end),
             None => first_period::of(&subscription, price, now),
         };
-        items.push(new_item(world, &id, price, *quantity, metadata, period));
-    }
-    let of_items = new.schedule.iter().flat_map(|scheduled| &scheduled.of_items);
-    for (item, asked) in items.iter_mut().zip(of_items) {
-        let mut on = on.clone();
-        field::set(&mut on, "subscription_item", field::at(item, "id").clone());
-        let discounts = redemptions::grant(world, asked, &on);
-        field::set(item, "discounts", discounts);
+        let mut item = new_item(world, &id, price, *quantity, metadata, period);
+        if let Some(asked) = new.item_discounts.get(items.len()) {
+            discount_item(world, &subscription, &mut item, asked);
+        }
+        items.push(item);
     }
     let billed = first_period::lines(world, &mut subscription, &items, &new.first, trial_end);
     field::set(&mut subscription, "items.data", items);
@@ -191,6 +189,16 @@ pub(crate) fn draft(world: &mut World, new: &NewSubscription) -> (String, Option
     (id, Some(invoice))
 }
 
+/// Redeems discounts for an item of a subscription, in place of those it has.
+pub(crate) fn discount_item(world: &mut World, subscription: &Value, item: &mut Value, asked: &[Asked]) {
+    let on = json!({
+        "customer": field::at(subscription, "customer"), "subscription": field::at(subscription, "id"),
+        "subscription_item": field::at(item, "id"),
+    });
+    let granted = redemptions::grant(world, asked, &on);
+    field::set(item, "discounts", granted);
+}
+
 /// Has what is sold once wait for the next invoice of a subscription.
 pub(crate) fn add_once(world: &mut World, subscription: &Value, once: &Once) {
     let now = world.now;
@@ -222,6 +230,7 @@ pub(crate) fn add_once(world: &mut World, subscription: &Value, once: &Once) {
         },
     );
     field::set(&mut item, "discountable", once.discountable);
+    invoice_items::discount(world, &mut item, &once.discounts);
     invoice_items::add_pending(world, &item);
 }
 

@@ -62,6 +62,17 @@ impl ApiError {
         self.with("param", param.into())
     }
 
+    /// Names the parameter as it stands in a hash that was sent: `a[b]` in `hash` is `hash[a][b]`.
+    pub(crate) fn within(self, hash: &str) -> Self {
+        let named = self.fields.get("param").and_then(Value::as_str);
+        let Some(named) = named.filter(|_| !hash.is_empty()) else {
+            return self;
+        };
+        let (first, rest) = named.split_at(named.find('[').unwrap_or(named.len()));
+        let param = format!("{hash}[{first}]{rest}");
+        self.param(param)
+    }
+
     /// Refused before execution began: the idempotency key stays free.
     pub(crate) fn before_execution(mut self) -> Self {
         self.replayable = false;

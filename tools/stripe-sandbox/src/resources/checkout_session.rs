@@ -268,8 +268,9 @@ pub(crate) fn create(world: &mut World, params: &Params) -> Answer {
             },
         }),
     );
-    if let Some((_, listed)) = &discount {
+    if let Some((coupon, listed)) = &discount {
         field::set(&mut session, "discounts", json!([listed]));
+        field::set(&mut session, "_sandbox.coupon", coupon.clone());
     }
     if mode == "setup" {
         for name in ["amount_subtotal", "amount_total", "total_details"] {
@@ -352,10 +353,6 @@ pub(crate) fn check_combinations(params: &Params, has_customer: bool, mode: &str
         let message = "Tax ID collection requires updating business name on the customer. To enable tax ID collection for an \
             existing customer, please set `customer_update[name]` to `auto`.";
         return Err(ApiError::invalid(message));
-    }
-    if mode == "subscription" && params.has("discounts") {
-        let message = "The sandbox takes discounts in `payment` mode only.";
-        return Err(ApiError::unserved("discounts", message));
     }
     let misplaced: &[&str] = match mode {
         "payment" => &["setup_intent_data", "subscription_data"],

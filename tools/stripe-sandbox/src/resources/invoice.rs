@@ -1,6 +1,6 @@
 //! Invoices and the payments made on them.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     Call, Operation, collection, copy_texts, currency, list_of, merge_metadata, payment_method, retrieve, search,
@@ -9,10 +9,12 @@ use crate::{
     billing::{
         authentication::Presence,
         change::no_payment_method,
+        discounts::Purchase,
         dunning, finalization,
         invoice_items::{self, Sweep},
+        invoice_totals,
         invoicing::{self, DRAFT_LIFE, Draft},
-        renewal, sent_invoices, test_clock,
+        redemptions, renewal, sent_invoices, test_clock,
     },
     field,
     http::{
@@ -165,6 +167,7 @@ fn create(world: &mut World, call: &Call) -> Answer {
     if params.boolean("automatic_tax[enabled]") == Some(true) {
         invoicing::tax_automatically(&mut invoice);
     }
+    discount(world, &mut invoice, call)?;
     Ok(rendered(&invoicing::open_draft(world, invoice)))
 }
 
@@ -188,6 +191,23 @@ fn finalizes_at(params: &Params, now: i64, present: Option<i64>) -> Result<Optio
             None => present,
         }),
     }
+}
+
+/// Redeems the discounts that are sent for a draft, in place of those it has.
+pub(crate) fn discount(world: &mut World, invoice: &mut Value, call: &Call) -> Result<(), ApiError> {
+    let lines = field::elements(invoice, "lines.data").iter();
+    let purchase = Purchase {
+        customer: field::some_text(invoice, "customer"),
+        currency: field::text(invoice, "currency"),
+        subtotal: lines.map(|line| field::integer(line, "amount")).sum(),
+    };
+    let Some(asked) = redemptions::asked(world, &call.params, "discounts", &purchase)? else {
+        return Ok(());
+    };
+    let on = json!({ "customer": field::at(invoice, "customer"), "invoice": field::at(invoice, "id") });
+    let granted = redemptions::grant(world, &asked, &on);
+    field::set(invoice, "discounts", granted);
+    Ok(())
 }
 
 /// Writes what a draft's creation and its update both take.
@@ -225,6 +245,7 @@ fn update(world: &mut World, call: &Call) -> Answer {
     let mut changed = invoice.clone();
     let fixed = [
         "description",
+        "discounts",
         "footer",
         "collection_method",
         "due_date",
@@ -235,6 +256,10 @@ fn update(world: &mut World, call: &Call) -> Answer {
         invoicing::editable(&invoice)?;
     }
     write(&mut changed, call, world.now)?;
+    if call.params.has("discounts") {
+        discount(world, &mut changed, call)?;
+        invoice_totals::write(world, &mut changed);
+    }
     if sent_invoices::is_sent(&changed) && !sent_invoices::is_sent(&invoice) {
         let customer = world.get("customer", field::text(&invoice, "customer"), "customer")?;
         collection::check_email(&customer)?;

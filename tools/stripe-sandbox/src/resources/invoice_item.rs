@@ -7,8 +7,9 @@ use super::{
 };
 use crate::{
     billing::{
+        discounts::Purchase,
         invoice_items::{self, NewItem},
-        invoice_totals, invoicing, lines, pricing,
+        invoice_totals, invoicing, lines, pricing, redemptions,
         start::product_name,
         test_clock,
     },
@@ -97,6 +98,7 @@ pub(crate) fn create(world: &mut World, call: &Call) -> Answer {
     if let Some(discountable) = params.boolean("discountable") {
         field::set(&mut item, "discountable", discountable);
     }
+    discount(world, &mut item, params)?;
     if let Some(draft) = &draft {
         if field::text(draft, "currency") != currency {
             let message = format!("The invoice is in {}.", field::text(draft, "currency"));
@@ -109,6 +111,19 @@ pub(crate) fn create(world: &mut World, call: &Call) -> Answer {
         invoice_items::add_pending(world, &item);
     }
     Ok(rendered(&item))
+}
+
+/// Redeems the discounts that are sent for an item, in place of those it has.
+fn discount(world: &mut World, item: &mut Value, params: &Params) -> Result<(), ApiError> {
+    let purchase = Purchase {
+        customer: field::some_text(item, "customer"),
+        currency: field::text(item, "currency"),
+        subtotal: field::integer(item, "amount"),
+    };
+    if let Some(asked) = redemptions::asked(world, params, "discounts", &purchase)? {
+        invoice_items::discount(world, item, &asked);
+    }
+    Ok(())
 }
 
 /// The amount, quantity and price that are sent: an amount alone, or a price and how many.
@@ -199,6 +214,7 @@ pub(crate) fn update(world: &mut World, call: &Call) -> Answer {
         field::set(&mut changed, "quantity_decimal", quantity.to_string());
         field::set(&mut changed, "pricing", lines::pricing_of(&price));
     }
+    discount(world, &mut changed, params)?;
     world.put(&changed);
     if let Some(draft) = draft {
         let without = invoicing::without_item(&draft, call.id());

@@ -2,16 +2,15 @@
 
 use serde_json::{Value, json};
 
-use super::{Call, Operation, currency, customer, invoice_item, subscription};
+use super::{Call, Operation, currency, customer, invoice, invoice_item, subscription};
 use crate::{
     billing::{
         cancellation,
         change::{self, Prorations},
-        discounts::Purchase,
         invoice_items::{self, Sweep},
         invoicing::{self, Draft},
         pausing::{self, Resumption},
-        preview, proration, redemptions, start,
+        preview, proration, start,
     },
     field,
     http::{
@@ -89,7 +88,7 @@ fn drafted(world: &mut World, params: &Params, details: &Params) -> Result<Optio
         for name in ["cancel_now", "proration_date", "resume_at"] {
             if details.has(name) {
                 let message = format!("`{name}` can be previewed for a subscription there is.");
-                return Err(ApiError::invalid(message).param(sent_as(name)));
+                return Err(ApiError::invalid(message).param(name).within("subscription_details"));
             }
         }
         let asked = begun(details, world.now)
@@ -135,7 +134,7 @@ fn changed(world: &mut World, params: &Params, details: &Params, subscribed: &Va
     for (name, value) in [("billing_cycle_anchor[type]", Some("timestamp")), ("start_date", None)] {
         if details.has(name) && value.is_none_or(|value| details.text(name) == Some(value)) {
             let message = format!("`{name}` can be previewed so for a subscription that is not created yet.");
-            return Err(ApiError::invalid(message).param(sent_as(name)));
+            return Err(ApiError::invalid(message).param(name).within("subscription_details"));
         }
     }
     if let Some(taxes) = params.boolean("automatic_tax[enabled]") {
@@ -191,20 +190,13 @@ fn shared(params: &Params) -> Params {
     Params::saying(shared)
 }
 
-/// Names the parameter as it was sent here.
+/// Names the parameter as it was sent here: what does not stand beside the details stands in them.
 fn within(error: ApiError, params: &Params) -> ApiError {
-    let named = error.fields.get("param").and_then(Value::as_str);
-    let Some(named) = named.filter(|name| !params.has(name.split('[').next().unwrap_or_default())) else {
-        return error;
-    };
-    let param = sent_as(named);
-    error.param(param)
-}
-
-/// A parameter of a subscription, named as it is sent here.
-fn sent_as(name: &str) -> String {
-    let (first, rest) = name.split_at(name.find('[').unwrap_or(name.len()));
-    format!("subscription_details[{first}]{rest}")
+    let named = error.fields.get("param").and_then(Value::as_str).unwrap_or_default();
+    match params.has(named.split('[').next().unwrap_or_default()) {
+        true => error,
+        false => error.within("subscription_details"),
+    }
 }
 
 /// The details of a new subscription as its creation takes them: when it starts, and what its periods are counted from.
@@ -265,16 +257,13 @@ fn put_items(
     let mut last = String::new();
     for (index, sent) in params.list("invoice_items").into_iter().enumerate() {
         let here = |error: ApiError| {
-            let named = error.fields.get("param").and_then(Value::as_str);
             // A price is named otherwise here than where an invoice item is made.
-            match named.map(|name| if name == "pricing[price]" { "price" } else { name }) {
-                Some(name) => {
-                    let (first, rest) = name.split_at(name.find('[').unwrap_or(name.len()));
-                    let param = format!("invoice_items[{index}][{first}]{rest}");
-                    error.param(param)
-                }
-                None => error,
-            }
+            let named = error.fields.get("param").and_then(Value::as_str);
+            let error = match named {
+                Some("pricing[price]") => error.param("price"),
+                _ => error,
+            };
+            error.within(&format!("invoice_items[{index}]"))
         };
         let id = sent.text("invoiceitem").map(str::to_owned);
         let mut item = sent.clone().without("invoiceitem");
@@ -320,16 +309,6 @@ fn invoiced_in(world: &World, params: &Params, payer: &str) -> String {
 /// The draft of an invoice of no subscription: of the items that wait, with the discounts that are sent.
 fn by_hand(world: &mut World, params: &Params, customer: &str, currency: &str) -> Answer {
     one_currency(params, currency)?;
-    let subtotal = invoice_items::waiting(world, customer, currency, Sweep::Loose)
-        .iter()
-        .map(|item| field::integer(item, "amount"))
-        .sum();
-    let purchase = Purchase {
-        customer: Some(customer),
-        currency,
-        subtotal,
-    };
-    let discounts = redemptions::asked(world, params, "discounts", &purchase)?.unwrap_or_default();
     let draft = Draft {
         customer,
         currency,
@@ -340,9 +319,11 @@ fn by_hand(world: &mut World, params: &Params, customer: &str, currency: &str) -
         finalizes_at: None,
     };
     let mut invoice = invoicing::build(world, draft);
-    let on = json!({ "customer": customer, "invoice": field::at(&invoice, "id") });
-    let granted = redemptions::grant(world, &discounts, &on);
-    field::set(&mut invoice, "discounts", granted);
+    let call = Call {
+        params: params.clone(),
+        ids: Vec::new(),
+    };
+    invoice::discount(world, &mut invoice, &call)?;
     if params.boolean("automatic_tax[enabled]") == Some(true) {
         invoicing::tax_automatically(&mut invoice);
     }

@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 
 use super::{
     Call, Operation, collection, copy_texts, list_of, merge_metadata, payment_method, pending_update, retrieve, search,
-    subscription_item::{Items, change_item, checked, commit_change, how_asked, items_of, new_item},
+    subscription_item::{
+        Items, change_item, checked, commit_change, how_asked, item_discounts_asked, items_of, new_item,
+    },
     subscription_start,
 };
 use crate::{
@@ -116,15 +118,25 @@ pub(crate) fn asked(world: &mut World, params: &Params) -> Result<NewSubscriptio
         items.push(new_item(world, line, &format!("items[{index}]"))?);
     }
     let items = checked(items, "items")?;
+    let mut item_discounts = Vec::new();
+    for (index, (line, item)) in params.list("items").iter().zip(&items).enumerate() {
+        let asked = item_discounts_asked(world, line, &customer_id, item);
+        item_discounts.push(
+            asked
+                .map_err(|error| error.within(&format!("items[{index}]")))?
+                .unwrap_or_default(),
+        );
+    }
     let discounts = discounts_asked(world, params, &customer_id, &items)?.unwrap_or_default();
     let trial_end = trial_end(params, world.now)?;
     let first = subscription_start::first_period(params, &items, trial_end, world.now)?;
     let currency = items
         .first()
         .map(|(price, ..)| field::text(price, "currency").to_owned());
-    let once = subscription_start::once(world, params, &currency.unwrap_or_default())?;
+    let once = subscription_start::once(world, params, &customer_id, &currency.unwrap_or_default())?;
     Ok(NewSubscription {
         items,
+        item_discounts,
         once,
         first,
         metadata: merge_metadata(&json!({}), params, "metadata")?,

@@ -6,7 +6,10 @@ use super::{Call, Operation, merge_metadata, pending_update, price, subscription
 use crate::{
     billing::{
         change::{self, How, Prorations, Unpaid},
-        earliest_period_end, period, schedules, start,
+        discounts::Purchase,
+        earliest_period_end, period, pricing,
+        redemptions::{self, Asked},
+        schedules, start,
     },
     field,
     http::{
@@ -200,7 +203,8 @@ pub(crate) fn change_item(
             _ => period::around(anchor, world.now, &price),
         };
         let subscription = field::text(changed, "id").to_owned();
-        let item = start::new_item(world, &subscription, &price, quantity, &metadata, period);
+        let mut item = start::new_item(world, &subscription, &price, quantity, &metadata, period);
+        discount(world, changed, &mut item, line, within)?;
         let id = field::text(&item, "id").to_owned();
         let mut items = field::elements(changed, "items.data").to_vec();
         items.push(item);
@@ -240,8 +244,40 @@ pub(crate) fn change_item(
     start::sell(field::place(changed, &format!("items.data.{place}")), &price, quantity);
     let metadata = merge_metadata(field::at(changed, &path("metadata")), line, "metadata")?;
     field::set(changed, &path("metadata"), metadata);
+    let mut item = field::at(changed, &format!("items.data.{place}")).clone();
+    discount(world, changed, &mut item, line, within)?;
+    field::set(changed, &format!("items.data.{place}"), item);
     checked(items_of(changed), &at("price"))?;
     Ok(id.to_owned())
+}
+
+/// The discounts asked for an item, if any were sent.
+pub(crate) fn item_discounts_asked(
+    world: &World,
+    line: &Params,
+    customer: &str,
+    (price, quantity, _): &(Value, i64, Value),
+) -> Result<Option<Vec<Asked>>, ApiError> {
+    let purchase = Purchase {
+        customer: Some(customer),
+        currency: field::text(price, "currency"),
+        subtotal: pricing::amount_at(world, price, *quantity),
+    };
+    redemptions::asked(world, line, "discounts", &purchase)
+}
+
+/// Redeems the discounts that a line of parameters asks for its item, if any.
+fn discount(world: &mut World, changed: &Value, item: &mut Value, line: &Params, within: &str) -> Result<(), ApiError> {
+    let sold = (
+        field::at(item, "price").clone(),
+        field::integer(item, "quantity"),
+        Value::Null,
+    );
+    let asked = item_discounts_asked(world, line, field::text(changed, "customer"), &sold);
+    if let Some(asked) = asked.map_err(|error| error.within(within))? {
+        start::discount_item(world, changed, item, &asked);
+    }
+    Ok(())
 }
 
 /// A price stands on a subscription once.

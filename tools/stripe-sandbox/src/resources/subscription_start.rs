@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 use super::{LARGEST_QUANTITY, merge_metadata, price, subscription_item::Items};
 use crate::{
     billing::{
+        discounts::Purchase,
         first_period::FirstPeriod,
-        period,
+        period, pricing, redemptions,
         start::{self, Once},
     },
     field,
@@ -157,7 +158,7 @@ fn anchor(begun: DateTime<Utc>, day: i64, month: Option<i64>, time: [Option<i64>
 }
 
 /// What is sold once, sent as `add_invoice_items`, in the currency of the subscription.
-pub(crate) fn once(world: &mut World, params: &Params, currency: &str) -> Result<Vec<Once>, ApiError> {
+pub(crate) fn once(world: &mut World, params: &Params, customer: &str, currency: &str) -> Result<Vec<Once>, ApiError> {
     let sent = params.list("add_invoice_items");
     if sent.len() > 20 {
         let message = "You may pass up to 20 items to `add_invoice_items`.";
@@ -184,6 +185,12 @@ pub(crate) fn once(world: &mut World, params: &Params, currency: &str) -> Result
                 format!("Invalid quantity: {quantity}"),
             ));
         }
+        let purchase = Purchase {
+            customer: Some(customer),
+            currency,
+            subtotal: pricing::amount_at(world, &price, quantity),
+        };
+        let asked = redemptions::asked(world, line, "discounts", &purchase).map_err(|error| error.within(&within))?;
         let edge = |name: &str| {
             json!({
                 "type": line.text(&format!("period[{name}][type]")),
@@ -204,6 +211,7 @@ pub(crate) fn once(world: &mut World, params: &Params, currency: &str) -> Result
             discountable: line.boolean("discountable").unwrap_or(true),
             metadata: merge_metadata(&Value::Null, line, "metadata")?,
             period: json!({ "start": begins, "end": ends }),
+            discounts: asked.unwrap_or_default(),
         });
     }
     Ok(all)
@@ -211,7 +219,11 @@ pub(crate) fn once(world: &mut World, params: &Params, currency: &str) -> Result
 
 /// Has what an update sells once wait for the next invoice, which may be that of the update.
 pub(crate) fn add_once(world: &mut World, params: &Params, subscription: &Value) -> Result<(), ApiError> {
-    for once in once(world, params, field::text(subscription, "currency"))? {
+    let (customer, currency) = (
+        field::text(subscription, "customer"),
+        field::text(subscription, "currency"),
+    );
+    for once in once(world, params, customer, currency)? {
         start::add_once(world, subscription, &once);
     }
     Ok(())

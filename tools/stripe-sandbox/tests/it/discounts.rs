@@ -323,17 +323,6 @@ async fn a_code_is_for_its_customer_for_a_first_payment_and_from_an_amount_on() 
             assert_eq!(answer.json()["amount_total"], 1498);
         }
     }
-    let mut subscription = vec![("mode", "subscription"), ("discounts[0][coupon]", &*coupon)];
-    let price = world.price().await;
-    subscription.extend([
-        ("line_items[0][price]", &*price),
-        ("line_items[0][quantity]", "1"),
-        ("success_url", "https://example.com"),
-    ]);
-    assert_eq!(
-        refusal(&world, "/v1/checkout/sessions", &subscription).await.0,
-        "sandbox_unsupported_parameter"
-    );
     let none = world.call("GET", &format!("/v1/customers/{one}/discount"), &[]).await;
     assert_eq!(none.status, 404);
 }

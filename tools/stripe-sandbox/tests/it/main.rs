@@ -22,6 +22,7 @@ mod disputes;
 mod dunning;
 mod faults;
 mod idempotency;
+mod invoice_discounts;
 mod invoices;
 mod journal;
 mod keys;

@@ -75,6 +75,7 @@ pub(crate) const PRICES: &[&str] = &[
 pub(crate) const COUPONS: &[&str] = &[
     "id=share&percent_off=33.33&duration=forever",
     "id=amount&amount_off=1000&currency=usd&duration=once",
+    "id=always&amount_off=701&currency=usd&duration=forever",
 ];
 
 fn any_step() -> impl Strategy<Value = Step> {
@@ -86,6 +87,10 @@ fn any_step() -> impl Strategy<Value = Step> {
         "&trial_period_days=2",
         "&discounts[0][coupon]=share",
         "&discounts[0][coupon]=amount",
+        "&discounts[0][coupon]=always",
+        "&items[0][discounts][0][coupon]=share",
+        "&billing_cycle_anchor_config[day_of_month]=31",
+        "&billing_cycle_anchor_config[day_of_month]=1&proration_behavior=none",
         "&payment_behavior=default_incomplete",
         "&cancel_at_period_end=true",
     ]);
@@ -98,6 +103,8 @@ fn any_step() -> impl Strategy<Value = Step> {
             "&proration_behavior=always_invoice&payment_behavior=default_incomplete",
             "&proration_behavior=always_invoice&payment_behavior=pending_if_incomplete",
             "&billing_cycle_anchor[type]=now",
+            "&cancel_at=max_period_end",
+            "&cancel_at=",
             "&trial_end=now",
         ])
     };

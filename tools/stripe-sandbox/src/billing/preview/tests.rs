@@ -16,6 +16,9 @@ const BEGUN: &[&str] = &[
     "&items[0][quantity]=3",
     "&discounts[0][coupon]=share",
     "&discounts[0][coupon]=amount",
+    "&discounts[0][coupon]=always",
+    "&items[0][discounts][0][coupon]=always",
+    "&billing_cycle_anchor_config[day_of_month]=31",
     "&trial_period_days=20",
     "&items[1][price]=week",
     "&cancel_at_period_end=true",
@@ -148,6 +151,7 @@ fn begin(stripe: &InProcess, history: &History) -> (String, String) {
     }
     stripe.post("/v1/coupons", "id=share&percent_off=33.33&duration=forever");
     stripe.post("/v1/coupons", "id=amount&amount_off=1000&currency=usd&duration=once");
+    stripe.post("/v1/coupons", "id=always&amount_off=701&currency=usd&duration=forever");
     let customer = stripe.make("/v1/customers", "name=Jenny&payment_method=pm_card_visa");
     let method = stripe.get(&format!("/v1/customers/{customer}/payment_methods"), "");
     let method = field::text(&method, "data.0.id");
