@@ -165,6 +165,9 @@ pub(crate) fn resume(world: &mut World, subscription: &Value, how: &Resumption) 
     } else if how.prorations != Prorations::None {
         prorated = proration::of_resumption(world, &mut resumed, prorated_from(how, &items, now)?);
     }
+    let currency = field::text(subscription, "currency");
+    let waiting = invoice_items::waiting(world, field::text(subscription, "customer"), currency, Sweep::Only(&id));
+    let waiting: Vec<&Value> = waiting.iter().map(|item| field::at(item, "id")).collect();
     for item in &prorated {
         invoice_items::add_pending(world, item);
     }
@@ -196,7 +199,7 @@ pub(crate) fn resume(world: &mut World, subscription: &Value, how: &Resumption) 
     field::set(
         &mut resumed,
         RESUMPTION,
-        json!({ "invoice": invoice_id, "before": before }),
+        json!({ "invoice": invoice_id, "before": before, "waiting": waiting }),
     );
     world.update(&id, "customer.subscription.updated", |one| *one = resumed);
     if how.drafts {
@@ -270,9 +273,19 @@ fn become_active(world: &mut World, mut resumed: Value, status: &str) {
     world.emit("customer.subscription.resumed", &resumed, None);
 }
 
-/// The invoice of a resumption is void: the subscription stays paused, as it was.
+/// The invoice of a resumption is void: the subscription stays paused, as it was. That what waited before, a credit say, waits
+/// again is ours.
 pub(crate) fn drop_resumption(world: &mut World, invoice: &Value) {
     let id = field::text(invoice, "parent.subscription_details.subscription");
+    let waited = world.find(id).map_or_else(Vec::new, |one| {
+        field::elements(one, "_sandbox.resumption.waiting").to_vec()
+    });
+    for item in waited.iter().filter_map(Value::as_str) {
+        let item = world.edit(item, |one| field::set(one, "invoice", Value::Null));
+        if !item.is_null() {
+            invoice_items::wait(world, &item);
+        }
+    }
     world.update(id, "customer.subscription.updated", |one| {
         let before = field::at(one, "_sandbox.resumption.before").clone();
         for name in ["billing_cycle_anchor", "items", "_sandbox"] {

@@ -255,6 +255,49 @@ async fn a_resumption_ends_by_payment_failure_voiding_or_waiting() {
 }
 
 #[tokio::test]
+async fn a_credit_outlives_the_void_invoice_of_a_resumption() {
+    for anchor in ["now", "unchanged"] {
+        let world = start().await;
+        let subscription = subscribed(&world, "visa").await;
+        world.advance(RENEWAL / 2).await;
+        world.post(&path(&subscription, "/pause"), &[]).await;
+        // Into the month after, of which the half is left.
+        world.advance(RENEWAL / 2 + 14 * DAY).await;
+        let form = [
+            ("billing_cycle_anchor[type]", anchor),
+            ("proration_behavior", "always_invoice"),
+        ];
+        let due = if anchor == "now" { 2900 - 1450 } else { 0 };
+        if due == 0 {
+            // Something that makes it cost more than the credit.
+            let customer = text(&subscription["customer"]);
+            let form = [
+                ("customer", &*customer),
+                ("subscription", &*text(&subscription["id"])),
+                ("currency", "usd"),
+                ("amount", "500"),
+            ];
+            world.post("/v1/invoiceitems", &form).await;
+        }
+        for _ in 0..2 {
+            world.post(&path(&subscription, "/resume"), &form).await;
+            let invoice = latest(&world, &subscription).await;
+            let lines = invoice["lines"]["data"].as_array().unwrap();
+            let mut amounts: Vec<i64> = lines.iter().map(|line| line["amount"].as_i64().unwrap()).collect();
+            amounts.sort_unstable();
+            let expected = if anchor == "now" {
+                vec![-1450, 2900]
+            } else {
+                vec![-1450, 500, 1450]
+            };
+            assert_eq!(amounts, expected);
+            world.post(&of_invoice(&invoice, "/void"), &[]).await;
+        }
+        assert_eq!(status(&world, &subscription).await, "paused");
+    }
+}
+
+#[tokio::test]
 async fn a_resumption_that_waits_for_success_is_tried_again() {
     let world = start().await;
     let subscription = subscribed(&world, "chargeCustomerFail").await;
