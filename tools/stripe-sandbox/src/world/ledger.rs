@@ -84,9 +84,9 @@ impl Ledger {
         }
     }
 
-    /// All effects on the objects of `store`, oldest first.
-    pub(super) fn effects(&self, store: &Store) -> impl Iterator<Item = Effect> {
-        self.entries.iter().filter_map(|entry| {
+    /// All effects on the objects of `store` but the first `seen`, oldest first.
+    pub(super) fn effects(&self, store: &Store, seen: usize) -> impl Iterator<Item = Effect> {
+        self.entries.iter().skip(seen).filter_map(|entry| {
             let cause = self.causes.get(usize::try_from(entry.cause).ok()?)?;
             effect(store, entry.at, entry.slot, entry.what, cause)
         })

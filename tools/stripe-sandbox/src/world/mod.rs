@@ -308,7 +308,12 @@ impl World {
 
     /// All that was created, changed and deleted, oldest first.
     pub(crate) fn effects(&self) -> impl Iterator<Item = Effect> {
-        self.ledger.effects(&self.store)
+        self.effects_after(0)
+    }
+
+    /// As [`World::effects`], without the first `seen`.
+    pub(crate) fn effects_after(&self, seen: usize) -> impl Iterator<Item = Effect> {
+        self.ledger.effects(&self.store, seen)
     }
 
     /// Stores an object of the data set at work under its `id`.
