@@ -227,7 +227,7 @@ pub(crate) fn is_metered(price: &Value) -> bool {
 /// The quantity of a line that is sold at this price, 1 where none was sent. What is metered has none.
 pub(crate) fn quantity_of_line(price: &Value, line: &Params, within: &str) -> Result<i64, ApiError> {
     if !is_metered(price) {
-        return quantity(line, "quantity");
+        return quantity(line, "quantity").map_err(|error| error.param(in_line(within, "quantity")));
     }
     if line.has("quantity") {
         let line = if within.is_empty() { "the parameters" } else { within };

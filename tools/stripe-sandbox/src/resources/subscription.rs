@@ -250,7 +250,12 @@ fn list(world: &mut World, call: &Call) -> Answer {
 
 pub(crate) fn update(world: &mut World, call: &Call) -> Answer {
     let params = &call.params;
-    let subscription = changeable(world, call.id(), "id")?;
+    let subscription = match changeable(world, call.id(), "id") {
+        Err(_) if is_over(world, call.id()) && says_only(params, &["metadata", "cancellation_details", "expand"]) => {
+            return annotate(world, call);
+        }
+        other => other?,
+    };
     pending_update::check(&subscription, params)?;
     let customer = field::text(&subscription, "customer").to_owned();
     let mut changed = subscription.clone();
@@ -327,6 +332,27 @@ pub(crate) fn update(world: &mut World, call: &Call) -> Answer {
     }
     schedules::follow_change(world, call.id());
     retrieve(world, "subscription", call.id())
+}
+
+/// Writes what may be said of a subscription that has ended.
+fn annotate(world: &mut World, call: &Call) -> Answer {
+    let mut changed = world.get("subscription", call.id(), "id")?;
+    let metadata = merge_metadata(field::at(&changed, "metadata"), &call.params, "metadata")?;
+    field::set(&mut changed, "metadata", metadata);
+    copy_texts(&mut changed, &call.params, DETAILS);
+    world.update(call.id(), "customer.subscription.updated", |one| *one = changed);
+    retrieve(world, "subscription", call.id())
+}
+
+fn is_over(world: &World, id: &str) -> bool {
+    let subscription = world.find(id);
+    subscription.is_some_and(|one| matches!(field::text(one, "status"), "canceled" | "incomplete_expired"))
+}
+
+/// Whether nothing but these parameters is sent.
+fn says_only(params: &Params, names: &[&str]) -> bool {
+    let sent = params.tree().as_object();
+    sent.is_none_or(|sent| sent.keys().all(|name| names.contains(&name.as_str())))
 }
 
 /// The subscription `id`, if it can still be changed.

@@ -285,7 +285,7 @@ async fn cancelling_at_period_end_keeps_the_subscription_until_then() {
         events["data"][0]["request"],
         json!({ "id": null, "idempotency_key": null })
     );
-    assert_eq!(world.call("POST", &path, &[("metadata[a]", "b")]).await.status, 400);
+    assert_eq!(world.call("POST", &path, &[("description", "Pro")]).await.status, 400);
 }
 
 #[tokio::test]
@@ -461,4 +461,40 @@ async fn a_trial_is_free_and_then_billed() {
             .await
             .contains(&"customer.subscription.trial_will_end".to_owned())
     );
+}
+
+#[tokio::test]
+async fn of_a_subscription_that_has_ended_only_what_is_said_of_it_changes() {
+    let world = start().await;
+    let subscription = world.subscription().await;
+    let path = format!("/v1/subscriptions/{}", text(&subscription["id"]));
+    world.call("DELETE", &path, &[]).await;
+    let said = [
+        ("metadata[why]", "dear"),
+        ("cancellation_details[feedback]", "too_expensive"),
+    ];
+    let told = world.post(&path, &said).await;
+    assert_eq!(
+        (
+            &told["status"],
+            &told["metadata"]["why"],
+            &told["cancellation_details"]["feedback"]
+        ),
+        (&json!("canceled"), &json!("dear"), &json!("too_expensive"))
+    );
+    for more in [("description", "Pro"), ("cancel_at_period_end", "true")] {
+        let refused = world.call("POST", &path, &[said[0], more]).await;
+        assert_eq!(refused.status, 400, "{more:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_quantity_is_named_by_its_line() {
+    let world = start().await;
+    let subscription = world.subscription().await;
+    let item = text(&subscription["items"]["data"][0]["id"]);
+    let path = format!("/v1/subscriptions/{}", text(&subscription["id"]));
+    let form = [("items[0][id]", &*item), ("items[0][quantity]", "-1")];
+    let refused = world.call("POST", &path, &form).await.json();
+    assert_eq!(refused["error"]["param"], "items[0][quantity]");
 }
