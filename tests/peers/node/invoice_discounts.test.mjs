@@ -107,3 +107,24 @@ buyer("an amount off is in what a change costs", async (world, customer) => {
   const { data } = await stripe.invoiceItems.list({ customer, pending: true });
   assert.deepEqual(data.map((one) => one.amount).reverse(), [-1246, 4523]);
 });
+
+buyer("a payer types a code", async (world, customer) => {
+  const { stripe, followed } = world;
+  const price = await monthly(world, 2900);
+  const coupon = await couponOf(world, { amount_off: 1000, currency: "usd" });
+  await stripe.promotionCodes.create({ promotion: { type: "coupon", coupon }, code: "WELCOME" });
+  await followed("promotion_code.created");
+  const { id, url } = await stripe.checkout.sessions.create({
+    mode: "subscription", customer, line_items: [{ price, quantity: 1 }], success_url: RETURN,
+    allow_promotion_codes: true,
+  });
+  assert.equal((await world.submit(url, { promotion_code: "NOTHING" })).status, 400);
+  assert.equal((await world.submit(url, { promotion_code: "welcome" })).status, 200);
+  assert.equal((await stripe.checkout.sessions.retrieve(id)).amount_total, 1900);
+  await followed();
+  assert.equal((await world.pay(url)).status, 303);
+  const session = await stripe.checkout.sessions.retrieve(id, { expand: ["invoice"] });
+  assert.deepEqual([session.status, session.invoice.total], ["complete", 1900]);
+  const completed = ["promotion_code.updated", "payment_method.attached", "checkout.session.completed"];
+  await followed(...FIRST_PAID, ...REDEEMED, ...completed);
+});

@@ -95,3 +95,20 @@ class InvoiceDiscounts(Scenario):
         })
         self.followed("balance.available", "customer.subscription.updated", "invoiceitem.created", "invoiceitem.created")
         self.assertEqual(self.waiting(), [-1246, 4523])
+
+    def test_a_payer_types_a_code(self):
+        price, coupon = self.monthly(2900), self.coupon(amount_off=1000, currency="usd")
+        self.v1.promotion_codes.create({"promotion": {"type": "coupon", "coupon": coupon}, "code": "WELCOME"})
+        self.followed("promotion_code.created")
+        session = self.v1.checkout.sessions.create({
+            "mode": "subscription", "customer": self.customer, "line_items": [{"price": price, "quantity": 1}],
+            "success_url": RETURN, "allow_promotion_codes": True,
+        })
+        self.assertEqual(self.world.submit(session.url, promotion_code="NOTHING")[0], 400)
+        self.assertEqual(self.world.submit(session.url, promotion_code="welcome")[0], 200)
+        self.assertEqual(self.v1.checkout.sessions.retrieve(session.id).amount_total, 1900)
+        self.followed()
+        self.assertEqual(self.world.pay(session.url)[0], 303)
+        session = self.v1.checkout.sessions.retrieve(session.id, {"expand": ["invoice"]})
+        self.assertEqual((session.status, session.invoice.total), ("complete", 1900))
+        self.followed(*FIRST_PAID, *REDEEMED, "promotion_code.updated", "payment_method.attached", "checkout.session.completed")

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::{
     authentication::{self, Confirmation, Presence},
     cards,
+    discounts::{self, Purchase},
     first_period::FirstPeriod,
     invoicing, links,
     payment::{self, NewIntent},
@@ -15,7 +16,10 @@ use super::{
 };
 use crate::{
     field,
-    http::error::{Answer, ApiError},
+    http::{
+        error::{Answer, ApiError},
+        form::Params,
+    },
     resources::{
         checkout_session::{blank_details, details_of},
         customer,
@@ -89,6 +93,50 @@ pub(crate) fn pay_with(world: &mut World, id: &str, method: &Value) -> Result<St
         name: field::some_text(method, "billing_details.name"),
     };
     go(world, &attempt)
+}
+
+/// Takes the discount of a promotion code off an open session, in place of the one it has. The code is in whichever case.
+pub(crate) fn apply_code(world: &mut World, id: &str, code: &str) -> Result<(), ApiError> {
+    let mut session = open_session(world, id)?;
+    if !field::flag(&session, "allow_promotion_codes") {
+        return Err(ApiError::invalid("This checkout session takes no promotion codes.").param("promotion_code"));
+    }
+    let codes = world.all("promotion_code").into_iter();
+    let mut named =
+        codes.filter(|one| field::flag(one, "active") && field::text(one, "code").eq_ignore_ascii_case(code));
+    let Some(found) = named.next() else {
+        return Err(ApiError::invalid("This code is invalid.").param("promotion_code"));
+    };
+    let purchase = Purchase {
+        customer: field::some_text(&session, "customer"),
+        currency: field::text(&session, "currency"),
+        subtotal: field::integer(&session, "amount_subtotal"),
+    };
+    let sent = Params::default().with("promotion_code", field::text(&found, "id"));
+    let Some((coupon, code)) = discounts::sent_coupon(world, &sent, &purchase, "discounts[0]")? else {
+        return Ok(());
+    };
+    let customer = world.find(field::text(&session, "customer")).cloned();
+    field::set(
+        &mut session,
+        "discounts",
+        json!([{ "coupon": null, "promotion_code": code }]),
+    );
+    totals::write(&mut session, customer.as_ref(), Some(&coupon));
+    field::set(&mut session, "_sandbox.coupon", coupon);
+    // What was begun to be paid is less now, or nothing.
+    let total = field::integer(&session, "amount_total");
+    let begun = world.find(field::text(&session, "_sandbox.payment_intent")).cloned();
+    if let Some(intent) = begun {
+        if total > 0 {
+            world.edit(field::text(&intent, "id"), |one| field::set(one, "amount", total));
+        } else {
+            payment::cancel(world, &intent, Some("automatic"));
+            field::set(&mut session, "_sandbox.payment_intent", Value::Null);
+        }
+    }
+    world.put(&session);
+    Ok(())
 }
 
 fn open_session(world: &World, id: &str) -> Answer {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     discounts::{self, Discountable},
-    redemptions,
+    lines, redemptions,
 };
 use crate::{field, resources::tax_rates, world::World};
 
@@ -83,26 +83,34 @@ pub(crate) fn bear(invoice: &mut Value, balance: i64) -> i64 {
 }
 
 /// What each discount takes off each line: a line's own first, then those of the invoice.
-pub(crate) fn taken(world: &World, lines: &[Value], currency: &str, of_invoice: &[Value]) -> Vec<Vec<(Value, i64)>> {
-    let mut left: Vec<i64> = lines
+pub(crate) fn taken(world: &World, all: &[Value], currency: &str, of_invoice: &[Value]) -> Vec<Vec<(Value, i64)>> {
+    let mut left: Vec<i64> = all
         .iter()
         .map(|line| match field::flag(line, "discountable") {
             true => field::integer(line, "amount"),
             false => 0,
         })
         .collect();
-    let mut taken = vec![Vec::new(); lines.len()];
+    let mut taken = vec![Vec::new(); all.len()];
     let mut take = |discount: &Value, only: Option<usize>| {
         let Some(coupon) = redemptions::coupon_of(world, discount) else {
             return;
         };
-        let sold: Vec<Discountable<'_>> = lines
+        // Of a subscription that began earlier some periods may lie behind a discount's end.
+        let ends = discount
+            .as_str()
+            .and_then(|id| field::at(world.find(id)?, "end").as_i64());
+        let is_over = |line: &Value| {
+            let of_period = lines::item_of(line).is_some() && lines::invoice_item_of(line).is_none();
+            of_period && ends.is_some_and(|end| field::integer(line, "period.start") >= end)
+        };
+        let sold: Vec<Discountable<'_>> = all
             .iter()
             .zip(&left)
             .enumerate()
             .map(|(place, (line, left))| Discountable {
                 product: field::text(line, "pricing.price_details.product"),
-                amount: if only.is_none_or(|only| only == place) {
+                amount: if only.is_none_or(|only| only == place) && !is_over(line) {
                     *left
                 } else {
                     0
@@ -117,7 +125,7 @@ pub(crate) fn taken(world: &World, lines: &[Value], currency: &str, of_invoice: 
             }
         }
     };
-    for (place, line) in lines.iter().enumerate() {
+    for (place, line) in all.iter().enumerate() {
         for discount in field::elements(line, "discounts") {
             take(discount, Some(place));
         }

@@ -58,7 +58,7 @@ pub(crate) fn asked(
 }
 
 /// Redeems what was asked for; `on` has the fields of the discounts that name what they are on (`customer`,
-/// `subscription`, …). Gives their ids.
+/// `subscription`, …), and their `start` where that is not now. Gives their ids.
 pub(crate) fn grant(world: &mut World, asked: &[Asked], on: &Value) -> Vec<Value> {
     asked
         .iter()
@@ -101,8 +101,9 @@ fn redeem(world: &mut World, coupon: &Value, code: Option<&str>, on: &Value) -> 
     let mut discount = shapes::discount();
     let id = world.id("di_", 24);
     field::set(&mut discount, "id", id.clone());
-    field::set(&mut discount, "start", world.now);
-    field::set(&mut discount, "end", ends(coupon, world.now));
+    let start = field::at(on, "start").as_i64().unwrap_or(world.now);
+    field::set(&mut discount, "start", start);
+    field::set(&mut discount, "end", ends(coupon, start));
     field::set(&mut discount, "promotion_code", code);
     field::set(&mut discount, "source.coupon", field::at(coupon, "id").clone());
     for (name, value) in on.as_object().into_iter().flatten() {

@@ -121,7 +121,8 @@ pub(crate) fn draft(world: &mut World, new: &NewSubscription) -> (String, Option
         .map(|(price, ..)| field::text(price, "currency").to_owned())
         .unwrap_or_default();
     field::set(&mut subscription, "currency", currency);
-    let on = json!({ "customer": new.customer, "subscription": id });
+    let start = field::at(&subscription, "start_date");
+    let on = json!({ "customer": new.customer, "subscription": id, "start": start });
     let discounts = redemptions::grant(world, &new.discounts, &on);
     field::set(&mut subscription, "discounts", discounts);
     let mut items = Vec::new();
@@ -132,7 +133,8 @@ pub(crate) fn draft(world: &mut World, new: &NewSubscription) -> (String, Option
         };
         let mut item = new_item(world, &id, price, *quantity, metadata, period);
         if let Some(asked) = new.item_discounts.get(items.len()) {
-            discount_item(world, &subscription, &mut item, asked);
+            let start = field::integer(&subscription, "start_date");
+            discount_item(world, &subscription, &mut item, asked, start);
         }
         items.push(item);
     }
@@ -189,11 +191,12 @@ pub(crate) fn draft(world: &mut World, new: &NewSubscription) -> (String, Option
     (id, Some(invoice))
 }
 
-/// Redeems discounts for an item of a subscription, in place of those it has.
-pub(crate) fn discount_item(world: &mut World, subscription: &Value, item: &mut Value, asked: &[Asked]) {
+/// Redeems discounts for an item of a subscription from `start` on, in place of those it has.
+pub(crate) fn discount_item(world: &mut World, subscription: &Value, item: &mut Value, asked: &[Asked], start: i64) {
     let on = json!({
         "customer": field::at(subscription, "customer"), "subscription": field::at(subscription, "id"),
         "subscription_item": field::at(item, "id"),
+        "start": start,
     });
     let granted = redemptions::grant(world, asked, &on);
     field::set(item, "discounts", granted);

@@ -40,7 +40,8 @@ pub(crate) async fn show(
     }
 }
 
-/// Pays. The fields are `card_number`, `card_expiry` (`12/34`), `card_cvc`, and, where asked for, `email` and `name`.
+/// Pays. The fields are `card_number`, `card_expiry` (`12/34`), `card_cvc`, and, where asked for, `email` and `name`. A
+/// `promotion_code` is taken off first; without a card that is all.
 pub(crate) async fn submit(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
@@ -64,6 +65,16 @@ pub(crate) async fn submit(
         name: value("name"),
         email: value("email"),
     };
+    if let Some(code) = value("promotion_code") {
+        let cause = cause(&app, "checkout page");
+        let applied = app.change(&account, cause, |world| checkout::apply_code(world, &id, code));
+        let session = find(&app, KIND, &id).map(|(_, session)| session).unwrap_or_default();
+        match applied {
+            Err(error) => return form(error.status_code(), &session, Some(&error), &sent),
+            Ok(()) if value("card_number").is_none() => return form(StatusCode::OK, &session, None, &sent),
+            Ok(()) => {}
+        }
+    }
     let cause = cause(&app, "checkout page");
     match app.change(&account, cause, |world| {
         world.go_by_clock_of(&id, true)?;
@@ -116,6 +127,13 @@ fn form(status: StatusCode, session: &Value, error: Option<&ApiError>, sent: &BT
         body.push_str(&alert(error));
     }
     body.push_str(&summary(session));
+    if field::flag(session, "allow_promotion_codes") {
+        body.push_str(
+            "<form method=\"post\" autocomplete=\"off\">\n<label for=\"promotion_code\">Promotion code</label>\n\
+             <input id=\"promotion_code\" name=\"promotion_code\" required>\n\
+             <button type=\"submit\" class=\"plain\">Apply</button>\n</form>\n",
+        );
+    }
     body.push_str("<form method=\"post\" autocomplete=\"off\">\n");
     if field::some_text(session, "customer_details.email").is_none() {
         body.push_str(&input(
@@ -172,6 +190,10 @@ fn summary(session: &Value) -> String {
             escaped(field::text(line, "description")),
             escaped(&asked),
         );
+    }
+    let off = field::integer(session, "total_details.amount_discount");
+    if off > 0 {
+        let _ = writeln!(out, "<tr><td>Discount</td><td>−{}</td></tr>", money(off, currency));
     }
     let tax = field::integer(session, "total_details.amount_tax");
     if tax > 0 {

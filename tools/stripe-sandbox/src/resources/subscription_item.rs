@@ -275,7 +275,8 @@ fn discount(world: &mut World, changed: &Value, item: &mut Value, line: &Params,
     );
     let asked = item_discounts_asked(world, line, field::text(changed, "customer"), &sold);
     if let Some(asked) = asked.map_err(|error| error.within(within))? {
-        start::discount_item(world, changed, item, &asked);
+        let now = world.now;
+        start::discount_item(world, changed, item, &asked, now);
     }
     Ok(())
 }

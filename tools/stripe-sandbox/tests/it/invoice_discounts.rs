@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    client::text,
+    client::{send, text},
     proration::{INTO_JUNE, JULY, JUNE, Seller, amounts},
 };
 
@@ -209,4 +209,126 @@ async fn an_amount_off_is_in_what_a_change_costs() {
         seller.change(&subscription, &[("items[0][quantity]", "2")]).await;
         assert_eq!(seller.waiting().await, [credit, debit], "{mode}");
     }
+}
+
+#[tokio::test]
+async fn a_payer_types_a_promotion_code() {
+    let seller = Seller::new().await;
+    let world = &seller.world;
+    let customer = format!("/v1/customers/{}", seller.customer);
+    world.post(&customer, &[("email", "jenny@example.com")]).await;
+    let price = seller.price(2900, "month").await;
+    let ten = seller.ten_off().await;
+    let form = [
+        ("promotion[type]", "coupon"),
+        ("promotion[coupon]", &*ten),
+        ("code", "WELCOME"),
+    ];
+    let code = text(&world.post("/v1/promotion_codes", &form).await["id"]);
+    let form = [
+        ("mode", "subscription"),
+        ("customer", &*seller.customer),
+        ("line_items[0][price]", &*price),
+        ("line_items[0][quantity]", "1"),
+        ("success_url", "https://example.com/done"),
+    ];
+    let type_code = async |session: &Value, code: &str| {
+        let form = [("promotion_code", code)];
+        send(world.http.post(text(&session["url"])).form(&form)).await
+    };
+    let closed = world.post("/v1/checkout/sessions", &form).await;
+    assert_eq!(type_code(&closed, "WELCOME").await.status, 400);
+
+    let mut form = form.to_vec();
+    form.push(("allow_promotion_codes", "true"));
+    let session = world.post("/v1/checkout/sessions", &form).await;
+    // An attempt that is declined has an intent already, for all of it.
+    assert_eq!(world.pay(&session, "4000000000000002").await.status, 402);
+    let wrong = type_code(&session, "NOTHING").await;
+    assert!(
+        wrong.status == 400 && wrong.text.contains("This code is invalid."),
+        "{}",
+        wrong.text
+    );
+    let taken = type_code(&session, "welcome").await;
+    assert!(
+        taken.status == 200 && taken.text.contains("19.00 usd"),
+        "{}",
+        taken.text
+    );
+    let path = format!("/v1/checkout/sessions/{}", text(&session["id"]));
+    let discounted = world.get(&path).await;
+    assert_eq!(
+        (
+            &discounted["amount_total"],
+            &discounted["total_details"]["amount_discount"]
+        ),
+        (&json!(1900), &json!(1000))
+    );
+    assert_eq!(
+        discounted["discounts"],
+        json!([{ "coupon": null, "promotion_code": code }])
+    );
+    assert_eq!(world.get(&format!("/v1/coupons/{ten}")).await["times_redeemed"], 0);
+    assert_eq!(world.pay(&session, "4242424242424242").await.status, 303);
+    let paid = world
+        .get(&format!("{path}?expand[]=invoice&expand[]=subscription"))
+        .await;
+    assert_eq!(
+        (&paid["invoice"]["total"], &paid["invoice"]["status"]),
+        (&json!(1900), &json!("paid"))
+    );
+    assert_eq!(paid["subscription"]["discounts"].as_array().unwrap().len(), 1);
+    let charge = &world.get("/v1/charges").await["data"][0];
+    assert_eq!(
+        (&charge["amount"], &charge["status"]),
+        (&json!(1900), &json!("succeeded"))
+    );
+    assert_eq!(
+        world.get(&format!("/v1/promotion_codes/{code}")).await["times_redeemed"],
+        1
+    );
+
+    // With nothing left to pay, what was begun is given up.
+    let all = seller.coupon(&[("percent_off", "100"), ("duration", "once")]).await;
+    let free = [
+        ("promotion[type]", "coupon"),
+        ("promotion[coupon]", &*all),
+        ("code", "FREE"),
+    ];
+    world.post("/v1/promotion_codes", &free).await;
+    let session = world.post("/v1/checkout/sessions", &form).await;
+    assert_eq!(world.pay(&session, "4000000000000002").await.status, 402);
+    assert_eq!(type_code(&session, "FREE").await.status, 200);
+    let intent = &world.get("/v1/payment_intents").await["data"][0];
+    assert_eq!(intent["status"], "canceled");
+    assert_eq!(world.pay(&session, "4242424242424242").await.status, 303);
+    let paid = world
+        .get(&format!("/v1/checkout/sessions/{}", text(&session["id"])))
+        .await;
+    assert_eq!(paid["payment_status"], "no_payment_required");
+}
+
+#[tokio::test]
+async fn a_discount_begins_with_a_subscription_that_began_earlier() {
+    let seller = Seller::new().await;
+    let price = seller.price(2900, "month").await;
+    let form = [
+        ("percent_off", "50"),
+        ("duration", "repeating"),
+        ("duration_in_months", "2"),
+    ];
+    let coupon = seller.coupon(&form).await;
+    seller.world.advance(INTO_JUNE).await;
+    let april = (JUNE - 61 * 86_400).to_string();
+    let form = [("backdate_start_date", &*april), ("discounts[0][coupon]", &*coupon)];
+    let subscription = seller.subscribe(&price, &form).await;
+    let invoice = seller.invoice(&subscription).await;
+    // April and May are its own, June is not.
+    assert_eq!((amounts(&invoice), off(&invoice)), (vec![2900; 3], vec![1450, 1450, 0]));
+    seller.world.advance(JULY - JUNE - INTO_JUNE).await;
+    let path = format!("/v1/subscriptions/{}", text(&subscription["id"]));
+    let renewed = seller.world.get(&path).await;
+    assert_eq!(seller.invoice(&renewed).await["total"], 2900);
+    assert_eq!(renewed["discounts"], json!([]));
 }
