@@ -180,3 +180,6 @@ pub(crate) fn give_way(world: &mut World, changed: &mut Value, how: &How) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

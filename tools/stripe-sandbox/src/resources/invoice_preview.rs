@@ -36,6 +36,7 @@ fn create_preview(world: &mut World, call: &Call) -> Answer {
             `schedule_details.phases`, `invoice_items`.";
         return Err(ApiError::invalid(message));
     }
+    check(params, &details)?;
     world.as_if(|world| {
         let draft = drafted(world, params, &details)?.ok_or_else(none)?;
         let mut shown = rendered(&preview::shown(&draft));
@@ -45,6 +46,37 @@ fn create_preview(world: &mut World, call: &Call) -> Answer {
         }
         Ok(shown)
     })
+}
+
+/// Refuses what is about nothing that is previewed.
+fn check(params: &Params, details: &Params) -> Result<(), ApiError> {
+    if params.list("invoice_items").len() > 250 {
+        return Err(ApiError::invalid("You may pass up to 250 `invoice_items`.").param("invoice_items"));
+    }
+    if params.has("subscription") {
+        return Ok(());
+    }
+    if params.has("subscription_details") && !details.has("items") {
+        let message = "`subscription_details` needs a `subscription`, or `items` of one that is not created yet.";
+        return Err(ApiError::invalid(message).param("subscription_details"));
+    }
+    let only_there = |params: &Params, names: &[&str], within: &str| {
+        let Some(name) = names.iter().find(|name| params.has(name)) else {
+            return Ok(());
+        };
+        let message = format!("`{name}` can be previewed for a subscription there is.");
+        Err(ApiError::invalid(message).param(*name).within(within))
+    };
+    only_there(
+        details,
+        &["cancel_now", "proration_date", "resume_at"],
+        "subscription_details",
+    )?;
+    for (index, item) in details.list("items").iter().enumerate() {
+        let within = format!("subscription_details[items][{index}]");
+        only_there(item, &["id", "deleted", "clear_usage"], &within)?;
+    }
+    Ok(())
 }
 
 /// Nothing is to be invoiced. Source: <https://docs.stripe.com/error-codes#invoice-upcoming-none>.
@@ -85,12 +117,6 @@ fn drafted(world: &mut World, params: &Params, details: &Params) -> Result<Optio
     }
     if details.has("items") {
         put_items(world, params, &customer, None)?;
-        for name in ["cancel_now", "proration_date", "resume_at"] {
-            if details.has(name) {
-                let message = format!("`{name}` can be previewed for a subscription there is.");
-                return Err(ApiError::invalid(message).param(name).within("subscription_details"));
-            }
-        }
         let asked = begun(details, world.now)
             .merged(shared(params))
             .with("customer", &customer);
@@ -227,7 +253,12 @@ fn payer(world: &mut World, params: &Params, subscribed: Option<&Value>) -> Resu
             id.to_owned()
         }
         (None, Some(owner)) => owner.to_owned(),
-        (None, None) => field::text(&customer::create_for_page(world, "", None), "id").to_owned(),
+        (None, None) => {
+            let nobody = customer::create_for_page(world, "", None);
+            let id = field::text(&nobody, "id").to_owned();
+            world.edit(&id, |one| field::set(one, "email", Value::Null));
+            id
+        }
     };
     let details = Params::under(params, "customer_details");
     if params.has("customer_details") {

@@ -260,8 +260,34 @@ async fn a_preview_says_what_is_wrong_with_what_was_sent() {
             "subscription_details[resume_at]",
         ),
         (("schedule", "sub_sched_none"), "schedule"),
+        (
+            ("subscription_details[billing_cycle_anchor][type]", "timestamp"),
+            "subscription_details[billing_cycle_anchor][type]",
+        ),
     ] {
         let refused = seller.refused(&[("subscription", &id), more]).await.json();
+        assert_eq!(refused["error"]["param"], param, "{refused}");
+    }
+    // Of a subscription that is not created yet nothing can be changed.
+    let new = ("subscription_details[items][0][price]", &*price);
+    for (more, param) in [
+        (
+            vec![new, ("subscription_details[cancel_now]", "true")],
+            "subscription_details[cancel_now]",
+        ),
+        (
+            vec![new, ("subscription_details[items][0][id]", "si_none")],
+            "subscription_details[items][0][id]",
+        ),
+        (
+            vec![
+                ("invoice_items[0][amount]", "100"),
+                ("subscription_details[trial_end]", "now"),
+            ],
+            "subscription_details",
+        ),
+    ] {
+        let refused = seller.refused(&more).await.json();
         assert_eq!(refused["error"]["param"], param, "{refused}");
     }
 }
