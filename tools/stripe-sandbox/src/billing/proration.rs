@@ -300,6 +300,15 @@ fn moved(world: &mut World, subscription: &mut Value, item: &Value, until: i64, 
         return Vec::new();
     }
     if until < now_until {
+        let own = field::elements(subscription, DEBITS).iter();
+        let own = own.filter(|debit| field::text(debit, "item") == field::text(item, "id"));
+        // An end that came without prorations gave nothing back.
+        let paid_until = own.map(|debit| field::integer(debit, "end")).max();
+        let until = until.max(paid_until.unwrap_or(until));
+        let is_free = field::integer(subscription, "_sandbox.free_until") >= now_until;
+        if is_free || until >= now_until {
+            return Vec::new();
+        }
         let text = format!("Remaining time on {} after {}", named(world, item), day(until));
         let debit = debit_until(world, subscription, item, (until, until, now_until), text);
         return debit.into_iter().collect();

@@ -281,6 +281,21 @@ async fn what_lies_behind_an_end_within_a_period_is_not_paid_for() {
     let subscription = seller.subscribe(&price, &[]).await;
     seller.update(&subscription, &form).await;
     assert_eq!(seller.waiting().await, Vec::<i64>::new());
+    // What was not given back is not paid for again, and what was free stays free.
+    seller.update(&subscription, &[("cancel_at", "")]).await;
+    assert_eq!(seller.waiting().await, Vec::<i64>::new());
+    for mode in ["flexible", "classic"] {
+        let anchor = (JUNE + 20 * DAY).to_string();
+        let form = [
+            ("billing_cycle_anchor", &*anchor),
+            ("proration_behavior", "none"),
+            ("billing_mode[type]", mode),
+        ];
+        let free = seller.subscribe(&price, &form).await;
+        seller.update(&free, &[("cancel_at", &half)]).await;
+        seller.update(&free, &[("cancel_at", "")]).await;
+        assert_eq!(seller.waiting().await, Vec::<i64>::new(), "{mode}");
+    }
 }
 
 #[tokio::test]
