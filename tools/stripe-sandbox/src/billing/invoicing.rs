@@ -101,7 +101,12 @@ pub(crate) fn build(world: &mut World, draft: Draft<'_>) -> Value {
     field::set(&mut invoice, "period_end", world.now);
     if let Some(subscription) = draft.subscription {
         write_subscription(&mut invoice, subscription, world.now);
-        let discounts = redemptions::in_force(world, field::elements(subscription, "discounts"));
+        // Of a subscription that began earlier, first periods may have a discount that is over by now.
+        let discounts = field::elements(subscription, "discounts");
+        let discounts = match draft.reason {
+            "subscription_create" => discounts.to_vec(),
+            _ => redemptions::in_force(world, discounts),
+        };
         field::set(&mut invoice, "discounts", discounts);
     }
     let data: Vec<Value> = all
