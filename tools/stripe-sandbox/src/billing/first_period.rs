@@ -85,12 +85,17 @@ pub(crate) fn lines(
             made.extend(past(world, &billed, item, is_classic));
         }
         if !first.prorates && !is_whole {
-            field::set(subscription, "_sandbox.free_until", ends);
+            field::set(subscription, &free_until(item), ends);
         } else if lines::opens(subscription, item) && (begins >= world.now || !is_classic || !backdated) {
             made.push(lines::of_item(world, &billed, item));
         }
     }
     made
+}
+
+/// Where a subscription keeps until when an item's first period is free, if it is.
+pub(crate) fn free_until(item: &Value) -> String {
+    format!("_sandbox.free_until.{}", field::text(item, "id"))
 }
 
 fn period_of(item: &Value) -> (i64, i64) {
@@ -106,8 +111,15 @@ fn past(world: &World, subscription: &Value, item: &Value, is_classic: bool) -> 
     let start = field::integer(subscription, "start_date");
     let (begins, ends) = period_of(item);
     if is_classic {
-        let until = if begins < world.now { ends } else { begins };
-        return vec![elapsed(world, subscription, item, start, until)];
+        // What is used in the present period is billed when that is over.
+        let is_metered = price::is_metered(field::at(item, "price"));
+        let until = if begins < world.now && !is_metered {
+            ends
+        } else {
+            begins
+        };
+        let gone = (until > start).then(|| elapsed(world, subscription, item, start, until));
+        return gone.into_iter().collect();
     }
     let anchor = field::integer(subscription, "billing_cycle_anchor");
     let mut made = Vec::new();

@@ -8,7 +8,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    decimal, discounts,
+    decimal, discounts, first_period,
     invoice_items::{self, NewItem},
     lines::{self, day},
     period, pricing, redemptions,
@@ -249,7 +249,7 @@ fn credited(debit: &Value) -> Value {
 /// What an item's price, less the discounts last used, comes to from one moment to another of its period; nothing of a first
 /// period that was free.
 fn classic_share(world: &World, subscription: &Value, among: &Value, item: &Value, (from, until): (i64, i64)) -> i64 {
-    let is_free = field::integer(subscription, "_sandbox.free_until") >= until;
+    let is_free = field::integer(subscription, &first_period::free_until(item)) >= until;
     let start = field::integer(item, "current_period_start");
     if is_free {
         return 0;
@@ -285,6 +285,8 @@ fn debit_until(
     let amount = part(price_of(world, subscription, item, &discounts), until - from, whole);
     let last = format!("{LAST_DISCOUNTS}.{}", field::text(item, "id"));
     field::set(subscription, &last, discounts);
+    // What is free of it is over with the first debit.
+    field::set(subscription, &first_period::free_until(item), Value::Null);
     let made = entry(world, subscription, item, amount, (said, until), text, Value::Null)?;
     let debit = json!({
         "item": field::at(item, "id"), "amount": amount, "start": said, "end": until, "invoice": null, "line": null,
@@ -305,7 +307,7 @@ fn moved(world: &mut World, subscription: &mut Value, item: &Value, until: i64, 
         // An end that came without prorations gave nothing back.
         let paid_until = own.map(|debit| field::integer(debit, "end")).max();
         let until = until.max(paid_until.unwrap_or(until));
-        let is_free = field::integer(subscription, "_sandbox.free_until") >= now_until;
+        let is_free = field::integer(subscription, &first_period::free_until(item)) >= now_until;
         if is_free || until >= now_until {
             return Vec::new();
         }

@@ -495,3 +495,44 @@ async fn a_month_that_begins_anew_bills_what_was_used_in_the_one_that_ends() {
     month.sort_unstable();
     assert_eq!(month, [2, 2900]);
 }
+
+#[tokio::test]
+async fn usage_before_now_is_billed_once_where_a_subscription_began_earlier() {
+    for mode in ["flexible", "classic"] {
+        let seller = Seller::new().await;
+        let [calls] = metered(&seller, &["2"]).await.try_into().unwrap();
+        seller.world.advance(DAY).await;
+        use_calls(&seller, "50").await;
+        seller.world.advance(INTO_JUNE).await;
+        let (start, july) = (JUNE.to_string(), JULY.to_string());
+        let form = [
+            ("backdate_start_date", &*start),
+            ("billing_cycle_anchor", &*july),
+            ("billing_mode[type]", mode),
+        ];
+        let subscription = seller.subscribe(&calls, &form).await;
+        assert_eq!(subscription["latest_invoice"], Value::Null, "{mode}");
+        seller.world.advance(JULY - JUNE - DAY - INTO_JUNE).await;
+        let renewed = seller.of(&subscription).await;
+        assert_eq!(amounts(&seller.invoice(&renewed).await), [100], "{mode}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_change_of_a_free_first_period_costs_is_given_back_by_the_next() {
+    for mode in ["flexible", "classic"] {
+        let seller = Seller::new().await;
+        let price = seller.price(2900, "month").await;
+        seller.world.advance(INTO_JUNE).await;
+        let form = [
+            ("billing_cycle_anchor", &*JULY.to_string()),
+            ("proration_behavior", "none"),
+            ("billing_mode[type]", mode),
+        ];
+        let subscription = seller.subscribe(&price, &form).await;
+        seller.change(&subscription, &[("items[0][quantity]", "2")]).await;
+        assert_eq!(seller.waiting().await, [3802], "{mode}: nothing was paid before");
+        seller.change(&subscription, &[("items[0][quantity]", "3")]).await;
+        assert_eq!(seller.waiting().await, [3802, -3802, 5703], "{mode}");
+    }
+}
