@@ -15,6 +15,8 @@ from .usage import Usage
 
 # A renewal's invoice is a draft so long.
 DRAFT_LIFE = 3600
+# The least that is charged: 0.50 USD, 0.50 EUR, ¥50. Source: https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts
+LEAST = 50
 
 
 @dataclass(eq=False)
@@ -371,10 +373,11 @@ class Customer:
             self._finalize(invoice, now)
 
     def _finalize(self, invoice, now):
-        """A balance bears what it can; what is less than nothing goes to it. What is due is paid."""
+        """A balance bears what it can; what is less than nothing, or than can be charged, goes to it. What is due is paid."""
         invoice.finalizes, invoice.finalized = None, now
         invoice.starting = self.balance
         rest = invoice.total + self.balance
-        invoice.due, invoice.ending = max(rest, 0), min(rest, 0)
+        invoice.due = rest if rest >= LEAST else 0
+        invoice.ending = rest - invoice.due
         self.balance = invoice.ending
         invoice.status = "paid"

@@ -233,7 +233,7 @@ class Person:
         return True
 
     def _item(self, now):
-        amount = self._draw.randrange(-900, 3000)
+        amount = self._draw.randrange(-900, 3000) if self._draw.random() < 0.8 else self._draw.randrange(1, 60)
         subscription = self._draw.choice([None, *(one for one in self.books.subscriptions if one.alive)])
         discountable = self._draw.random() < 0.7
         form = {"customer": self.books.id, "currency": self.currency, "amount": amount, "discountable": discountable}

@@ -54,6 +54,7 @@ class Year(unittest.TestCase):
             ("invoices that give back", any(one["total"] < 0 for one in invoices)),
             ("balances that bear", any(one["starting_balance"] < 0 < one["total"] for one in invoices)),
             ("balances that are owed", any(one["amount_due"] > one["total"] > 0 for one in invoices)),
+            ("too little to be charged", any(one["ending_balance"] and one["ending_balance"] > 0 for one in invoices)),
             ("subscriptions that ended", any(one["status"] == "canceled" for all_of in self.year.subscriptions.values() for one in all_of)),
             ("yen", any(one["currency"] == "jpy" for one in invoices)),
         ):

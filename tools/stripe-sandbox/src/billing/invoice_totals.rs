@@ -8,7 +8,11 @@ use super::{
     discounts::{self, Discountable},
     lines, redemptions,
 };
-use crate::{field, resources::tax_rates, world::World};
+use crate::{
+    field,
+    resources::{payment_intent, tax_rates},
+    world::World,
+};
 
 /// Writes the amounts of a draft anew from its lines and discounts.
 pub(crate) fn write(world: &World, invoice: &mut Value) {
@@ -72,14 +76,16 @@ pub(crate) fn write(world: &World, invoice: &mut Value) {
     bear(invoice, field::integer(&customer, "balance"));
 }
 
-/// Writes what is due once a balance has borne what it can. Gives what is left of the balance.
+/// Writes what is due once a balance has borne what it can: nothing, if it is too little to be charged. Gives what is left of
+/// the balance, and what was too little.
 pub(crate) fn bear(invoice: &mut Value, balance: i64) -> i64 {
     let sum = field::integer(invoice, "total") + balance;
-    let due = sum.max(0);
+    let least = payment_intent::least_charge(field::text(invoice, "currency"));
+    let due = if sum < least { 0 } else { sum };
     field::set(invoice, "starting_balance", balance);
     field::set(invoice, "amount_due", due);
     field::set(invoice, "amount_remaining", due);
-    sum.min(0)
+    sum - due
 }
 
 /// What each discount takes off each line: a line's own first, then those of the invoice.

@@ -192,20 +192,22 @@ pub(crate) fn finalize_with(world: &mut World, id: &str, intent: Option<&str>) {
         field::set(one, "status_transitions.finalized_at", now);
     });
     world.emit("invoice.finalized", &invoice, None);
-    if left != before {
+    // What is too little to be charged is owed; what was borne before that was used up.
+    let owed = if left > 0 { left - before.max(0) } else { 0 };
+    for (kind, amount) in [
+        ("applied_to_invoice", left - owed - before),
+        ("invoice_too_small", owed),
+    ] {
+        if amount == 0 {
+            continue;
+        }
         let reason = customer_credit::Reason {
-            kind: "applied_to_invoice",
+            kind,
             invoice: Some(id),
             description: Value::Null,
             metadata: json!({}),
         };
-        customer_credit::apply(
-            world,
-            &customer,
-            left - before,
-            field::text(&invoice, "currency"),
-            reason,
-        );
+        customer_credit::apply(world, &customer, amount, field::text(&invoice, "currency"), reason);
     }
     if sent_invoices::is_sent(&invoice) {
         sent_invoices::plan(world, id);

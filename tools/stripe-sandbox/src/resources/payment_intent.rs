@@ -97,14 +97,17 @@ const MINIMUMS: &[(&str, i64)] = &[
     ("huf", 17_500),
 ];
 
+/// The least that can be charged, in minor units.
+pub(crate) fn least_charge(currency: &str) -> i64 {
+    let known = MINIMUMS.iter().find(|(code, _)| *code == currency);
+    known.map_or(1, |(_, least)| *least)
+}
+
 fn check_amount(amount: i64, currency: &str) -> Result<(), ApiError> {
     if amount < 1 {
         return Err(ApiError::below_one("amount"));
     }
-    let least = MINIMUMS
-        .iter()
-        .find(|(code, _)| *code == currency)
-        .map_or(1, |(_, least)| *least);
+    let least = least_charge(currency);
     if amount < least {
         let message = format!("Amount must be at least {least} {currency}.");
         return Err(ApiError::invalid(message).code("amount_too_small").param("amount"));

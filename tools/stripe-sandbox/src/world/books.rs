@@ -8,6 +8,7 @@ use super::World;
 use crate::{
     billing::{balance::DISPUTE_FEE, credit_note_lines, refunds},
     field,
+    resources::payment_intent,
 };
 
 /// What is wrong with the world's books: nothing, however it came about.
@@ -16,7 +17,7 @@ use crate::{
 /// account and currency is the sum of its transactions; no charge gave back more than it took; what a dispute took is what it
 /// says; a customer's balance is the sum of its changes, and no refund belongs to more credit notes than it gave back; a payout
 /// took its amount, gave it back where it did not arrive, and one by a schedule is what it is made of; an invoice asks for what it
-/// comes to, less what its credit notes credited, which is no more than that.
+/// comes to, less what its credit notes credited, which is no more than that, and for nothing if that is too little to be charged.
 pub(crate) fn problems(world: &World) -> Vec<String> {
     let mut problems = Vec::new();
     let created: BTreeSet<(String, String)> = world
@@ -168,7 +169,9 @@ fn credited_wrongly(world: &World, account: &str, invoice: &Value) -> Option<Str
     if sum("total") > total.max(0) || sum("total_taxes.0.amount") > field::integer(invoice, "total_taxes.0.amount") {
         return Some(format!("{id} was credited more than it came to"));
     }
-    let due = (total + field::integer(invoice, "starting_balance")).max(0) - sum("pre_payment_amount");
+    let least = payment_intent::least_charge(field::text(invoice, "currency"));
+    let asked = total + field::integer(invoice, "starting_balance");
+    let due = if asked < least { 0 } else { asked } - sum("pre_payment_amount");
     (field::integer(invoice, "amount_due") != due).then(|| {
         format!(
             "{id} asks for {}, and {due} is due",

@@ -225,3 +225,60 @@ async fn an_invoice_that_is_taxed_where_nobody_knows_stays_a_draft() {
     );
     assert_eq!(latest().await["automatic_tax"]["status"], "complete");
 }
+
+#[tokio::test]
+async fn what_is_too_little_to_be_charged_is_owed() {
+    for (balance, amount, due, moved) in [
+        (0, 49, 0, vec![("invoice_too_small", 49)]),
+        (0, 50, 50, vec![]),
+        // Of a credit nothing is left, of a debt it becomes more.
+        (
+            -100,
+            130,
+            0,
+            vec![("applied_to_invoice", 100), ("invoice_too_small", 30)],
+        ),
+        (20, 10, 0, vec![("invoice_too_small", 10)]),
+        (20, 30, 50, vec![("applied_to_invoice", -20)]),
+    ] {
+        let world = start().await;
+        let customer = world.customer().await;
+        world.give_card(&customer, "visa").await;
+        let path = format!("/v1/customers/{customer}");
+        let transactions = format!("{path}/balance_transactions");
+        if balance != 0 {
+            let form = [("amount", &*balance.to_string()), ("currency", "usd")];
+            world.post(&transactions, &form).await;
+        }
+        let amount = amount.to_string();
+        let form = [("customer", &*customer), ("amount", &amount), ("currency", "usd")];
+        world.post("/v1/invoiceitems", &form).await;
+        let form = [("customer", &*customer), ("pending_invoice_items_behavior", "include")];
+        let draft = world.post("/v1/invoices", &form).await;
+        assert_eq!(draft["amount_due"], due);
+        let invoice = world
+            .post(&format!("/v1/invoices/{}/pay", text(&draft["id"])), &[])
+            .await;
+        assert_eq!(
+            (&invoice["status"], &invoice["amount_due"], &invoice["amount_paid"]),
+            (&json!("paid"), &json!(due), &json!(due)),
+            "{balance} {amount}"
+        );
+        let list = world.get(&transactions).await["data"].clone();
+        let found: Vec<_> = list
+            .as_array()
+            .unwrap()
+            .iter()
+            .rev()
+            .skip(usize::from(balance != 0))
+            .collect();
+        let found: Vec<_> = found
+            .iter()
+            .map(|one| (one["type"].as_str().unwrap(), one["amount"].as_i64().unwrap()))
+            .collect();
+        assert_eq!(found, moved, "{balance} {amount}");
+        let owes = world.get(&path).await["balance"].clone();
+        assert_eq!(invoice["ending_balance"], owes);
+        assert_eq!(owes, balance + moved.iter().map(|(_, amount)| amount).sum::<i64>());
+    }
+}

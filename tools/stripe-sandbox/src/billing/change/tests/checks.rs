@@ -170,7 +170,8 @@ fn of_invoice(invoice: &Value) -> Vec<String> {
         ("subtotal", number("subtotal"), lines),
         ("discounts", off, of_lines),
         ("total", total, lines - off + tax),
-        ("amount_due", due, (total + start).max(0)),
+        // Half a dollar is the least that is charged.
+        ("amount_due", due, if total + start < 50 { 0 } else { total + start }),
         ("amount_paid", number("amount_paid"), if paid { due } else { 0 }),
         (
             "amount_remaining",
@@ -216,10 +217,10 @@ mod tests {
     #[test]
     fn what_is_wrong_is_found() {
         let sound = json!({
-            "id": "in_1", "object": "invoice", "status": "open", "subtotal": 100, "total": 90, "amount_due": 40,
-            "amount_remaining": 40, "amount_paid": 0, "starting_balance": -50, "ending_balance": 0, "total_taxes": [],
+            "id": "in_1", "object": "invoice", "status": "open", "subtotal": 200, "total": 190, "amount_due": 140,
+            "amount_remaining": 140, "amount_paid": 0, "starting_balance": -50, "ending_balance": 0, "total_taxes": [],
             "total_discount_amounts": [{ "amount": 10 }],
-            "lines": { "data": [{ "amount": 100, "discount_amounts": [{ "amount": 10 }] }] },
+            "lines": { "data": [{ "amount": 200, "discount_amounts": [{ "amount": 10 }] }] },
         });
         assert_eq!(of_invoice(&sound), Vec::<String>::new());
         for name in [
