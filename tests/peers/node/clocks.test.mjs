@@ -23,6 +23,8 @@ const ON_ITS_WAY = ["test_helpers.test_clock.advancing", "test_helpers.test_cloc
 const clocksOf = ({ stripe }) => stripe.testHelpers.testClocks;
 
 async function clockAt(world, frozen_time = JANUARY, more = {}) {
+  // Notice of each renewal is among the events of dunning.test.mjs.
+  await world.control("billing", { upcoming_days: null });
   const clock = await clocksOf(world).create({ frozen_time, ...more });
   assert.deepEqual([clock.status, clock.frozen_time, clock.created], ["ready", frozen_time, await world.now()]);
   await world.followed("test_helpers.test_clock.created");

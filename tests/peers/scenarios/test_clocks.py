@@ -25,6 +25,8 @@ ON_ITS_WAY = ("test_helpers.test_clock.advancing", "test_helpers.test_clock.read
 class TestClocks(Scenario):
     def setUp(self):
         super().setUp()
+        # Notice of each renewal is among the events of test_dunning.
+        self.world.control("billing", {"upcoming_days": None})
         self.clocks = self.v1.test_helpers.test_clocks
 
     def clock(self, frozen_time=JANUARY, **more):

@@ -24,6 +24,8 @@ INVALID = stripe.InvalidRequestError
 class Schedules(Scenario):
     def setUp(self):
         super().setUp()
+        # Notice of each renewal is among the events of test_dunning.
+        self.world.control("billing", {"upcoming_days": None})
         # A month of thirty days begins then, and one of 31 after it.
         self.start = self.world.advance(90 * DAY)
         self.month, self.second = self.start + 30 * DAY, self.start + 61 * DAY
