@@ -183,7 +183,7 @@ impl Furnished {
         let subscription = furnished.make("/v1/subscriptions", &line);
         furnished.find("/v1/subscription_items", &format!("subscription={subscription}"));
         let phase = format!("customer={customer}&phases[0][items][0][price]={price}");
-        for start in ["now", "1800086400"] {
+        for start in ["now", "1800864000"] {
             let schedule = format!("{phase}&start_date={start}");
             furnished.make("/v1/subscription_schedules", &schedule);
         }
