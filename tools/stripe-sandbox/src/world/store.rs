@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// How many objects used last are not packed. Few in unit tests, so that all of them unpack.
-const AT_HAND: usize = if cfg!(test) { 20 } else { 1000 };
+const AT_HAND: usize = if cfg!(test) { 20 } else { 200 };
 /// How many objects of a kind are packed together.
 const TOGETHER: usize = if cfg!(test) { 4 } else { 32 };
 /// Kinds whose ids say their order, so that a range of them can be asked for.
