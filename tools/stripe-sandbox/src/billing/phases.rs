@@ -11,7 +11,12 @@ use super::{
     redemptions::{self, Asked},
     start::{self, Once},
 };
-use crate::{field, resources::price, shapes, world::World};
+use crate::{
+    field,
+    resources::{collection, price},
+    shapes,
+    world::World,
+};
 
 /// What a subscription begins with.
 pub(crate) struct Begun {
@@ -44,6 +49,9 @@ pub(crate) fn begun(world: &World, schedule: &Value, phase: &Value) -> Begun {
 fn price_of(world: &World, item: &Value) -> Value {
     world.find(field::text(item, "price")).cloned().unwrap_or_default()
 }
+
+/// Where a schedule keeps after how many days invoices are due, where they are sent.
+pub(crate) const DAYS: &str = "default_settings.invoice_settings.days_until_due";
 
 /// What a phase says, or else the schedule's default settings.
 fn setting<'a>(schedule: &'a Value, phase: &'a Value, name: &str) -> &'a Value {
@@ -113,6 +121,9 @@ pub(crate) fn configured(world: &mut World, subscription: &Value, schedule: &Val
     for name in ["description", "default_payment_method"] {
         field::set(&mut changed, name, setting(schedule, phase, name).clone());
     }
+    let is_sent = setting(schedule, phase, "collection_method") == "send_invoice";
+    let days = field::at(schedule, DAYS).as_i64().filter(|_| is_sent);
+    collection::write(&mut changed, days);
     let taxes = setting(schedule, phase, "automatic_tax.enabled") == &json!(true);
     if taxes != field::flag(subscription, "automatic_tax.enabled") {
         field::set(&mut changed, "automatic_tax", start::automatic_tax(taxes));
@@ -253,7 +264,8 @@ pub(crate) fn rewrite(world: &World, subscription: &Value, schedule: &mut Value,
     });
     let items: Vec<Value> = items.collect();
     field::set(schedule, &format!("{place}.items"), items);
-    for name in ["description", "default_payment_method"] {
+    field::set(schedule, DAYS, field::at(subscription, "days_until_due").clone());
+    for name in ["collection_method", "description", "default_payment_method"] {
         let holder = match field::at(&phase, name) {
             Value::Null => "default_settings",
             _ => place,

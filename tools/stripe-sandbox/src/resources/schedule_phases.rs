@@ -36,11 +36,14 @@ pub(crate) fn moment(params: &Params, name: &str, now: i64) -> Option<i64> {
     }
 }
 
-/// Refuses what is not collected automatically.
+/// Refuses to begin to send invoices: only a subscription that is taken over, or changed itself, has them sent.
 pub(crate) fn check_collection(params: &Params, within: &str) -> Result<(), ApiError> {
     let param = format!("{within}[collection_method]");
     match params.text(&param) {
-        Some("send_invoice") => Err(ApiError::unserved(&param, "The sandbox collects automatically only.")),
+        Some("send_invoice") => Err(ApiError::unserved(
+            &param,
+            "The sandbox's schedules do not begin to send invoices.",
+        )),
         _ => Ok(()),
     }
 }

@@ -145,6 +145,11 @@ fn create_from_subscription(world: &mut World, params: &Params) -> Answer {
             field::at(&subscription, name).clone(),
         );
     }
+    field::set(
+        &mut schedule,
+        phases::DAYS,
+        field::at(&subscription, "days_until_due").clone(),
+    );
     if !field::at(&subscription, "cancel_at").is_null() {
         field::set(&mut schedule, "end_behavior", "cancel");
     }
@@ -179,6 +184,10 @@ fn write(world: &mut World, schedule: &mut Value, params: &Params) -> Result<(),
     field::set(schedule, "metadata", metadata);
     copy_texts(schedule, params, &["default_settings.description"]);
     schedule_phases::check_collection(params, "default_settings")?;
+    if let Some(method) = params.text("default_settings[collection_method]") {
+        field::set(schedule, "default_settings.collection_method", method);
+        field::set(schedule, phases::DAYS, Value::Null);
+    }
     if let Some(anchor) = params.text("default_settings[billing_cycle_anchor]") {
         field::set(schedule, "default_settings.billing_cycle_anchor", anchor);
     }

@@ -1,5 +1,6 @@
 //! Subscription schedules: phases that begin at their times, to the cent.
 
+mod beside;
 mod changes;
 mod life;
 mod phases;

@@ -134,7 +134,15 @@ fn any_step() -> impl Strategy<Value = Step> {
         "trial_end=now",
         "cancel_at_period_end=true",
         "discounts=",
+        "pause_collection[behavior]=keep_as_draft",
+        "pause_collection[behavior]=void&pause_collection[resumes_at]=SOON",
+        "pause_collection=",
+        "items[0][id]=ITEM&items[0][price]=NEW&proration_behavior=always_invoice&payment_behavior=pending_if_incomplete",
+        "collection_method=send_invoice&days_until_due=5",
+        "collection_method=charge_automatically",
         "DELETE",
+        "/pause",
+        "/resume",
     ]);
     let seconds = prop_oneof![Just(3600), 1..DAY, DAY..10 * DAY, DAY..40 * DAY];
     let present = prop::option::of((0..LICENSED.len(), 1..9_i64));
@@ -171,7 +179,7 @@ impl<'a> History<'a> {
         }
         Self {
             stripe,
-            customer: stripe.make("/v1/customers", "name=Jenny&payment_method=pm_card_visa"),
+            customer: stripe.make("/v1/customers", "email=jenny@example.com&payment_method=pm_card_visa"),
             prices,
         }
     }
@@ -292,8 +300,13 @@ impl<'a> History<'a> {
                 };
                 let path = format!("/v1/subscriptions/{}", field::text(&one, "id"));
                 let item = field::text(&one, "items.data.0.id");
-                let form = how.replace("ITEM", item).replace("NEW", &self.prices[1]);
+                let soon = (stripe.app.world().clock.now() + 9 * DAY).to_string();
+                let form = how
+                    .replace("ITEM", item)
+                    .replace("NEW", &self.prices[1])
+                    .replace("SOON", &soon);
                 match *how {
+                    "/pause" | "/resume" => stripe.call("POST", &format!("{path}{how}"), "").0,
                     "DELETE" => stripe.call("DELETE", &path, "").0,
                     _ => stripe.call("POST", &path, &form).0,
                 }
