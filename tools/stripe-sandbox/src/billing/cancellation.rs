@@ -71,7 +71,7 @@ pub(crate) fn cancel_now(world: &mut World, id: &str, reason: Option<&str>) {
     let Some(subscription) = world.find(id).cloned() else {
         return;
     };
-    if matches!(field::text(&subscription, "status"), "canceled" | "incomplete_expired") {
+    if super::has_ended(&subscription) {
         return;
     }
     pending::end(world, id);

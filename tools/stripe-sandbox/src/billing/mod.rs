@@ -134,6 +134,11 @@ pub(crate) fn run_due(world: &mut World, id: &str) {
     }
 }
 
+/// Whether a subscription has ended for good.
+pub(crate) fn has_ended(subscription: &Value) -> bool {
+    matches!(field::text(subscription, "status"), "canceled" | "incomplete_expired")
+}
+
 /// The end of the item period that ends first.
 pub(crate) fn earliest_period_end(subscription: &Value) -> Option<i64> {
     field::elements(subscription, "items.data")

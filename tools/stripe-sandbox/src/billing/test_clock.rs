@@ -10,7 +10,7 @@ use std::sync::Arc;
 use chrono::DateTime;
 use serde_json::{Value, json};
 
-use super::{period, schedules};
+use super::{has_ended, period, schedules};
 use crate::{
     field,
     http::{error::ApiError, form::Params},
@@ -136,10 +136,6 @@ fn furthest(world: &World, clock: &Value) -> i64 {
     let ends = prices.into_iter().map(|price| period::later(now, price, 2));
     let two_years = json!({ "recurring": { "interval": "year", "interval_count": 1 } });
     ends.min().unwrap_or_else(|| period::later(now, &two_years, 2))
-}
-
-fn has_ended(subscription: &Value) -> bool {
-    matches!(field::text(subscription, "status"), "canceled" | "incomplete_expired")
 }
 
 /// Begins to advance a clock: it is on its way to `target`.

@@ -15,7 +15,7 @@ use crate::{
         cancellation,
         change::{self, no_payment_method},
         discounts::Purchase,
-        earliest_period_end, finalization, invoicing, latest_period_end, pausing, pricing,
+        earliest_period_end, finalization, has_ended, invoicing, latest_period_end, pausing, pricing,
         redemptions::{self, Asked},
         renewal, schedules,
         start::{self, NewSubscription},
@@ -234,7 +234,7 @@ fn list(world: &mut World, call: &Call) -> Answer {
         let wanted = match status {
             None => is != "canceled",
             Some("all") => true,
-            Some("ended") => matches!(is, "canceled" | "incomplete_expired"),
+            Some("ended") => has_ended(one),
             Some(status) => is == status,
         };
         wanted
@@ -346,7 +346,7 @@ fn annotate(world: &mut World, call: &Call) -> Answer {
 
 fn is_over(world: &World, id: &str) -> bool {
     let subscription = world.find(id);
-    subscription.is_some_and(|one| matches!(field::text(one, "status"), "canceled" | "incomplete_expired"))
+    subscription.is_some_and(has_ended)
 }
 
 /// Whether nothing but these parameters is sent.
@@ -358,7 +358,7 @@ fn says_only(params: &Params, names: &[&str]) -> bool {
 /// The subscription `id`, if it can still be changed.
 pub(crate) fn changeable(world: &World, id: &str, param: &str) -> Answer {
     let subscription = world.get("subscription", id, param)?;
-    if matches!(field::text(&subscription, "status"), "canceled" | "incomplete_expired") {
+    if has_ended(&subscription) {
         let message = "A canceled subscription can only update its cancellation_details and metadata.";
         return Err(ApiError::invalid(message));
     }
@@ -418,7 +418,7 @@ pub(crate) fn plan_end(world: &mut World, subscription: &Value, params: &Params)
 pub(crate) fn cancel(world: &mut World, call: &Call) -> Answer {
     let params = &call.params;
     let subscription = world.get("subscription", call.id(), "id")?;
-    if matches!(field::text(&subscription, "status"), "canceled" | "incomplete_expired") {
+    if has_ended(&subscription) {
         return Err(ApiError::missing("subscription", call.id(), "id"));
     }
     let mut changed = subscription.clone();
