@@ -201,13 +201,19 @@ class World {
     return this.receiver.events.slice(mark);
   };
 
+  /** Events in the order in which they happened, which neither the order in which they came nor their seconds tell. */
+  #asTheyHappened = async (events) => {
+    const newestFirst = (await this.control("objects/event")).data.map((one) => one.object.id);
+    return events.sort((one, other) => newestFirst.indexOf(other.id) - newestFirst.indexOf(one.id));
+  };
+
   /** Asserts that exactly these events followed since the last time; gives them in the order of the types named. */
   followed = async (...types) => {
-    const events = await this.eventsSince(this.#seen);
+    let events = await this.eventsSince(this.#seen);
     this.#seen += events.length;
     assert.deepEqual(events.map((event) => event.type).sort(), [...types].sort());
     assert.deepEqual(this.receiver.refused, []);
-    events.sort((one, other) => one.created - other.created);
+    if (new Set(types).size < types.length) events = await this.#asTheyHappened(events);
     return types.map((type) => events.splice(events.findIndex((event) => event.type === type), 1)[0]);
   };
 
