@@ -2,7 +2,7 @@
 //!
 //! A path is dotted, `items.data.0.price.id`. Reading what is not there gives null, an empty text, 0 or false.
 
-use serde_json::{Map, Value};
+use crate::json::{Map, Value};
 
 static NULL: Value = Value::Null;
 
@@ -45,7 +45,7 @@ pub(crate) fn flag(value: &Value, path: &str) -> bool {
 
 /// The elements of the array at `path`, or none.
 pub(crate) fn elements<'a>(value: &'a Value, path: &str) -> &'a [Value] {
-    at(value, path).as_array().map(Vec::as_slice).unwrap_or_default()
+    at(value, path).as_array().unwrap_or_default()
 }
 
 /// The place at `path` to write to; objects missing on the way are made, and null or a scalar in the way gives way.
@@ -68,7 +68,7 @@ pub(crate) fn place<'a>(value: &'a mut Value, path: &str) -> &'a mut Value {
                     *other = Value::Object(Map::new());
                 }
                 match other {
-                    Value::Object(map) => map.entry(step).or_insert(Value::Null),
+                    Value::Object(map) => map.slot(step),
                     _ => unreachable!("made an object just now"),
                 }
             }

@@ -16,6 +16,7 @@ mod config;
 mod control;
 mod field;
 mod http;
+mod json;
 mod pages;
 mod resources;
 mod shapes;

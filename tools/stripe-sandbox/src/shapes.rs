@@ -2,9 +2,12 @@
 //!
 //! Source: <https://github.com/stripe/openapi> (MIT), fixtures, brought to 2026-09-30.endive.
 
-use serde_json::{Value, json};
+use std::sync::LazyLock;
 
-use crate::field;
+use crate::{
+    field,
+    json::{Value, json},
+};
 
 /// Examples of objects that no operation here makes, for events that are triggered; in `id` stands its prefix.
 const OTHERS: &str = include_str!("../shapes/others.json");
@@ -60,7 +63,10 @@ macro_rules! shape {
     ($($name:ident),* $(,)?) => {$(
         /// A new object of this shape.
         pub(crate) fn $name() -> Value {
-            serde_json::from_str(include_str!(concat!("../shapes/", stringify!($name), ".json"))).unwrap_or_default()
+            static SHAPE: LazyLock<Value> = LazyLock::new(|| {
+                serde_json::from_str(include_str!(concat!("../shapes/", stringify!($name), ".json"))).unwrap_or_default()
+            });
+            SHAPE.clone()
         }
     )*
         /// The shape that has this name, if there is one.

@@ -2,13 +2,16 @@
 //!
 //! Source: <https://docs.stripe.com/testing#regulatory-cards>, <https://docs.stripe.com/payments/3d-secure>.
 
-use serde_json::{Value, json};
-
 use super::{
     cards::{self, Authentication},
     checkout, confirmation, payment, portal, setup,
 };
-use crate::{field, http::error::ApiError, world::World};
+use crate::{
+    field,
+    http::error::ApiError,
+    json::{Value, json},
+    world::World,
+};
 
 /// Whether whoever pays can be asked to authenticate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -3,11 +3,11 @@
 //! Each currency is settled in itself, so there is one balance for each. Sources: <https://docs.stripe.com/api/balance>,
 //! <https://docs.stripe.com/api/balance_transactions>, <https://docs.stripe.com/reports/balance-transaction-types>.
 
-use serde_json::{Value, json};
-
 use super::{payout_schedule, payouts, test_clock};
 use crate::{
-    field, shapes,
+    field,
+    json::{Value, json},
+    shapes,
     world::{PRIVATE, World, rendered},
 };
 

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
-
 use super::payouts;
 use crate::{
     field,
     http::error::ApiError,
+    json::{Value, json},
     resources::account,
     shapes,
     world::{World, ids, rendered},

@@ -2,14 +2,16 @@
 //!
 //! Source: <https://docs.stripe.com/billing/subscriptions/cancel>.
 
-use serde_json::{Value, json};
-
 use super::{
     invoice_items::{self, Sweep},
     invoicing::{self, Draft},
     lines, pausing, pending, proration, renewal, schedules,
 };
-use crate::{field, world::World};
+use crate::{
+    field,
+    json::{Value, json},
+    world::World,
+};
 
 /// Writes that a subscription is to end at a moment, or is not to end.
 pub(crate) fn plan(changed: &mut Value, end: Option<i64>, now: i64) {

@@ -2,8 +2,6 @@
 //!
 //! Sources: <https://docs.stripe.com/billing/subscriptions/change>, <https://docs.stripe.com/billing/subscriptions/prorations>.
 
-use serde_json::Value;
-
 use super::{
     authentication::Presence,
     invoice_items::{self, Sweep},
@@ -12,7 +10,7 @@ use super::{
     lines::{self, Line},
     pausing, pending, period, proration, redemptions, renewal, sent_invoices, trials,
 };
-use crate::{field, http::error::ApiError, world::World};
+use crate::{field, http::error::ApiError, json::Value, world::World};
 
 /// What becomes of prorations.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -1,13 +1,13 @@
 //! Charges: one for each attempt to take money, as the bank answered it.
 
-use serde_json::{Value, json};
-
 use super::{
     balance,
     cards::{Card, Refusal, Risk},
 };
 use crate::{
-    field, shapes,
+    field,
+    json::{Value, json},
+    shapes,
     world::{World, ids},
 };
 

@@ -1,7 +1,5 @@
 //! Paying a checkout session on its hosted page, or setting up a card there.
 
-use serde_json::{Value, json};
-
 use super::{
     authentication::{self, Confirmation, Presence},
     cards,
@@ -20,6 +18,7 @@ use crate::{
         error::{Answer, ApiError},
         form::Params,
     },
+    json::{Value, json},
     resources::{
         checkout_session::{blank_details, details_of},
         customer,

@@ -1,11 +1,10 @@
 //! Confirming a payment intent, with what that means for the invoice it pays.
 
-use serde_json::Value;
-
 use super::{authentication::Confirmation, invoicing, payment, renewal};
 use crate::{
     field,
     http::error::Answer,
+    json::Value,
     resources::{payment_method, retrieve},
     world::World,
 };

@@ -6,10 +6,13 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
-
 use super::start::symbolic;
-use crate::{field, http::error::ApiError, shapes};
+use crate::{
+    field,
+    http::error::ApiError,
+    json::{Value, json},
+    shapes,
+};
 
 /// What one line of a credit note is to credit.
 pub(crate) struct Wanted<'a> {

@@ -6,8 +6,6 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
-
 use super::{
     credit_note_lines::{self, Credited, Wanted},
     customer_credit::{self, Reason},
@@ -15,7 +13,13 @@ use super::{
     refunds::{self, NewRefund},
     start::symbolic,
 };
-use crate::{field, http::error::ApiError, shapes, world::World};
+use crate::{
+    field,
+    http::error::ApiError,
+    json::{Value, json},
+    shapes,
+    world::World,
+};
 
 /// What of a credit note the caller decides, amounts in minor units.
 pub(crate) struct NewNote<'a> {

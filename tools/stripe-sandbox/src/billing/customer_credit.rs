@@ -2,9 +2,7 @@
 //!
 //! Source: <https://docs.stripe.com/billing/customer/balance>.
 
-use serde_json::Value;
-
-use crate::{field, shapes, world::World};
+use crate::{field, json::Value, shapes, world::World};
 
 /// Why a balance changes.
 pub(crate) struct Reason<'a> {

@@ -2,7 +2,7 @@
 //!
 //! Source: <https://docs.stripe.com/api/prices/create#create_price-unit_amount_decimal>.
 
-use serde_json::Value;
+use crate::json::Value;
 
 /// A one.
 pub(crate) const ONE: i128 = 1_000_000_000_000;

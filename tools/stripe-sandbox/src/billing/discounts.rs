@@ -2,12 +2,11 @@
 //!
 //! Sources: <https://docs.stripe.com/billing/subscriptions/coupons>, <https://docs.stripe.com/api/promotion_codes>.
 
-use serde_json::Value;
-
 use super::decimal;
 use crate::{
     field,
     http::{error::ApiError, form::Params},
+    json::Value,
     world::World,
 };
 
@@ -191,7 +190,7 @@ fn takes_currency(coupon: &Value, currency: &str, param: &str) -> Result<(), Api
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use crate::json::json;
 
     use super::*;
 

@@ -5,10 +5,14 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
-
 use super::{balance, fraud_warnings, refunds};
-use crate::{field, http::error::ApiError, shapes, world::World};
+use crate::{
+    field,
+    http::error::ApiError,
+    json::{Map, Value},
+    shapes,
+    world::World,
+};
 
 const DAY: i64 = 86_400;
 /// How long the seller may take to answer; Stripe gives 7 to 21 days.
@@ -35,7 +39,7 @@ pub(crate) struct NewDispute<'a> {
 
 /// What the seller sends about a dispute.
 pub(crate) struct Response {
-    pub(crate) evidence: Map<String, Value>,
+    pub(crate) evidence: Map,
     pub(crate) metadata: Value,
     pub(crate) submit: Option<bool>,
 }

@@ -4,13 +4,15 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
-
 use super::{
     cancellation, invoicing, pausing, renewal, sent_invoices,
     settings::{Fate, Outcome, Remains},
 };
-use crate::{field, world::World};
+use crate::{
+    field,
+    json::{Value, json},
+    world::World,
+};
 
 /// Refusals after which a card is not charged again for an invoice; the tries go on without it.
 /// Source: <https://docs.stripe.com/billing/revenue-recovery/smart-retries#non-retryable-decline-codes>.

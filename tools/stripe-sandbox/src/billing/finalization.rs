@@ -2,10 +2,8 @@
 //!
 //! Source: <https://docs.stripe.com/tax/customer-locations#invalid-location-finalization>.
 
-use serde_json::Value;
-
 use super::{invoice_totals, invoicing};
-use crate::{field, http::error::ApiError, resources::tax_rates, world::World};
+use crate::{field, http::error::ApiError, json::Value, resources::tax_rates, world::World};
 
 /// The refusal where tax cannot be calculated.
 /// Source: <https://docs.stripe.com/error-codes#customer-tax-location-invalid>.

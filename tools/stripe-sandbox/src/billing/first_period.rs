@@ -3,15 +3,18 @@
 //! Sources: <https://docs.stripe.com/billing/subscriptions/billing-cycle>,
 //! <https://docs.stripe.com/billing/subscriptions/backdating>.
 
-use serde_json::{Value, json};
-
 use super::{
     decimal,
     lines::{self, Line, day},
     period, pricing,
     start::product_name,
 };
-use crate::{field, resources::price, world::World};
+use crate::{
+    field,
+    json::{Value, json},
+    resources::price,
+    world::World,
+};
 
 /// What was asked of a first period.
 pub(crate) struct FirstPeriod {

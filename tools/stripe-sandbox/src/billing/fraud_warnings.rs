@@ -2,9 +2,7 @@
 //!
 //! Source: <https://docs.stripe.com/disputes/measuring#early-fraud-warnings>.
 
-use serde_json::Value;
-
-use crate::{field, shapes, world::World};
+use crate::{field, json::Value, shapes, world::World};
 
 /// Makes the warning of a charge and tells of it.
 pub(crate) fn issue(world: &mut World, charge: &Value) {

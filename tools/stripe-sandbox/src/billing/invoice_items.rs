@@ -2,14 +2,17 @@
 //!
 //! Source: <https://docs.stripe.com/billing/invoices/subscription#adding-upcoming-invoice-items>.
 
-use serde_json::{Value, json};
-
 use super::{
     decimal,
     lines::{self, Line},
     redemptions::{self, Asked},
 };
-use crate::{field, shapes, world::World};
+use crate::{
+    field,
+    json::{Value, json},
+    shapes,
+    world::World,
+};
 
 /// What a new invoice item is made of.
 #[derive(Default)]

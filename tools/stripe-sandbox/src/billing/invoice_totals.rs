@@ -2,14 +2,13 @@
 //!
 //! Sources: <https://docs.stripe.com/billing/subscriptions/coupons>, <https://docs.stripe.com/billing/customer/balance>.
 
-use serde_json::{Value, json};
-
 use super::{
     discounts::{self, Discountable},
     lines, redemptions,
 };
 use crate::{
     field,
+    json::{Value, json},
     resources::{payment_intent, tax_rates},
     world::World,
 };

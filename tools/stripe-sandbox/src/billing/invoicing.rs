@@ -4,8 +4,6 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
-
 use super::{
     authentication::{Confirmation, Presence},
     customer_credit,
@@ -14,7 +12,14 @@ use super::{
     lines::{self, Line},
     pausing, payment, pending, redemptions, sent_invoices,
 };
-use crate::{field, http::error::ApiError, resources::payment_method, shapes, world::World};
+use crate::{
+    field,
+    http::error::ApiError,
+    json::{Value, json},
+    resources::payment_method,
+    shapes,
+    world::World,
+};
 
 /// An invoice that advances by itself stays a draft so long.
 /// Source: <https://docs.stripe.com/invoicing/integration/automatic-advancement-collection>.

@@ -3,14 +3,19 @@
 //! Source: <https://docs.stripe.com/api/invoice-line-item/object>.
 
 use chrono::DateTime;
-use serde_json::{Value, json};
 
 use super::{
     decimal, period, pricing,
     start::{product_name, worded},
     usage,
 };
-use crate::{field, resources::price, shapes, world::World};
+use crate::{
+    field,
+    json::{Value, json},
+    resources::price,
+    shapes,
+    world::World,
+};
 
 /// One line to be invoiced.
 pub(crate) struct Line {

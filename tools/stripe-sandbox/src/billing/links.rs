@@ -2,11 +2,10 @@
 //!
 //! Source: <https://docs.stripe.com/payment-links>.
 
-use serde_json::{Value, json};
-
 use crate::{
     field,
     http::{error::ApiError, form::Params},
+    json::{Value, json},
     resources::checkout_session,
     world::World,
 };

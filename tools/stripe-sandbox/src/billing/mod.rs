@@ -51,10 +51,9 @@ pub(crate) mod trials;
 pub(crate) mod upcoming;
 pub(crate) mod usage;
 
-use serde_json::Value;
-
 use crate::{
     field,
+    json::Value,
     resources::{checkout_session, tax_id},
     world::World,
 };

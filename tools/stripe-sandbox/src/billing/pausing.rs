@@ -5,8 +5,6 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
-
 use super::{
     authentication::Presence,
     change::Prorations,
@@ -18,6 +16,7 @@ use super::{
 use crate::{
     field,
     http::error::{Answer, ApiError},
+    json::{Value, json},
     resources::price,
     world::World,
 };

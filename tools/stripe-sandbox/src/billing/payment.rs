@@ -4,8 +4,6 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
-
 use super::{
     authentication::{self, Confirmation, Presence},
     cards::{self, Refusal},
@@ -14,6 +12,7 @@ use super::{
 use crate::{
     field,
     http::error::{Answer, ApiError},
+    json::{Value, json},
     resources::payment_method,
     shapes,
     world::{World, rendered},

@@ -4,11 +4,11 @@
 //! day counts as a day of business here, and a payout is made at 00:00 UTC: both are ours.
 
 use chrono::{DateTime, Datelike};
-use serde_json::{Value, json};
 
 use crate::{
     field,
     http::{error::ApiError, form::Params},
+    json::{Value, json},
     world::World,
 };
 

@@ -5,12 +5,11 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
-
 use super::{balance, bank_accounts, payout_schedule, start::symbolic};
 use crate::{
     field,
     http::error::ApiError,
+    json::{Value, json},
     shapes,
     world::{World, ids},
 };

@@ -3,8 +3,6 @@
 //!
 //! Source: <https://docs.stripe.com/billing/subscriptions/pending-updates>.
 
-use serde_json::{Map, Value, json};
-
 use super::{
     authentication::Presence,
     change::{How, Unpaid},
@@ -13,6 +11,7 @@ use super::{
 use crate::{
     field,
     http::error::ApiError,
+    json::{Map, Value, json},
     world::{PRIVATE, World},
 };
 
@@ -50,7 +49,7 @@ pub(crate) fn pay_or_wait(world: &mut World, mut changed: Value, drafted: &Value
 }
 
 /// The fields of `changed` that `stored` has otherwise, by their paths.
-fn differing(stored: &Value, changed: &Value) -> Map<String, Value> {
+fn differing(stored: &Value, changed: &Value) -> Map {
     let mut fields = Map::new();
     for (name, value) in changed.as_object().into_iter().flatten() {
         if name == PRIVATE {
@@ -73,7 +72,7 @@ fn differing(stored: &Value, changed: &Value) -> Map<String, Value> {
 }
 
 /// The `pending_update` that tells of what waits.
-fn shown(stored: &Value, changed: &Value, fields: &Map<String, Value>, now: i64) -> Value {
+fn shown(stored: &Value, changed: &Value, fields: &Map, now: i64) -> Value {
     let of = |name: &str| fields.get(name).cloned().unwrap_or(Value::Null);
     let items = if fields.contains_key("items") {
         field::at(changed, "items.data").clone()

@@ -4,9 +4,8 @@
 //! Source: <https://docs.stripe.com/billing/subscriptions/billing-cycle>.
 
 use chrono::{DateTime, Days, Months, Utc};
-use serde_json::Value;
 
-use crate::field;
+use crate::{field, json::Value};
 
 /// The first end after `after` of a period of `price`'s length counted from `anchor`.
 pub(crate) fn next_end(anchor: i64, after: i64, price: &Value) -> i64 {
@@ -143,7 +142,7 @@ fn longest_days(interval: &str) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use crate::json::json;
 
     use super::{natural, next_end};
 

@@ -3,8 +3,6 @@
 //!
 //! Source: <https://docs.stripe.com/api/subscription_schedules/object#subscription_schedule_object-phases>.
 
-use serde_json::{Map, Value, json};
-
 use super::{
     change::Prorations,
     earliest_period_end, period,
@@ -13,6 +11,7 @@ use super::{
 };
 use crate::{
     field,
+    json::{Map, Value, json},
     resources::{collection, price},
     shapes,
     world::World,
@@ -63,7 +62,7 @@ fn setting<'a>(schedule: &'a Value, phase: &'a Value, name: &str) -> &'a Value {
 
 /// Metadata with the keys of another put in; an empty value takes its key out.
 pub(crate) fn patched(current: &Value, patch: &Value) -> Value {
-    let mut merged: Map<String, Value> = current.as_object().cloned().unwrap_or_default();
+    let mut merged: Map = current.as_object().cloned().unwrap_or_default();
     for (key, value) in patch.as_object().into_iter().flatten() {
         match value.as_str() {
             Some("") => merged.shift_remove(key),

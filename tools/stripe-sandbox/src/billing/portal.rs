@@ -4,8 +4,6 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
-
 use super::{
     authentication::{self, Confirmation},
     checkout::{self, Typed},
@@ -17,6 +15,7 @@ use crate::{
         error::{Answer, ApiError},
         form::Params,
     },
+    json::{Value, json},
     resources::{Call, customer, portal_configuration, subscription, subscription_schedule},
     world::World,
 };

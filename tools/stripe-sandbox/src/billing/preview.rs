@@ -2,15 +2,13 @@
 //!
 //! Sources: <https://docs.stripe.com/invoicing/preview>, <https://docs.stripe.com/api/invoices/create_preview>.
 
-use serde_json::Value;
-
 use super::{
     cancellation, due_at,
     invoice_items::Sweep,
     invoicing::{self, DRAFT_LIFE, Draft},
     lines, period, redemptions, run_due, schedules,
 };
-use crate::{field, world::World};
+use crate::{field, json::Value, world::World};
 
 /// So often at most something else comes due before the next invoice: a notice, a pending change that expires, a trial.
 const STEPS: usize = 8;

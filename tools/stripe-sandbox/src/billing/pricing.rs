@@ -3,10 +3,8 @@
 //! Sources: <https://docs.stripe.com/subscriptions/pricing-models/tiered-pricing>,
 //! <https://docs.stripe.com/products-prices/pricing-models#package-pricing>.
 
-use serde_json::Value;
-
 use super::decimal;
-use crate::{field, world::World};
+use crate::{field, json::Value, world::World};
 
 /// An amount stays within what is far from the edge of the numbers, whatever was used.
 const LARGEST: i64 = 99_999_999_999_999;
@@ -80,7 +78,7 @@ fn decimal_of(value: &Value, name: &str) -> i128 {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use crate::json::json;
 
     use super::*;
 

@@ -5,8 +5,6 @@
 //! reckoned from the price that goes and the discounts last used. Sources: <https://docs.stripe.com/billing/subscriptions/prorations>,
 //! <https://docs.stripe.com/billing/subscriptions/billing-mode/compare>.
 
-use serde_json::{Value, json};
-
 use super::{
     decimal, discounts, first_period,
     invoice_items::{self, NewItem},
@@ -14,7 +12,12 @@ use super::{
     period, pricing, redemptions,
     start::product_name,
 };
-use crate::{field, resources::price, world::World};
+use crate::{
+    field,
+    json::{Value, json},
+    resources::price,
+    world::World,
+};
 
 /// Where a subscription keeps what its items were debited for time that has not passed.
 const DEBITS: &str = "_sandbox.debits";
@@ -257,7 +260,7 @@ fn classic_share(world: &World, subscription: &Value, among: &Value, item: &Valu
     let last = field::at(subscription, &format!("{LAST_DISCOUNTS}.{}", field::text(item, "id")));
     let used = last
         .as_array()
-        .map_or_else(|| discounts_of(subscription, item), Vec::clone);
+        .map_or_else(|| discounts_of(subscription, item), <[Value]>::to_vec);
     let whole = period::whole(subscription, item);
     part(price_of(world, among, item, &used), until - from.max(start), whole)
 }

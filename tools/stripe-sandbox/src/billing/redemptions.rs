@@ -3,12 +3,12 @@
 //! Source: <https://docs.stripe.com/billing/subscriptions/coupons>.
 
 use chrono::{DateTime, Months};
-use serde_json::{Value, json};
 
 use super::discounts::{self, Purchase};
 use crate::{
     field,
     http::{error::ApiError, form::Params},
+    json::{Value, json},
     shapes,
     world::World,
 };

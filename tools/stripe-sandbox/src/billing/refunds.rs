@@ -4,10 +4,14 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
-
 use super::{balance, disputes, fraud_warnings, payment};
-use crate::{field, http::error::ApiError, shapes, world::World};
+use crate::{
+    field,
+    http::error::ApiError,
+    json::{Value, json},
+    shapes,
+    world::World,
+};
 
 /// The card whose refunds are pending at first, and the one whose refunds succeed and fail later.
 const PENDING: &str = "pendingRefund";

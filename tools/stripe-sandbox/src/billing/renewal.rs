@@ -1,7 +1,5 @@
 //! A subscription at the end of a period, and the collection of its invoices.
 
-use serde_json::{Value, json};
-
 use super::{
     authentication::Presence,
     cancellation, dunning, earliest_period_end, finalization,
@@ -9,7 +7,12 @@ use super::{
     lines::{self, Line},
     pausing, pending, period, proration, redemptions, sent_invoices, settings, trials, upcoming,
 };
-use crate::{field, resources::price, world::World};
+use crate::{
+    field,
+    json::{Value, json},
+    resources::price,
+    world::World,
+};
 
 /// Does what is due for a running subscription: notice of a trial's end, its end, or the next period.
 pub(crate) fn run(world: &mut World, subscription: &Value) {

@@ -4,8 +4,6 @@
 //! What a schedule invoices is a draft for an hour. Sources: <https://docs.stripe.com/billing/subscriptions/subscription-schedules>,
 //! <https://docs.stripe.com/api/subscription_schedules>.
 
-use serde_json::{Value, json};
-
 use super::{
     cancellation,
     change::{self, How, Prorations, Unpaid},
@@ -14,7 +12,12 @@ use super::{
     start::{self, NewSubscription, Scheduled},
     trials,
 };
-use crate::{field, http::error::ApiError, world::World};
+use crate::{
+    field,
+    http::error::ApiError,
+    json::{Value, json},
+    world::World,
+};
 
 pub(crate) const KIND: &str = "subscription_schedule";
 

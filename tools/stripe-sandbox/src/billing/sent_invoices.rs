@@ -3,13 +3,15 @@
 //! Source: <https://docs.stripe.com/billing/collection-method>. What is planned for an invoice is what the setting says when
 //! it is finalized.
 
-use serde_json::{Value, json};
-
 use super::{
     dunning, renewal,
     settings::{self, Fate, Outcome, Remains},
 };
-use crate::{field, world::World};
+use crate::{
+    field,
+    json::{Value, json},
+    world::World,
+};
 
 /// Where an open invoice keeps what is still to come, in order.
 const STEPS: &str = "_sandbox.steps";

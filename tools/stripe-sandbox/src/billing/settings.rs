@@ -5,9 +5,12 @@
 //! <https://docs.stripe.com/billing/subscriptions/overview#settings>.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
-use crate::{field, world::World};
+use crate::{
+    field,
+    json::{Value, json},
+    world::World,
+};
 
 /// The kind and the id under which a setting is stored, once there is one.
 const KIND: &str = "_sandbox.billing";
@@ -186,15 +189,13 @@ pub(crate) fn of(world: &World) -> Settings {
     let stored = world
         .found("", KIND)
         .map(|stored| field::at(stored, "settings").clone());
-    stored
-        .and_then(|stored| serde_json::from_value(stored).ok())
-        .unwrap_or_default()
+    stored.and_then(|stored| stored.read().ok()).unwrap_or_default()
 }
 
 /// Replaces the setting; the data set at work is the platform's.
 pub(crate) fn replace(world: &mut World, settings: &Settings) -> Value {
-    world.put(&json!({ "id": KIND, "object": KIND, "settings": settings }));
-    json!(settings)
+    world.put(&json!({ "id": KIND, "object": KIND, "settings": Value::of(settings) }));
+    Value::of(settings)
 }
 
 #[cfg(test)]

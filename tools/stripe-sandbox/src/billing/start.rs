@@ -1,7 +1,5 @@
 //! Beginning a subscription: the object, its items and its first invoice.
 
-use serde_json::{Value, json};
-
 use super::{
     cancellation,
     first_period::{self, FirstPeriod},
@@ -13,6 +11,7 @@ use super::{
 };
 use crate::{
     field,
+    json::{Value, json},
     resources::{collection, price},
     shapes,
     world::{World, rendered},

@@ -8,12 +8,12 @@
 use std::sync::Arc;
 
 use chrono::DateTime;
-use serde_json::{Value, json};
 
 use super::{has_ended, period, schedules};
 use crate::{
     field,
     http::{error::ApiError, form::Params},
+    json::{Value, json},
     resources::customer,
     world::World,
 };

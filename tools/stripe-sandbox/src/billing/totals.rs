@@ -2,12 +2,11 @@
 //!
 //! Source: <https://docs.stripe.com/payments/checkout/discounts>.
 
-use serde_json::{Value, json};
-
 use super::discounts::{self, Discountable, Purchase};
 use crate::{
     field,
     http::{error::ApiError, form::Params},
+    json::{Value, json},
     resources::tax_rates,
     world::World,
 };

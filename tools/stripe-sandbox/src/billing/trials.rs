@@ -3,14 +3,12 @@
 //! Sources: <https://docs.stripe.com/billing/subscriptions/trials>,
 //! <https://docs.stripe.com/billing/subscriptions/trials/free-trials#create-free-trials-without-payment>.
 
-use serde_json::Value;
-
 use super::{
     cancellation,
     change::{self, How, Prorations, Unpaid},
     pausing, sent_invoices,
 };
-use crate::{field, http::error::ApiError, resources::payment_method, world::World};
+use crate::{field, http::error::ApiError, json::Value, resources::payment_method, world::World};
 
 /// Notice of a trial's end is given so long before. Source: <https://docs.stripe.com/billing/subscriptions/trials>.
 const NOTICE: i64 = 3 * 86_400;

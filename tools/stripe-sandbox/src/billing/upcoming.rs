@@ -5,14 +5,12 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use super::{
     earliest_period_end, invoice_totals,
     invoicing::{self, Draft},
     pausing, renewal, sent_invoices, settings,
 };
-use crate::{field, world::World};
+use crate::{field, json::Value, world::World};
 
 /// Where a subscription keeps how many days before the end of its period notice is given.
 const DAYS: &str = "_sandbox.upcoming_days";

@@ -4,10 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-
 use super::decimal;
-use crate::{field, world::World};
+use crate::{field, json::Value, world::World};
 
 /// More than this is not billed, so that what it costs stays far from the edge of the numbers.
 const MOST: i128 = 1_000_000_000_000_000 * decimal::ONE;
@@ -64,7 +62,7 @@ fn newest_in_each<'a>(events: &[&'a Value], window: i64) -> Vec<&'a Value> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use crate::json::json;
 
     use super::*;
 

@@ -9,12 +9,12 @@ use axum::{
 };
 use http::{HeaderValue, StatusCode, header};
 use serde::{Deserialize, de::DeserializeOwned};
-use serde_json::{Value, json};
 
 use super::faults::Faults;
 use crate::{
     app::{App, cause},
     http::error::ApiError,
+    json::{Value, json},
     world::{clock::LONGEST_ADVANCE, rendered},
 };
 
@@ -43,8 +43,9 @@ pub(super) fn refused(error: &ApiError) -> Response {
 
 /// The body as a `T`, if it is a JSON object that fits.
 pub(super) fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
-    let object: serde_json::Map<String, Value> = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-    serde_json::from_value(Value::Object(object)).map_err(|error| error.to_string())
+    let object: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    serde_json::from_value(object.into()).map_err(|error| error.to_string())
 }
 
 /// `GET /_sandbox/clock`.
@@ -79,7 +80,7 @@ pub(crate) async fn advance(State(app): State<Arc<App>>, body: Bytes) -> Respons
 
 /// `GET /_sandbox/faults`.
 pub(crate) async fn faults(State(app): State<Arc<App>>) -> Response {
-    ok(&json!(app.world().faults))
+    ok(&Value::of(&app.world().faults))
 }
 
 /// `POST /_sandbox/faults`: replaces the whole setting.
@@ -98,14 +99,14 @@ pub(crate) async fn set_faults(State(app): State<Arc<App>>, body: Bytes) -> Resp
     // A test clock that was held goes on.
     app.clock_set_out.notify_one();
     match set {
-        Ok(()) => ok(&json!(app.world().faults)),
+        Ok(()) => ok(&Value::of(&app.world().faults)),
         Err(error) => refused(&error),
     }
 }
 
 /// `GET /_sandbox/ledger`: every effect, oldest first.
 pub(crate) async fn ledger(State(app): State<Arc<App>>) -> Response {
-    ok(&json!({ "effects": app.world().effects().collect::<Vec<_>>() }))
+    ok(&json!({ "effects": Value::of(&app.world().effects().collect::<Vec<_>>()) }))
 }
 
 /// `GET /_sandbox/objects/{type}`: all objects of a type in all accounts, newest first, deleted stubs included.

@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use axum::{body::Bytes, extract::State, response::Response};
-use serde_json::json;
 
 use super::api::{bad, ok, parsed, refused};
 use crate::{
     app::{App, cause},
     billing::settings::{self, Settings},
+    json::Value,
 };
 
 /// `GET /_sandbox/billing`.
 pub(crate) async fn show(State(app): State<Arc<App>>) -> Response {
-    ok(&json!(settings::of(&app.world())))
+    ok(&Value::of(&settings::of(&app.world())))
 }
 
 /// `POST /_sandbox/billing`: replaces the whole setting.

@@ -9,13 +9,13 @@ use axum::{
 };
 use http::StatusCode;
 use serde::Deserialize;
-use serde_json::Value;
 
 use super::api::{answer, bad, parsed, refused};
 use crate::{
     app::{App, cause},
     billing::disputes::{self, NewDispute},
     http::{account::check_account, error::ApiError},
+    json::Value,
     world::{World, rendered},
 };
 

@@ -353,12 +353,12 @@ fn meets(wanted_method: &str, pattern: &str, method: &str, path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use crate::json::{Value, json};
 
     use super::*;
 
     fn faults(setting: Value) -> Faults {
-        let faults: Faults = serde_json::from_value(setting).unwrap();
+        let faults: Faults = setting.read().unwrap();
         faults.check().unwrap();
         faults
     }

@@ -4,12 +4,12 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{body::Bytes, extract::State, response::Response};
 use serde::Deserialize;
-use serde_json::json;
 
 use super::api::{bad, ok, parsed, refused};
 use crate::{
     app::{App, cause},
     http::keys::{self, Right},
+    json::json,
 };
 
 /// `GET /_sandbox/keys`.

@@ -11,10 +11,9 @@ use axum::{
 };
 use http::{HeaderValue, header};
 use serde::Deserialize;
-use serde_json::json;
 
 use super::api::{bad, ok, parsed};
-use crate::app::App;
+use crate::{app::App, json::json};
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -61,7 +60,7 @@ pub(crate) async fn take(State(app): State<Arc<App>>, body: Bytes) -> Response {
         return response;
     };
     match std::fs::write(&target, text) {
-        Ok(()) => ok(&json!({ "file": target, "sha256": hash })),
+        Ok(()) => ok(&json!({ "file": target.to_string_lossy(), "sha256": hash })),
         Err(error) => bad(&format!("{}: {error}", target.display())),
     }
 }

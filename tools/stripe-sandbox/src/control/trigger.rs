@@ -5,13 +5,13 @@ use std::sync::Arc;
 use axum::{body::Bytes, extract::State, response::Response};
 use http::StatusCode;
 use serde::Deserialize;
-use serde_json::{Map, Value};
 
 use super::api::{answer, bad, parsed, refused};
 use crate::{
     app::{App, cause},
     field,
     http::{account::check_account, table},
+    json::{Map, Value},
     shapes,
     world::{World, rendered},
 };
@@ -22,7 +22,7 @@ struct Wanted {
     #[serde(rename = "type")]
     kind: String,
     #[serde(default)]
-    data: Map<String, Value>,
+    data: Map,
     previous_attributes: Option<Value>,
     #[serde(default)]
     account: String,
@@ -101,7 +101,7 @@ fn merge(object: &mut Value, given: Value) {
     match (object, given) {
         (Value::Object(fields), Value::Object(given)) => {
             for (name, value) in given {
-                merge(fields.entry(name).or_insert(Value::Null), value);
+                merge(fields.slot(&name), value);
             }
         }
         (place, given) => *place = given,
@@ -136,11 +136,11 @@ mod tests {
 
     #[test]
     fn fields_are_put_in_hash_by_hash() {
-        let mut object = serde_json::json!({ "a": { "b": 1, "c": [1, 2] }, "d": null });
-        merge(&mut object, serde_json::json!({ "a": { "c": [3] }, "d": { "e": 4 } }));
+        let mut object = crate::json::json!({ "a": { "b": 1, "c": [1, 2] }, "d": null });
+        merge(&mut object, crate::json::json!({ "a": { "c": [3] }, "d": { "e": 4 } }));
         assert_eq!(
             object,
-            serde_json::json!({ "a": { "b": 1, "c": [3] }, "d": { "e": 4 } })
+            crate::json::json!({ "a": { "b": 1, "c": [3] }, "d": { "e": 4 } })
         );
     }
 }

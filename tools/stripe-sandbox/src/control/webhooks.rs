@@ -8,13 +8,13 @@ use axum::{
     response::Response,
 };
 use serde::Deserialize;
-use serde_json::json;
 
 use super::api::{bad, ok, parsed, refused};
 use crate::{
     app::{App, cause},
     field,
     http::version::is_dated,
+    json::json,
     resources::webhook_endpoint::{self, NewEndpoint},
     world::API_VERSION,
 };

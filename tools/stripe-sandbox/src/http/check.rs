@@ -2,7 +2,7 @@
 //!
 //! Source: <https://docs.stripe.com/error-codes>, and the messages that Stripe's API is seen to answer with.
 
-use serde_json::{Map, Value};
+use crate::json::{Map, Value};
 
 use super::{
     currencies,
@@ -31,7 +31,7 @@ struct Findings {
 }
 
 impl Findings {
-    fn look_into_hash(&mut self, known: &[Parameter], sent: &Map<String, Value>, path: &str) {
+    fn look_into_hash(&mut self, known: &[Parameter], sent: &Map, path: &str) {
         for (name, value) in sent {
             let path = nested(path, name);
             match known.iter().find(|one| one.name == name) {

@@ -2,14 +2,14 @@
 //!
 //! Source: <https://docs.stripe.com/api/errors>, <https://docs.stripe.com/error-codes>.
 
+use crate::json::{Map, Value, json};
 use http::StatusCode;
-use serde_json::{Map, Value, json};
 
 /// A refusal as Stripe words it: a status and the fields of `error`.
 #[derive(Clone, Debug)]
 pub(crate) struct ApiError {
     pub(crate) status: u16,
-    pub(crate) fields: Map<String, Value>,
+    pub(crate) fields: Map,
     /// Headers of the answer, besides those every answer has.
     pub(crate) headers: Vec<(&'static str, String)>,
     /// The call had effects that stay (a declined charge, say) although it is refused.

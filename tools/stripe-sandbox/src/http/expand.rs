@@ -2,11 +2,10 @@
 //!
 //! Source: <https://docs.stripe.com/expand>.
 
-use serde_json::{Value, json};
-
 use super::{error::ApiError, form::Params};
 use crate::{
     field,
+    json::{Value, json},
     resources::{coupon, price_terms, refund, tax_id},
     world::{World, rendered},
 };
@@ -52,7 +51,7 @@ fn walk(world: &World, here: &mut Value, steps: &[&str], path: &str) -> Result<(
         (field::text(here, "object"), *step),
         ("coupon", "applies_to" | "currency_options") | ("price", "tiers") | ("refund", "failure_balance_transaction")
     );
-    let Some(next) = here.get_mut(*step) else {
+    let Some(next) = here.get_mut(step) else {
         if may_be_without {
             return Ok(());
         }

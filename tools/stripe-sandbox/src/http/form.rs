@@ -2,10 +2,11 @@
 //!
 //! Parsed into a JSON tree whose leaves are texts; hashes whose keys are all numbers become lists, but for metadata.
 
-use serde_json::{Map, Value};
-
 use super::error::ApiError;
-use crate::field;
+use crate::{
+    field,
+    json::{Map, Value},
+};
 
 const MOST_PARAMETERS: usize = 2000;
 const DEEPEST: usize = 8;
@@ -60,7 +61,7 @@ impl Params {
 
     /// The same parameters and one more at the top.
     pub(crate) fn with(self, name: &str, value: &str) -> Self {
-        self.merged(Self(serde_json::json!({ name: value })))
+        self.merged(Self(crate::json::json!({ name: value })))
     }
 
     /// The same parameters but for one at the top.
@@ -142,7 +143,7 @@ fn as_texts(tree: Value) -> Option<Value> {
         ),
         Value::Array(list) => Value::Array(list.into_iter().filter_map(as_texts).collect()),
         Value::String(text) => Value::String(text),
-        leaf => Value::String(leaf.to_string()),
+        leaf => leaf.to_string().into(),
     })
 }
 
@@ -166,7 +167,7 @@ fn steps(name: &str) -> Option<Vec<String>> {
     Some(steps)
 }
 
-fn insert(map: &mut Map<String, Value>, steps: &[String], value: String) {
+fn insert(map: &mut Map, steps: &[String], value: String) {
     let Some((step, deeper)) = steps.split_first() else {
         return;
     };
@@ -176,10 +177,10 @@ fn insert(map: &mut Map<String, Value>, steps: &[String], value: String) {
         step.clone()
     };
     if deeper.is_empty() {
-        map.insert(key, Value::String(value));
+        map.insert(key, value.into());
         return;
     }
-    let slot = map.entry(key).or_insert_with(|| Value::Object(Map::new()));
+    let slot = map.slot(&key);
     if !slot.is_object() {
         *slot = Value::Object(Map::new());
     }
@@ -189,7 +190,7 @@ fn insert(map: &mut Map<String, Value>, steps: &[String], value: String) {
 }
 
 /// Where `a[]` goes: after the last; `a[][b]` into the last as long as that has no `b` yet.
-fn next_index(map: &Map<String, Value>, deeper: &[String]) -> String {
+fn next_index(map: &Map, deeper: &[String]) -> String {
     let last = map.len().checked_sub(1).map(|last| last.to_string());
     if let (Some(last), Some(name)) = (last, deeper.first())
         && let Some(Value::Object(element)) = map.get(&last)
@@ -204,7 +205,7 @@ fn next_index(map: &Map<String, Value>, deeper: &[String]) -> String {
 fn listed(value: Value, stays: bool) -> Value {
     let Value::Object(map) = value else { return value };
     let numbered = !stays && !map.is_empty() && map.keys().all(|key| key.parse::<u32>().is_ok());
-    let inner: Map<_, _> = map
+    let inner: Map = map
         .into_iter()
         .map(|(key, inner)| {
             let metadata = key == "metadata";
@@ -225,8 +226,8 @@ fn listed(value: Value, stays: bool) -> Value {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use crate::json::json;
     use proptest::prelude::*;
-    use serde_json::json;
 
     use super::*;
 
@@ -300,10 +301,10 @@ mod tests {
     }
 
     fn any_tree() -> impl Strategy<Value = Value> {
-        let leaf = any::<String>().prop_map(Value::String);
+        let leaf = any::<String>().prop_map(Value::from);
         let node = leaf.prop_recursive(4, 48, 5, |inner| {
             prop_oneof![
-                prop::collection::vec(inner.clone(), 1..5).prop_map(Value::Array),
+                prop::collection::vec(inner.clone(), 1..5).prop_map(Value::from),
                 prop::collection::btree_map("[a-z_ é&=%]{1,8}", inner, 1..5)
                     .prop_map(|map| Value::Object(map.into_iter().collect())),
             ]

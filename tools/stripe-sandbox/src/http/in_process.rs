@@ -3,10 +3,9 @@
 use std::cell::RefCell;
 
 use http::Uri;
-use serde_json::Value;
 
 use super::{App, run};
-use crate::{Config, app, field, http::route::Routes, world::World};
+use crate::{Config, app, field, http::route::Routes, json::Value, world::World};
 
 /// 2027-01-15T08:00:00Z, where the clock stands at first.
 const START: i64 = 1_800_000_000;

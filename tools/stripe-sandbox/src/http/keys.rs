@@ -4,10 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use http::{HeaderMap, header};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use super::{error::ApiError, rights};
-use crate::{field, resources, world::World};
+use crate::{
+    field,
+    json::{Value, json},
+    resources,
+    world::World,
+};
 
 /// The kind of the objects that restricted keys are stored as; the API does not show them.
 const KIND: &str = "_sandbox.key";
@@ -37,6 +41,7 @@ pub(crate) fn restricted(world: &mut World, permissions: &BTreeMap<String, Right
         return Err(ApiError::invalid(format!("no resource `{unknown}`; there are {known}")));
     }
     let key = world.id(if world.livemode { "rk_live_" } else { "rk_test_" }, 24);
+    let permissions = Value::of(permissions);
     world.put(&json!({ "id": key, "object": KIND, "created": world.now, "permissions": permissions }));
     Ok(json!({ "key": key, "permissions": permissions }))
 }

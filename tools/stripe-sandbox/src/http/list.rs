@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 
-use serde_json::{Value, json};
-
 use super::{
     error::{Answer, ApiError},
     form::Params,
 };
-use crate::field;
+use crate::{
+    field,
+    json::{Value, json},
+};
 
 /// A page of `newest_first` as the parameters ask; no more of it is looked at than that takes.
 pub(crate) fn page(url: &str, params: &Params, newest_first: impl IntoIterator<Item = Value>) -> Answer {

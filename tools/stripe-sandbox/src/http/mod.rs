@@ -24,7 +24,6 @@ use axum::{
     response::Response,
 };
 use http::request::Parts;
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use self::{
@@ -38,6 +37,7 @@ use crate::{
     billing::test_clock,
     control::faults::AnswerFaultKind,
     field,
+    json::Value,
     resources::{Call, Operation},
     world::{Cause, KeptAnswer, World},
 };

@@ -2,14 +2,12 @@
 //!
 //! Source: <https://docs.stripe.com/keys>, <https://docs.stripe.com/keys/restricted-api-keys>.
 
-use serde_json::Value;
-
 use super::{
     error::ApiError,
     form::Params,
     keys::{Caller, masked},
 };
-use crate::{field, resources::Operation, world::World};
+use crate::{field, json::Value, resources::Operation, world::World};
 
 /// The resource an operation is about, as permissions name it: the fixed steps of its path, `checkout_sessions`.
 pub(crate) fn resource(path: &str) -> String {

@@ -10,13 +10,13 @@ use axum::{
     response::Response,
 };
 use http::StatusCode;
-use serde_json::Value;
 
 use super::{alert, cause, escaped, find, page, redirect};
 use crate::{
     app::App,
     billing::{authentication, start::money},
     field,
+    json::Value,
 };
 
 /// Shows the page.

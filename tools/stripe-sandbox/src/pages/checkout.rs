@@ -8,7 +8,6 @@ use axum::{
     response::Response,
 };
 use http::StatusCode;
-use serde_json::Value;
 
 use super::{alert, cause, escaped, find, page, redirect};
 use crate::{
@@ -21,6 +20,7 @@ use crate::{
     },
     field,
     http::error::ApiError,
+    json::Value,
 };
 
 const KIND: &str = "checkout.session";

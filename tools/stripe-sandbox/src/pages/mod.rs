@@ -14,9 +14,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderValue, StatusCode, header};
-use serde_json::Value;
 
-use crate::{app::App, http::error::ApiError, world::Cause};
+use crate::{app::App, http::error::ApiError, json::Value, world::Cause};
 
 /// An HTML page; `body` is HTML already.
 pub(crate) fn page(status: StatusCode, title: &str, body: &str) -> Response {

@@ -8,13 +8,13 @@ use axum::{
     response::Response,
 };
 use http::StatusCode;
-use serde_json::Value;
 
 use super::{escaped, page, redirect};
 use crate::{
     app::App,
     field,
     http::error::ApiError,
+    json::Value,
     resources::{account, account_link},
     world::{Cause, World},
 };

@@ -9,7 +9,6 @@ use axum::{
     response::Response,
 };
 use http::StatusCode;
-use serde_json::Value;
 
 use super::{alert, cause, escaped, find, page, redirect};
 use crate::{
@@ -22,6 +21,7 @@ use crate::{
     },
     field,
     http::error::ApiError,
+    json::Value,
     resources::{intent, payment_method},
     world::World,
 };

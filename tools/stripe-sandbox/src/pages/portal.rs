@@ -9,7 +9,6 @@ use axum::{
 };
 use chrono::DateTime;
 use http::StatusCode;
-use serde_json::{Value, json};
 
 use super::{alert, cause, checkout, escaped, find, page, redirect};
 use crate::{
@@ -22,6 +21,7 @@ use crate::{
     },
     field,
     http::error::ApiError,
+    json::{Value, json},
     resources::payment_method,
     world::World,
 };

@@ -4,8 +4,6 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
-
 use super::{Call, Operation, copy_texts, external_account, list_of, merge_metadata, retrieve, tax_rates};
 use crate::{
     billing::{bank_accounts, payout_schedule, payouts},
@@ -14,6 +12,7 @@ use crate::{
         error::{Answer, ApiError},
         form::Params,
     },
+    json::{Map, Text, Value, json},
     shapes,
     world::{World, rendered},
 };
@@ -250,7 +249,7 @@ fn write(account: &mut Value, params: &Params) -> Result<(), ApiError> {
         field::set(account, "settings.payouts.schedule", new);
     }
     let submitted = field::flag(account, "details_submitted");
-    let requested: Vec<String> = params
+    let requested: Vec<Text> = params
         .at("capabilities")
         .as_object()
         .map(|sent| sent.keys().cloned().collect())
@@ -336,7 +335,7 @@ pub(crate) fn onboard(world: &mut World, id: &str) {
         field::set(one, "requirements.disabled_reason", Value::Null);
         field::set(one, "tos_acceptance.date", now);
         field::set(one, "tos_acceptance.ip", "127.0.0.1");
-        let active: Map<String, Value> = field::at(one, "capabilities")
+        let active: Map = field::at(one, "capabilities")
             .as_object()
             .map(|asked| asked.keys().map(|name| (name.clone(), json!("active"))).collect())
             .unwrap_or_default();

@@ -2,12 +2,11 @@
 //!
 //! Source: <https://docs.stripe.com/api/account_links>.
 
-use serde_json::{Value, json};
-
 use super::{Call, Operation};
 use crate::{
     field,
     http::error::{Answer, ApiError},
+    json::{Value, json},
     world::World,
 };
 

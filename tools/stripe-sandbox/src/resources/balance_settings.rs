@@ -2,13 +2,12 @@
 //!
 //! Source: <https://docs.stripe.com/api/balance-settings>.
 
-use serde_json::{Value, json};
-
 use super::{Call, Operation, account};
 use crate::{
     billing::{payout_schedule, payouts},
     field,
     http::error::Answer,
+    json::{Value, json},
     world::World,
 };
 

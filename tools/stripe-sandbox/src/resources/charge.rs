@@ -2,8 +2,6 @@
 //!
 //! Source: <https://docs.stripe.com/api/charges>.
 
-use serde_json::Value;
-
 use super::{
     Call, Operation, check_email, copy_texts, list_of, merge_metadata, payment_intent::amount_to_capture, retrieve,
     search, shipping,
@@ -15,6 +13,7 @@ use crate::{
         error::{Answer, ApiError},
         matches,
     },
+    json::Value,
     world::{World, rendered},
 };
 
@@ -68,7 +67,7 @@ fn update(world: &mut World, call: &Call) -> Answer {
     if params.has("fraud_details[user_report]") {
         match params.text("fraud_details[user_report]") {
             Some(report) => field::set(&mut changed, "fraud_details.user_report", report),
-            None => field::set(&mut changed, "fraud_details", serde_json::json!({})),
+            None => field::set(&mut changed, "fraud_details", crate::json::json!({})),
         }
     }
     if let Some(customer) = params.text("customer") {

@@ -1,12 +1,11 @@
 //! The line items of checkout sessions and of payment links.
 
-use serde_json::{Value, json};
-
 use super::{merge_metadata, price};
 use crate::{
     billing::{pricing, start},
     field,
     http::{error::ApiError, form::Params},
+    json::{Value, json},
     shapes,
     world::{World, rendered},
 };

@@ -2,8 +2,6 @@
 //!
 //! Source: <https://docs.stripe.com/api/checkout/sessions>.
 
-use serde_json::{Value, json};
-
 use super::{
     Call, Operation, address, checkout_lines::new_lines, currency, intent, is_web_url, list_of, merge_metadata,
     retrieve, subscription,
@@ -16,6 +14,7 @@ use crate::{
         form::Params,
         list, matches,
     },
+    json::{Value, json},
     shapes,
     world::{World, rendered},
 };

@@ -1,10 +1,9 @@
 //! How invoices are collected, as a subscription's parameters say it: charged, or sent and due after some days.
 
-use serde_json::Value;
-
 use crate::{
     field,
     http::{error::ApiError, form::Params},
+    json::Value,
 };
 
 /// Most days until an invoice is due; the limit is ours.

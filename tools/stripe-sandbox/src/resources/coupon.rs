@@ -1,7 +1,5 @@
 //! Coupons: terms of a discount, fixed once made.
 
-use serde_json::{Value, json};
-
 use super::{
     Call, LARGEST_AMOUNT, Operation, copy_texts, currency, delete_for_good, given_id, list_of, merge_metadata, retrieve,
 };
@@ -12,6 +10,7 @@ use crate::{
         error::{Answer, ApiError},
         form::Params,
     },
+    json::{Value, json},
     shapes,
     world::{World, rendered},
 };

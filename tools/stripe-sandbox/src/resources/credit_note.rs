@@ -1,7 +1,5 @@
 //! Credit notes and their previews.
 
-use serde_json::{Value, json};
-
 use super::{Call, LARGEST_AMOUNT, LARGEST_QUANTITY, Operation, copy_texts, list_of, merge_metadata, retrieve};
 use crate::{
     billing::{
@@ -14,6 +12,7 @@ use crate::{
         form::Params,
         list, matches,
     },
+    json::{Value, json},
     world::{World, ids, rendered},
 };
 
@@ -104,7 +103,7 @@ fn read<'a>(params: &'a Params, lines: &'a [Params]) -> Result<NewNote<'a>, ApiE
         Some(amount) if amount < 0 => Err(ApiError::invalid_integer(name, "Invalid non-negative integer")),
         amount => Ok(amount),
     };
-    let at = |name: &str| params.at(name).as_array().map(Vec::as_slice).unwrap_or_default();
+    let at = |name: &str| params.at(name).as_array().unwrap_or_default();
     let refunds = at("refunds").iter().enumerate().map(|(place, one)| {
         if field::text(one, "type") == "payment_record_refund" {
             let message = "The sandbox has no payment records: the type of a refund is `refund`.";

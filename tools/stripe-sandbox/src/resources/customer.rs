@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
-
 use super::{
     Call, Operation, address, check_email, copy_texts, list_of, merge_metadata, payment_method, search, tax_id,
     tax_rates,
@@ -16,6 +14,7 @@ use crate::{
         form::Params,
         matches,
     },
+    json::{Value, json},
     shapes,
     world::{World, ids, rendered},
 };

@@ -2,8 +2,6 @@
 //!
 //! Source: <https://docs.stripe.com/billing/customer/balance>.
 
-use serde_json::{Value, json};
-
 use super::{Call, Operation, copy_texts, currency, list_of, merge_metadata};
 use crate::{
     billing::customer_credit::{self, Reason},
@@ -12,6 +10,7 @@ use crate::{
         error::{Answer, ApiError},
         matches,
     },
+    json::{Value, json},
     world::{World, rendered},
 };
 

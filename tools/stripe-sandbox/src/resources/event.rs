@@ -1,11 +1,10 @@
 //! Events, to be read.
 
-use serde_json::Value;
-
 use super::{Call, Operation, list_of, retrieve};
 use crate::{
     field,
     http::error::{Answer, ApiError},
+    json::Value,
     world::World,
 };
 

@@ -3,8 +3,6 @@
 //! Source: <https://docs.stripe.com/api/external_accounts>. Stripe has those of the platform itself entered in its dashboard;
 //! here they are served as those of connected accounts are.
 
-use serde_json::{Value, json};
-
 use super::{Call, Operation, account, currency, list_of, merge_metadata, retrieve};
 use crate::{
     billing::bank_accounts::{self, Details},
@@ -13,6 +11,7 @@ use crate::{
         error::{Answer, ApiError},
         form::Params,
     },
+    json::{Value, json},
     world::{World, rendered},
 };
 

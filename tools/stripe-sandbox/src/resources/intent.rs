@@ -1,7 +1,5 @@
 //! What payment intents and setup intents have in common.
 
-use serde_json::{Value, json};
-
 use super::{Call, copy_texts, merge_metadata, payment_method};
 use crate::{
     field,
@@ -9,6 +7,7 @@ use crate::{
         error::{Answer, ApiError},
         form::Params,
     },
+    json::{Value, json},
     world::{World, rendered},
 };
 

@@ -1,7 +1,5 @@
 //! Invoices and the payments made on them.
 
-use serde_json::{Value, json};
-
 use super::{
     Call, Operation, collection, copy_texts, currency, list_of, merge_metadata, payment_method, retrieve, search,
 };
@@ -22,6 +20,7 @@ use crate::{
         form::Params,
         list, matches,
     },
+    json::{Value, json},
     world::{World, rendered},
 };
 

@@ -1,7 +1,5 @@
 //! Invoice items: what is put on a customer's next invoice, or on a draft.
 
-use serde_json::Value;
-
 use super::{
     Call, Operation, copy_texts, currency, delete_for_good, list_of, merge_metadata, price, quantity, retrieve,
 };
@@ -19,6 +17,7 @@ use crate::{
         form::Params,
         matches,
     },
+    json::Value,
     world::{World, rendered},
 };
 

@@ -1,7 +1,5 @@
 //! Previews of invoices: what is asked for is done as if, by the operations that would do it.
 
-use serde_json::{Value, json};
-
 use super::{Call, Operation, currency, customer, invoice, invoice_item, subscription};
 use crate::{
     billing::{
@@ -18,6 +16,7 @@ use crate::{
         expand,
         form::Params,
     },
+    json::{Value, json},
     world::{World, rendered},
 };
 

@@ -2,8 +2,6 @@
 //!
 //! Source: <https://docs.stripe.com/api/billing/meter>.
 
-use serde_json::{Value, json};
-
 use super::{Call, Operation, copy_texts, list_of, retrieve};
 use crate::{
     billing::{decimal, usage},
@@ -13,6 +11,7 @@ use crate::{
         form::Params,
         list, matches,
     },
+    json::{Value, json},
     shapes,
     world::{World, ids::letters, rendered},
 };

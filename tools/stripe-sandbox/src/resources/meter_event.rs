@@ -2,8 +2,6 @@
 //!
 //! Sources: <https://docs.stripe.com/api/billing/meter-event>, <https://docs.stripe.com/api/billing/meter-event-adjustment>.
 
-use serde_json::{Value, json};
-
 use super::{Call, Operation, meter};
 use crate::{
     billing::{decimal, usage},
@@ -12,6 +10,7 @@ use crate::{
         error::{Answer, ApiError},
         form::Params,
     },
+    json::{Value, json},
     world::{World, rendered},
 };
 

@@ -49,8 +49,6 @@ pub(crate) mod tax_rates;
 pub(crate) mod test_clock;
 pub(crate) mod webhook_endpoint;
 
-use serde_json::{Map, Value, json};
-
 use crate::{
     field,
     http::{
@@ -58,6 +56,7 @@ use crate::{
         form::Params,
         list,
     },
+    json::{Map, Value, json},
     world::{World, rendered},
 };
 
@@ -220,7 +219,7 @@ pub(crate) fn merge_metadata(current: &Value, params: &Params, name: &str) -> An
     Ok(Value::Object(merged))
 }
 
-fn check_metadata(merged: &Map<String, Value>, name: &str) -> Result<(), ApiError> {
+fn check_metadata(merged: &Map, name: &str) -> Result<(), ApiError> {
     let (most, longest_key, longest_value) = METADATA_LIMITS;
     if merged.len() > most {
         return Err(ApiError::invalid(format!("Metadata can have at most {most} keys.")).param(name));

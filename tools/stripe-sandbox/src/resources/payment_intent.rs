@@ -2,8 +2,6 @@
 //!
 //! Source: <https://docs.stripe.com/api/payment_intents>, and the messages that Stripe's API is seen to answer with.
 
-use serde_json::{Value, json};
-
 use super::{
     Call, LARGEST_AMOUNT, Operation, check_email, copy_texts, currency, intent, list_of, payment_method, search,
     shipping,
@@ -20,6 +18,7 @@ use crate::{
         form::Params,
         matches,
     },
+    json::{Value, json},
     world::{World, rendered},
 };
 

@@ -2,8 +2,6 @@
 //!
 //! Source: <https://docs.stripe.com/api/payment-link>.
 
-use serde_json::{Value, json};
-
 use super::{
     Call, Operation, checkout_lines::new_lines, checkout_session, copy_texts, coupon, is_web_url, list_of,
     merge_metadata, retrieve, subscription,
@@ -15,6 +13,7 @@ use crate::{
         form::Params,
         list,
     },
+    json::{Value, json},
     shapes,
     world::{World, rendered},
 };

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
-
 use super::{Call, Operation, address, check_email, list_of, merge_metadata, retrieve};
 use crate::{
     billing::{cards, payment},
@@ -13,6 +11,7 @@ use crate::{
         form::Params,
         matches,
     },
+    json::{Value, json},
     shapes,
     world::{World, ids, rendered},
 };

@@ -3,13 +3,12 @@
 //! Stripe's reference does not have them. Source: the fixtures of <https://github.com/stripe/stripe-cli>
 //! (`checkout.session.completed`).
 
-use serde_json::Value;
-
 use super::{Call, Operation, payment_method};
 use crate::{
     billing::checkout,
     field,
     http::error::{Answer, ApiError},
+    json::Value,
     world::{World, rendered},
 };
 

@@ -1,7 +1,5 @@
 //! Payouts.
 
-use serde_json::{Value, json};
-
 use super::{Call, Operation, currency, list_of, merge_metadata, retrieve};
 use crate::{
     billing::payouts::{self, NewPayout},
@@ -11,6 +9,7 @@ use crate::{
         form::Params,
         list, matches,
     },
+    json::{Value, json},
     world::{World, rendered},
 };
 

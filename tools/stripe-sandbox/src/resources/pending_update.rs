@@ -4,11 +4,10 @@
 //! metadata, discounts (2026-05-27, 2026-07-29) and `cancel_at_period_end` (2026-09-30). `id` and `price_data`, which say which
 //! item and which price, are taken too.
 
-use serde_json::Value;
-
 use crate::{
     field,
     http::{error::ApiError, form::Params},
+    json::{Text, Value},
 };
 
 /// Of an update of a subscription or of an item of it.
@@ -45,7 +44,9 @@ pub(crate) fn check(subscription: &Value, params: &Params) -> Result<(), ApiErro
     }
     let unsupported = |params: &Params, supported: &[&str]| {
         let mut names = params.tree().as_object().into_iter().flat_map(|sent| sent.keys());
-        names.find(|name| !supported.contains(&name.as_str())).cloned()
+        names
+            .find(|name| !supported.contains(&name.as_str()))
+            .map(Text::to_string)
     };
     let in_items = || {
         let mut items = params.list("items").into_iter().enumerate();

@@ -2,8 +2,6 @@
 //!
 //! Source: <https://docs.stripe.com/api/customer_portal/configurations>.
 
-use serde_json::{Value, json};
-
 use super::{Call, Operation, copy_texts, is_web_url, list_of, merge_metadata, retrieve};
 use crate::{
     field,
@@ -11,6 +9,7 @@ use crate::{
         error::{Answer, ApiError},
         form::Params,
     },
+    json::{Value, json},
     shapes,
     world::{World, rendered},
 };

@@ -2,8 +2,6 @@
 //!
 //! Source: <https://docs.stripe.com/api/customer_portal/sessions>, <https://docs.stripe.com/customer-management/portal-deep-links>.
 
-use serde_json::{Value, json};
-
 use super::{Call, Operation, is_web_url, portal_configuration};
 use crate::{
     billing::portal,
@@ -12,6 +10,7 @@ use crate::{
         error::{Answer, ApiError},
         form::Params,
     },
+    json::{Value, json},
     shapes,
     world::{World, rendered},
 };

@@ -1,7 +1,5 @@
 //! Prices: fixed in amount once made, found again by lookup key.
 
-use serde_json::{Value, json};
-
 use super::{
     Call, Operation, copy_texts, currency, list_of, merge_metadata, price_terms, product, quantity, retrieve, search,
 };
@@ -12,6 +10,7 @@ use crate::{
         form::Params,
         matches,
     },
+    json::{Value, json},
     shapes,
     world::{World, rendered},
 };

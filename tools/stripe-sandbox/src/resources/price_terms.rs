@@ -2,13 +2,12 @@
 //!
 //! Source: <https://docs.stripe.com/api/prices/create>.
 
-use serde_json::{Value, json};
-
 use super::LARGEST_AMOUNT;
 use crate::{
     billing::decimal,
     field,
     http::{error::ApiError, form::Params},
+    json::{Value, json},
 };
 
 /// Writes the terms of a new price; `named` gives a parameter the name it was sent under, for the refusals.
@@ -225,7 +224,7 @@ pub(crate) fn hidden(price: &Value, name: &str) -> Option<Value> {
             ] {
                 field::set(&mut own, name, field::at(price, name).clone());
             }
-            let mut options = json!({ field::text(price, "currency"): own });
+            let mut options = json!({ (field::text(price, "currency")): own });
             if let (Value::Object(all), Value::Object(others)) =
                 (&mut options, field::at(price, "_sandbox.currency_options"))
             {

@@ -1,7 +1,5 @@
 //! Products.
 
-use serde_json::{Value, json};
-
 use super::{Call, Operation, copy_texts, delete_for_good, given_id, list_of, merge_metadata, price, retrieve, search};
 use crate::{
     billing::decimal,
@@ -10,6 +8,7 @@ use crate::{
         error::{Answer, ApiError},
         form::Params,
     },
+    json::{Value, json},
     shapes,
     world::{World, rendered},
 };

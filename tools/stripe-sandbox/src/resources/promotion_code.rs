@@ -1,7 +1,5 @@
 //! Promotion codes: what customers type to redeem a coupon.
 
-use serde_json::{Value, json};
-
 use super::{Call, Operation, coupon, list_of, merge_metadata, retrieve};
 use crate::{
     billing::discounts,
@@ -11,6 +9,7 @@ use crate::{
         form::Params,
         matches,
     },
+    json::{Value, json},
     shapes,
     world::{World, rendered},
 };

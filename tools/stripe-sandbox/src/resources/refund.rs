@@ -1,7 +1,5 @@
 //! Refunds.
 
-use serde_json::{Value, json};
-
 use super::{Call, Operation, list_of, merge_metadata, retrieve};
 use crate::{
     billing::refunds::{self, NewRefund},
@@ -11,6 +9,7 @@ use crate::{
         form::Params,
         matches,
     },
+    json::{Value, json},
     world::{World, rendered},
 };
 

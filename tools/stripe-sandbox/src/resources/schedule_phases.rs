@@ -1,7 +1,5 @@
 //! The phases of subscription schedules, as calls send them.
 
-use serde_json::{Value, json};
-
 use super::{
     merge_metadata, payment_method, price,
     subscription_item::{Items, checked, new_item},
@@ -18,6 +16,7 @@ use crate::{
         error::ApiError,
         form::{LARGEST_INTEGER, Params},
     },
+    json::{Value, json},
     shapes,
     world::World,
 };

@@ -2,8 +2,6 @@
 //!
 //! Source: <https://docs.stripe.com/search#search-query-language>.
 
-use serde_json::{Value, json};
-
 use crate::{
     field,
     http::{
@@ -11,6 +9,7 @@ use crate::{
         form::Params,
         list,
     },
+    json::{Value, json},
     world::{World, rendered},
 };
 
@@ -137,7 +136,7 @@ impl Clause {
             Name::Metadata(key) => field::at(object, "metadata").get(key).unwrap_or(&Value::Null),
         };
         let text = match value {
-            Value::String(text) => text.to_lowercase(),
+            Value::String(text) => text.as_str().to_lowercase(),
             Value::Null => String::new(),
             other => other.to_string(),
         };

@@ -2,8 +2,6 @@
 //!
 //! Source: <https://docs.stripe.com/api/setup_intents>, <https://docs.stripe.com/api/setup_attempts>.
 
-use serde_json::Value;
-
 use super::{Call, Operation, intent, list_of, payment_method};
 use crate::{
     billing::{authentication::Confirmation, setup},
@@ -13,6 +11,7 @@ use crate::{
         form::Params,
         matches,
     },
+    json::Value,
     world::{World, rendered},
 };
 

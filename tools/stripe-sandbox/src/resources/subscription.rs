@@ -1,7 +1,5 @@
 //! Subscriptions.
 
-use serde_json::{Value, json};
-
 use super::{
     Call, Operation, collection, copy_texts, list_of, merge_metadata, payment_method, pending_update, retrieve, search,
     subscription_item::{
@@ -27,6 +25,7 @@ use crate::{
         form::Params,
         matches,
     },
+    json::{Value, json},
     world::{World, rendered},
 };
 

@@ -1,7 +1,5 @@
 //! The items of subscriptions, and changes of them.
 
-use serde_json::{Value, json};
-
 use super::{Call, Operation, merge_metadata, pending_update, price, subscription::changeable};
 use crate::{
     billing::{
@@ -17,6 +15,7 @@ use crate::{
         form::Params,
         list,
     },
+    json::{Value, json},
     world::World,
 };
 

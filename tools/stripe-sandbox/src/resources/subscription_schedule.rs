@@ -1,7 +1,5 @@
 //! Subscription schedules.
 
-use serde_json::{Value, json};
-
 use super::{
     Call, Operation, copy_texts, list_of, merge_metadata, payment_method, retrieve, schedule_phases,
     subscription::changeable,
@@ -19,6 +17,7 @@ use crate::{
         list::within,
         matches,
     },
+    json::{Value, json},
     shapes,
     world::World,
 };

@@ -1,7 +1,6 @@
 //! What the parameters of a new subscription say of its beginning: from when, counted from when, and what is sold once with it.
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Timelike, Utc};
-use serde_json::{Value, json};
 
 use super::{LARGEST_QUANTITY, merge_metadata, price, subscription_item::Items};
 use crate::{
@@ -13,6 +12,7 @@ use crate::{
     },
     field,
     http::{error::ApiError, form::Params},
+    json::{Value, json},
     world::World,
 };
 

@@ -2,8 +2,6 @@
 //!
 //! Source: <https://docs.stripe.com/api/tax/calculations>.
 
-use serde_json::{Value, json};
-
 use super::{Call, LARGEST_AMOUNT, Operation, currency, merge_metadata, quantity, retrieve, tax_rates};
 use crate::{
     field,
@@ -12,6 +10,7 @@ use crate::{
         form::Params,
         list,
     },
+    json::{Value, json},
     shapes,
     world::{World, rendered},
 };

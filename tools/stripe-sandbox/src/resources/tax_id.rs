@@ -2,8 +2,6 @@
 //!
 //! Sources: <https://docs.stripe.com/api/tax_ids>, <https://docs.stripe.com/tax/customer-tax-ids>.
 
-use serde_json::{Value, json};
-
 use super::{Call, Operation, list_of, retrieve};
 use crate::{
     field,
@@ -12,6 +10,7 @@ use crate::{
         form::Params,
         list,
     },
+    json::{Value, json},
     shapes,
     world::{World, rendered},
 };

@@ -3,9 +3,7 @@
 //! Rates are in thousandths of a percent. Source: <https://docs.stripe.com/tax/supported-countries> for the tax types, the
 //! countries' own publications for the rates (2026).
 
-use serde_json::Value;
-
-use crate::field;
+use crate::{field, json::Value};
 
 /// The country the seller is established in.
 pub(crate) const HOME: &str = "IE";
@@ -208,7 +206,7 @@ pub(crate) fn is_eu_business(kind: &str, value: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use crate::json::json;
 
     use super::*;
 

@@ -1,12 +1,11 @@
 //! Test clocks, as they are asked for.
 
-use serde_json::json;
-
 use super::{Call, Operation, list_of};
 use crate::{
     billing::test_clock::{self, KIND, LIFE},
     field,
     http::error::{Answer, ApiError},
+    json::json,
     shapes,
     world::{World, rendered},
 };

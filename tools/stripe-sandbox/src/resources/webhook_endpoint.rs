@@ -2,12 +2,11 @@
 //!
 //! Source: <https://docs.stripe.com/api/webhook_endpoints>.
 
-use serde_json::{Value, json};
-
 use super::{Call, Operation, copy_texts, list_of, merge_metadata, retrieve};
 use crate::{
     field,
     http::error::{Answer, ApiError},
+    json::{Value, json},
     shapes,
     world::{API_VERSION, World, rendered},
 };

@@ -5,7 +5,6 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{Request, header};
 use http_body_util::Full;
-use serde_json::Value;
 use tokio::{
     sync::{
         OwnedSemaphorePermit, Semaphore,
@@ -20,6 +19,7 @@ use crate::{
     app::App,
     config::RetrySchedule,
     field,
+    json::Value,
     resources::webhook_endpoint,
     world::{clock, rendered},
 };

@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
-
 use super::World;
 use crate::{
     billing::{balance::DISPUTE_FEE, credit_note_lines, refunds},
     field,
+    json::Value,
     resources::payment_intent,
 };
 

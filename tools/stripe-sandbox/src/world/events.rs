@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
-
 use super::{API_VERSION, PRIVATE, World, stored::Stored};
 use crate::{
     field,
+    json::{Value, json},
     webhooks::{Delivery, Postponed},
 };
 

@@ -12,11 +12,11 @@ use std::{
 
 use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use super::{KeptAnswer, ledger::Effect};
 use crate::{
     control::faults::Faults,
+    json::{Value, json},
     webhooks::{Counts, Delivery, Postponed},
 };
 

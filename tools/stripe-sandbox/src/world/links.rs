@@ -2,10 +2,8 @@
 
 use std::collections::HashMap;
 
-use serde_json::Value;
-
 use super::store::SlotNumber;
-use crate::field;
+use crate::{field, json::Value};
 
 /// Kinds and where their objects name what they belong to, which is so from their creation on.
 const BELONGS: &[(&str, &str)] = &[

@@ -24,7 +24,6 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use self::{
@@ -40,6 +39,7 @@ use crate::{
     control::faults::Faults,
     field,
     http::error::ApiError,
+    json::{Value, json},
     webhooks::{Delivery, Outbox},
 };
 

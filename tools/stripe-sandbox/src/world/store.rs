@@ -11,7 +11,6 @@ use std::{
 
 use elsa::FrozenMap;
 use hashbrown::{DefaultHashBuilder, HashTable};
-use serde_json::Value;
 
 use super::{
     links::Links,
@@ -21,6 +20,7 @@ use super::{
 use crate::{
     billing::{self, test_clock},
     field,
+    json::Value,
 };
 
 /// How many objects used last are not packed. Few in unit tests, so that all of them unpack.

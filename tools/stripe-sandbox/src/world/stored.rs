@@ -6,10 +6,12 @@ use serde::{
     Serialize, Serializer,
     ser::{Error, SerializeMap},
 };
-use serde_json::{Map, Value};
 
 use super::PRIVATE;
-use crate::field;
+use crate::{
+    field,
+    json::{Map, Value},
+};
 
 /// One version of an object. Of an event, `about` is the object it tells of, which is left out of `value`.
 #[derive(Clone, Debug)]
@@ -71,7 +73,7 @@ struct Data<'a>(&'a Value, &'a Value);
 /// Writes an object without our own fields.
 struct Rendered<'a>(&'a Value);
 
-fn fields<E: Error>(value: &Value) -> Result<&Map<String, Value>, E> {
+fn fields<E: Error>(value: &Value) -> Result<&Map, E> {
     value.as_object().ok_or_else(|| E::custom("not an object"))
 }
 
@@ -113,7 +115,7 @@ impl Serialize for Rendered<'_> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use crate::json::json;
 
     use super::*;
 

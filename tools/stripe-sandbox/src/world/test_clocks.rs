@@ -2,10 +2,8 @@
 //!
 //! What is made while the world goes by a test clock bears it in `_sandbox.test_clock`, and waits in that clock's queue.
 
-use serde_json::Value;
-
 use super::World;
-use crate::{billing::test_clock, field, http::error::ApiError};
+use crate::{billing::test_clock, field, http::error::ApiError, json::Value};
 
 /// What belongs to nobody's time, whoever makes it.
 const SHARED: &[&str] = &["balance", "billing_portal.configuration", "event", "price", "product"];

@@ -8,8 +8,6 @@ mod draw;
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
-
 use self::{
     checks::Seen,
     draw::{Draw, Known, Step},
@@ -17,6 +15,7 @@ use self::{
 use crate::{
     field,
     http::in_process::InProcess,
+    json::Value,
     world::{World, books},
 };
 

@@ -5,10 +5,9 @@ use proptest::{
     sample::Index,
     test_runner::{Config as Cases, RngSeed, TestRunner},
 };
-use serde_json::json;
 
 use super::*;
-use crate::{http::in_process::InProcess, world::books};
+use crate::{http::in_process::InProcess, json::json, world::books};
 
 const CASES: u32 = 500;
 

@@ -4,9 +4,12 @@ use proptest::{
     prelude::*,
     test_runner::{Config as Cases, RngSeed, TestRunner},
 };
-use serde_json::{Value, json};
 
-use crate::{field, http::in_process::InProcess};
+use crate::{
+    field,
+    http::in_process::InProcess,
+    json::{Value, json},
+};
 
 const CASES: u32 = 60;
 

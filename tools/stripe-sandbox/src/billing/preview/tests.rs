@@ -4,9 +4,8 @@ use proptest::{
     prelude::*,
     test_runner::{Config as Cases, RngSeed, TestRunner},
 };
-use serde_json::Value;
 
-use crate::{field, http::in_process::InProcess};
+use crate::{field, http::in_process::InProcess, json::Value};
 
 const CASES: u32 = 120;
 

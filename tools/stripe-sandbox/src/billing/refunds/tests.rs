@@ -7,11 +7,11 @@ use proptest::{
     sample::Index,
     test_runner::{Config as Cases, RngSeed, TestRunner},
 };
-use serde_json::Value;
 
 use crate::{
     field,
     http::in_process::InProcess,
+    json::Value,
     world::{World, books, rendered},
 };
 

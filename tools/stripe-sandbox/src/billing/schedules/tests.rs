@@ -6,12 +6,12 @@ use proptest::{
     sample::Index,
     test_runner::{Config as Cases, RngSeed, TestRunner},
 };
-use serde_json::Value;
 
 use crate::{
     billing::change::tests::{COUPONS, LICENSED, problems},
     field,
     http::in_process::InProcess,
+    json::Value,
     world::World,
 };
 

@@ -14,7 +14,7 @@ fn refused(signatures: &[Signature], operation: &str, form: &str) -> Option<(Str
         .unwrap_or_else(|| panic!("no {operation}"));
     let error = check(&signature.parameters, &Params::parse(form.as_bytes()).unwrap()).err()?;
     assert_eq!(error.status, 400);
-    assert_eq!(error.fields["type"], "invalid_request_error");
+    assert_eq!(error.fields.get("type").unwrap(), "invalid_request_error");
     assert!(!error.replayable, "the idempotency key stays free");
     let field = |name: &str| {
         error

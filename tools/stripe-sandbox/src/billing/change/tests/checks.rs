@@ -2,9 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
-
-use crate::{billing::lines, field, world::World};
+use crate::{billing::lines, field, json::Value, world::World};
 
 /// What a status may become. Sources: <https://docs.stripe.com/invoicing/overview#invoice-statuses>,
 /// <https://docs.stripe.com/billing/subscriptions/overview#subscription-statuses>,
@@ -210,7 +208,7 @@ fn of_subscription(subscription: &Value) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use crate::json::json;
 
     use super::*;
 
