@@ -15,53 +15,37 @@ pub(crate) trait ToValue {
 /// A value written as JSON; where a value stands any expression may stand whose type is [`ToValue`]. A field's name is a
 /// literal, a variable, or in parentheses.
 macro_rules! json {
-    (@fields $map:ident) => {};
-    (@fields $map:ident $name:tt : null $(, $($rest:tt)*)?) => {
-        $map.append($name, $crate::json::Value::Null);
-        $crate::json::json!(@fields $map $($($rest)*)?);
+    (@fields [$($done:tt)*]) => { vec![$($done)*] };
+    (@fields [$($done:tt)*] $name:tt : null $(, $($rest:tt)*)?) => {
+        $crate::json::json!(@fields [$($done)* $crate::json::Field::new($name, $crate::json::Value::Null),] $($($rest)*)?)
     };
-    (@fields $map:ident $name:tt : { $($inner:tt)* } $(, $($rest:tt)*)?) => {
-        $map.append($name, $crate::json::json!({ $($inner)* }));
-        $crate::json::json!(@fields $map $($($rest)*)?);
+    (@fields [$($done:tt)*] $name:tt : { $($inner:tt)* } $(, $($rest:tt)*)?) => {
+        $crate::json::json!(@fields [$($done)* $crate::json::Field::new($name, $crate::json::json!({ $($inner)* })),] $($($rest)*)?)
     };
-    (@fields $map:ident $name:tt : [ $($inner:tt)* ] $(, $($rest:tt)*)?) => {
-        $map.append($name, $crate::json::json!([ $($inner)* ]));
-        $crate::json::json!(@fields $map $($($rest)*)?);
+    (@fields [$($done:tt)*] $name:tt : [ $($inner:tt)* ] $(, $($rest:tt)*)?) => {
+        $crate::json::json!(@fields [$($done)* $crate::json::Field::new($name, $crate::json::json!([ $($inner)* ])),] $($($rest)*)?)
     };
-    (@fields $map:ident $name:tt : $value:expr $(, $($rest:tt)*)?) => {
-        $map.append($name, $crate::json::ToValue::to_value(&$value));
-        $crate::json::json!(@fields $map $($($rest)*)?);
+    (@fields [$($done:tt)*] $name:tt : $value:expr $(, $($rest:tt)*)?) => {
+        $crate::json::json!(@fields [$($done)* $crate::json::Field::new($name, $crate::json::ToValue::to_value(&$value)),] $($($rest)*)?)
     };
-    (@elements $list:ident) => {};
-    (@elements $list:ident null $(, $($rest:tt)*)?) => {
-        $list.push($crate::json::Value::Null);
-        $crate::json::json!(@elements $list $($($rest)*)?);
+    (@elements [$($done:tt)*]) => { vec![$($done)*] };
+    (@elements [$($done:tt)*] null $(, $($rest:tt)*)?) => {
+        $crate::json::json!(@elements [$($done)* $crate::json::Value::Null,] $($($rest)*)?)
     };
-    (@elements $list:ident { $($inner:tt)* } $(, $($rest:tt)*)?) => {
-        $list.push($crate::json::json!({ $($inner)* }));
-        $crate::json::json!(@elements $list $($($rest)*)?);
+    (@elements [$($done:tt)*] { $($inner:tt)* } $(, $($rest:tt)*)?) => {
+        $crate::json::json!(@elements [$($done)* $crate::json::json!({ $($inner)* }),] $($($rest)*)?)
     };
-    (@elements $list:ident [ $($inner:tt)* ] $(, $($rest:tt)*)?) => {
-        $list.push($crate::json::json!([ $($inner)* ]));
-        $crate::json::json!(@elements $list $($($rest)*)?);
+    (@elements [$($done:tt)*] [ $($inner:tt)* ] $(, $($rest:tt)*)?) => {
+        $crate::json::json!(@elements [$($done)* $crate::json::json!([ $($inner)* ]),] $($($rest)*)?)
     };
-    (@elements $list:ident $value:expr $(, $($rest:tt)*)?) => {
-        $list.push($crate::json::ToValue::to_value(&$value));
-        $crate::json::json!(@elements $list $($($rest)*)?);
+    (@elements [$($done:tt)*] $value:expr $(, $($rest:tt)*)?) => {
+        $crate::json::json!(@elements [$($done)* $crate::json::ToValue::to_value(&$value),] $($($rest)*)?)
     };
     (null) => { $crate::json::Value::Null };
     ({}) => { $crate::json::Value::Object($crate::json::Map::new()) };
     ([]) => { $crate::json::Value::Array($crate::json::List::default()) };
-    ({ $($fields:tt)+ }) => {{
-        let mut map = $crate::json::Map::new();
-        $crate::json::json!(@fields map $($fields)+);
-        $crate::json::Value::Object(map)
-    }};
-    ([ $($elements:tt)+ ]) => {{
-        let mut list = $crate::json::List::default();
-        $crate::json::json!(@elements list $($elements)+);
-        $crate::json::Value::Array(list)
-    }};
+    ({ $($fields:tt)+ }) => { $crate::json::Value::Object($crate::json::json!(@fields [] $($fields)+).into()) };
+    ([ $($elements:tt)+ ]) => { $crate::json::Value::Array($crate::json::json!(@elements [] $($elements)+).into()) };
     ($value:expr) => { $crate::json::ToValue::to_value(&$value) };
 }
 pub(crate) use json;

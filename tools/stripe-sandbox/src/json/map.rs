@@ -6,19 +6,58 @@ use super::{Text, Value};
 ///
 /// Objects have few fields, so they are sought one after the other. What is parsed may say a name twice: the first counts.
 #[derive(Clone, Default, Eq)]
-pub(crate) struct Map(Arc<Vec<(Text, Value)>>);
+pub(crate) struct Map(Arc<Vec<Field>>);
+
+/// A field of an object.
+#[derive(Clone, Eq)]
+pub(crate) struct Field {
+    mark: u32,
+    name: Text,
+    value: Value,
+}
+
+impl Field {
+    pub(crate) fn new(name: impl Into<Text>, value: Value) -> Self {
+        let name = name.into();
+        Self {
+            mark: mark(&name),
+            name,
+            value,
+        }
+    }
+
+    fn is_named(&self, name: &str, mark: u32) -> bool {
+        self.mark == mark && self.name == name
+    }
+}
+
+impl PartialEq for Field {
+    fn eq(&self, other: &Self) -> bool {
+        self.is_named(&other.name, other.mark) && self.value == other.value
+    }
+}
+
+/// By which most names differ: a length and three letters. A look at it spares a look at the name.
+fn mark(name: &str) -> u32 {
+    let name = name.as_bytes();
+    let letter = |place: usize| name.get(place).copied().unwrap_or_default();
+    let length = u8::try_from(name.len()).unwrap_or(u8::MAX);
+    let (middle, last) = (name.len() / 2, name.len().wrapping_sub(1));
+    u32::from_le_bytes([length, letter(0), letter(middle), letter(last)])
+}
 
 impl Map {
     pub(crate) fn new() -> Self {
         Self::default()
     }
 
-    fn own(&mut self) -> &mut Vec<(Text, Value)> {
+    fn own(&mut self) -> &mut Vec<Field> {
         Arc::make_mut(&mut self.0)
     }
 
     fn place(&self, name: &str) -> Option<usize> {
-        self.0.iter().position(|(one, _)| one == name)
+        let mark = mark(name);
+        self.0.iter().position(|field| field.is_named(name, mark))
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -30,7 +69,7 @@ impl Map {
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&Value> {
-        self.0.iter().find(|(one, _)| one == name).map(|(_, value)| value)
+        self.0.get(self.place(name)?).map(|field| &field.value)
     }
 
     pub(crate) fn contains_key(&self, name: &str) -> bool {
@@ -39,7 +78,7 @@ impl Map {
 
     pub(crate) fn get_mut(&mut self, name: &str) -> Option<&mut Value> {
         let place = self.place(name)?;
-        self.own().get_mut(place).map(|(_, value)| value)
+        self.own().get_mut(place).map(|field| &mut field.value)
     }
 
     /// The value of `name`, which is null if it is new.
@@ -47,11 +86,11 @@ impl Map {
         let known = self.place(name);
         let fields = self.own();
         let place = known.unwrap_or_else(|| {
-            fields.push((name.into(), Value::Null));
+            fields.push(Field::new(name, Value::Null));
             fields.len() - 1
         });
         match fields.get_mut(place) {
-            Some((_, value)) => value,
+            Some(field) => &mut field.value,
             None => unreachable!("the field was found or pushed just now"),
         }
     }
@@ -61,25 +100,34 @@ impl Map {
         match self.get_mut(name.as_ref()) {
             Some(old) => Some(std::mem::replace(old, value)),
             None => {
-                self.append(name, value);
+                self.own().push(Field::new(name, value));
                 None
             }
         }
     }
 
-    /// Adds a field that is known to be new.
-    pub(crate) fn append(&mut self, name: impl Into<Text>, value: Value) {
-        self.own().push((name.into(), value));
-    }
-
     /// Removes a field; the others keep their order.
     pub(crate) fn shift_remove(&mut self, name: &str) -> Option<Value> {
         let place = self.place(name)?;
-        Some(self.own().remove(place).1)
+        Some(self.own().remove(place).value)
     }
 
     pub(crate) fn retain(&mut self, mut keeps: impl FnMut(&Text, &mut Value) -> bool) {
-        self.own().retain_mut(|(name, value)| keeps(name, value));
+        self.own().retain_mut(|field| keeps(&field.name, &mut field.value));
+    }
+
+    /// The fields in order, each with what `other` has under its name.
+    pub(crate) fn beside<'a>(
+        &'a self,
+        other: &'a Self,
+    ) -> impl Iterator<Item = (&'a Text, &'a Value, Option<&'a Value>)> {
+        self.0.iter().enumerate().map(|(place, field)| {
+            let theirs = match other.0.get(place) {
+                Some(same) if same.is_named(&field.name, field.mark) => Some(&same.value),
+                _ => other.get(&field.name),
+            };
+            (&field.name, &field.value, theirs)
+        })
     }
 
     pub(crate) fn iter(&self) -> Fields<'_> {
@@ -87,11 +135,11 @@ impl Map {
     }
 
     pub(crate) fn keys(&self) -> impl Iterator<Item = &Text> {
-        self.0.iter().map(|(name, _)| name)
+        self.0.iter().map(|field| &field.name)
     }
 
     pub(crate) fn values(&self) -> impl Iterator<Item = &Value> {
-        self.0.iter().map(|(_, value)| value)
+        self.0.iter().map(|field| &field.value)
     }
 }
 
@@ -104,18 +152,26 @@ impl fmt::Debug for Map {
 /// In any order of the fields.
 impl PartialEq for Map {
     fn eq(&self, other: &Self) -> bool {
-        let is_same = |(place, (name, value)): (usize, &(Text, Value))| match other.0.get(place) {
-            Some((same, theirs)) if same == name => theirs == value,
-            _ => other.get(name) == Some(value),
-        };
-        Arc::ptr_eq(&self.0, &other.0) || self.len() == other.len() && self.0.iter().enumerate().all(is_same)
+        let mut beside = self.beside(other);
+        Arc::ptr_eq(&self.0, &other.0)
+            || self.len() == other.len() && beside.all(|(_, value, theirs)| theirs == Some(value))
+    }
+}
+
+/// Of fields with different names.
+impl From<Vec<Field>> for Map {
+    fn from(fields: Vec<Field>) -> Self {
+        Self(Arc::new(fields))
     }
 }
 
 impl<N: Into<Text>> FromIterator<(N, Value)> for Map {
     fn from_iter<I: IntoIterator<Item = (N, Value)>>(fields: I) -> Self {
         Self(Arc::new(
-            fields.into_iter().map(|(name, value)| (name.into(), value)).collect(),
+            fields
+                .into_iter()
+                .map(|(name, value)| Field::new(name, value))
+                .collect(),
         ))
     }
 }
@@ -129,23 +185,23 @@ impl Extend<(Text, Value)> for Map {
 }
 
 /// The fields of an object, in order.
-pub(crate) type Fields<'a> =
-    std::iter::Map<std::slice::Iter<'a, (Text, Value)>, fn(&'a (Text, Value)) -> (&'a Text, &'a Value)>;
+pub(crate) type Fields<'a> = std::iter::Map<std::slice::Iter<'a, Field>, fn(&'a Field) -> (&'a Text, &'a Value)>;
 
 impl<'a> IntoIterator for &'a Map {
     type Item = (&'a Text, &'a Value);
     type IntoIter = Fields<'a>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.0.iter().map(|(name, value)| (name, value))
+        self.0.iter().map(|field| (&field.name, &field.value))
     }
 }
 
 impl IntoIterator for Map {
     type Item = (Text, Value);
-    type IntoIter = std::vec::IntoIter<(Text, Value)>;
+    type IntoIter = std::iter::Map<std::vec::IntoIter<Field>, fn(Field) -> (Text, Value)>;
 
     fn into_iter(self) -> Self::IntoIter {
-        Arc::unwrap_or_clone(self.0).into_iter()
+        let fields = Arc::unwrap_or_clone(self.0).into_iter();
+        fields.map(|field| (field.name, field.value))
     }
 }

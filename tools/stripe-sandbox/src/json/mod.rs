@@ -15,7 +15,7 @@ use ::serde::{Serialize, de::DeserializeOwned};
 pub(crate) use compact_str::CompactString as Text;
 pub(crate) use convert::{ToValue, json};
 pub(crate) use list::List;
-pub(crate) use map::Map;
+pub(crate) use map::{Field, Map};
 pub(crate) use serde_json::Number;
 
 static NULL: Value = Value::Null;

@@ -7,7 +7,7 @@ use serde::{
     de::{MapAccess, SeqAccess, Visitor},
 };
 
-use super::{List, Map, Number, Text, Value};
+use super::{Field, List, Map, Number, Text, Value};
 
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -86,9 +86,9 @@ impl<'de> Visitor<'de> for Any {
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Value, A::Error> {
         let mut map = Vec::new();
-        while let Some(field) = fields.next_entry::<Text, Value>()? {
-            map.push(field);
+        while let Some((name, value)) = fields.next_entry::<Text, Value>()? {
+            map.push(Field::new(name, value));
         }
-        Ok(Value::Object(map.into_iter().collect()))
+        Ok(Value::Object(map.into()))
     }
 }

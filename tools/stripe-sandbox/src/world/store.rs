@@ -185,7 +185,12 @@ impl Store {
             Content::AtHand(stored) => Some(stored.whole()),
             Content::Read(value, _) => Some(value.clone()),
             Content::Packed(place) => {
-                let read = |bytes: &[u8]| serde_json::from_slice(bytes).ok().map(Arc::new);
+                // Looked at as a text once, and not each text in it.
+                let read = |bytes: &[u8]| {
+                    serde_json::from_str(std::str::from_utf8(bytes).ok()?)
+                        .ok()
+                        .map(Arc::new)
+                };
                 self.packs.read(*place, read).flatten()
             }
         }
