@@ -55,7 +55,7 @@ pub(crate) struct How {
     pub(crate) resets_anchor: bool,
     /// Whether what was used in a period that ends so is billed. In a trial it is free.
     pub(crate) bills_usage: bool,
-    /// When a trial ends that begins now, instead of a period.
+    /// When a trial ends that begins now, or goes on, instead of a period.
     pub(crate) trial_end: Option<i64>,
 }
 
@@ -69,7 +69,7 @@ pub(crate) fn apply(world: &mut World, subscription: &Value, mut changed: Value,
     let is_running = matches!(field::text(subscription, "status"), "active" | "past_due" | "unpaid");
     let resets =
         is_running && (how.resets_anchor || how.trial_end.is_some() || resets_by_itself(subscription, &changed));
-    let renews = world.find(&id).is_some_and(|stored| renewal::is_due(stored, now));
+    let renews = how.trial_end.is_none() && world.find(&id).is_some_and(|stored| renewal::is_due(stored, now));
     if renews {
         await_renewal(&mut changed, now);
     }

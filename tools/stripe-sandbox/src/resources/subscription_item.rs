@@ -198,10 +198,7 @@ pub(crate) fn change_item(
     let Some(id) = line.text("id") else {
         let (price, quantity, metadata) = new_item(world, line, within)?;
         refuse_second(changed, &price, None, &at("price"))?;
-        let period = match field::at(changed, "trial_end").as_i64() {
-            Some(end) if field::text(changed, "status") == "trialing" => (world.now, end),
-            _ => period::around(anchor, world.now, &price),
-        };
+        let period = period::joined(changed, &price, world.now);
         let subscription = field::text(changed, "id").to_owned();
         let mut item = start::new_item(world, &subscription, &price, quantity, &metadata, period);
         discount(world, changed, &mut item, line, within)?;
