@@ -22,6 +22,11 @@ pub(crate) const KIND: &str = "subscription_schedule";
 /// Source: <https://docs.stripe.com/api/events/types#event_types-subscription_schedule.expiring>.
 const NOTICE: i64 = 7 * 86_400;
 
+/// Whether a schedule has not ended.
+pub(crate) fn is_open(schedule: &Value) -> bool {
+    matches!(field::text(schedule, "status"), "not_started" | "active")
+}
+
 /// When a schedule has something to do next.
 pub(crate) fn due_at(schedule: &Value) -> Option<i64> {
     let timestamp = |path: &str| field::at(schedule, path).as_i64();
