@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{
     authentication::{self, Confirmation, Presence},
     cards::{self, Refusal},
-    charges, disputes,
+    charges, disputes, invoice_payments,
 };
 use crate::{
     field,
@@ -133,6 +133,7 @@ pub(crate) fn charge(world: &mut World, intent: &Value, method: &Value, authenti
     world.emit(event, &paid, None);
     if captures {
         disputes::follow_payment(world, field::text(&charge, "id"));
+        invoice_payments::credit(world, &paid);
     }
     Ok(rendered(&paid))
 }
@@ -222,6 +223,7 @@ pub(crate) fn capture(world: &mut World, intent: &Value, amount: i64, edit: impl
         world.edit(session, |one| field::set(one, "payment_status", "paid"));
     }
     disputes::follow_payment(world, field::text(intent, "latest_charge"));
+    invoice_payments::credit(world, &captured);
     captured
 }
 
@@ -253,6 +255,7 @@ pub(crate) fn end(world: &mut World, id: &str, reason: Option<&str>) -> Value {
         field::set(one, "cancellation_reason", json!(reason));
     });
     world.emit("payment_intent.canceled", &canceled, None);
+    invoice_payments::follow(world, &canceled);
     Arc::unwrap_or_clone(canceled)
 }
 

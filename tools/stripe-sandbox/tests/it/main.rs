@@ -23,6 +23,7 @@ mod dunning;
 mod faults;
 mod idempotency;
 mod invoice_discounts;
+mod invoice_payments;
 mod invoices;
 mod journal;
 mod keys;
