@@ -55,6 +55,8 @@ pub(crate) struct How {
     pub(crate) resets_anchor: bool,
     /// Whether what was used in a period that ends so is billed. In a trial it is free.
     pub(crate) bills_usage: bool,
+    /// Whether whoever pays can be asked to authenticate.
+    pub(crate) presence: Presence,
     /// When a trial ends that begins now, or goes on, instead of a period.
     pub(crate) trial_end: Option<i64>,
 }
@@ -130,7 +132,7 @@ pub(crate) fn apply(world: &mut World, subscription: &Value, mut changed: Value,
     }
     world.update(&id, "customer.subscription.updated", |one| *one = changed);
     match invoice {
-        Some(invoice) => collect(world, &id, &invoice, how.unpaid),
+        Some(invoice) => collect(world, &id, &invoice, how),
         None => Ok(()),
     }
 }
@@ -199,7 +201,8 @@ fn resets_by_itself(subscription: &Value, changed: &Value) -> bool {
 }
 
 /// Finalizes the invoice of a change and collects it now.
-fn collect(world: &mut World, subscription: &str, invoice: &str, unpaid: Unpaid) -> Result<(), ApiError> {
+fn collect(world: &mut World, subscription: &str, invoice: &str, how: &How) -> Result<(), ApiError> {
+    let unpaid = how.unpaid;
     if unpaid == Unpaid::Previewed || pausing::hold(world, invoice) || unpaid == Unpaid::DraftedFirst {
         return Ok(());
     }
@@ -220,7 +223,7 @@ fn collect(world: &mut World, subscription: &str, invoice: &str, unpaid: Unpaid)
             renewal::fall_behind(world, subscription);
             return Ok(());
         }
-        (_, Some(method)) => invoicing::pay(world, invoice, &method, Presence::Present),
+        (_, Some(method)) => invoicing::pay(world, invoice, &method, how.presence),
         (_, None) => Err(no_payment_method()),
     };
     match paid {

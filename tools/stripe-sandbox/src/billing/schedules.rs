@@ -7,6 +7,7 @@
 use serde_json::{Value, json};
 
 use super::{
+    authentication::Presence,
     cancellation,
     change::{self, How, Prorations, Unpaid},
     first_period::FirstPeriod,
@@ -222,13 +223,14 @@ fn enact(world: &mut World, id: &str, prorations: Prorations, resets: bool) -> R
             Some(end) => trials::move_end(&mut changed, now, end),
             // It ends with the period, by itself.
             None if renewal::is_due(&subscription, now) => {}
-            None => return trials::end_now(world, changed, Unpaid::DraftedFirst),
+            None => return trials::end_now(world, changed, Unpaid::DraftedFirst, Presence::AskedLater),
         }
     }
     let first = |one| field::at(one, "items.data.0.price");
     let how = How {
         prorations,
         unpaid: Unpaid::DraftedFirst,
+        presence: Presence::AskedLater,
         at: now,
         resets_anchor: resets || !period::same_length(first(&subscription), first(&changed)),
         bills_usage: true,

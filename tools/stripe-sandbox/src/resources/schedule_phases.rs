@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::{
     merge_metadata, payment_method, price,
     subscription_item::{Items, checked, new_item},
+    subscription_start,
 };
 use crate::{
     billing::{
@@ -129,15 +130,7 @@ fn phase(world: &mut World, params: &Params, schedule: &Value, index: usize) -> 
         .first()
         .map(|(price, ..)| field::text(price, "currency").to_owned());
     let currency = currency.unwrap_or_default();
-    if let Some(wanted) = line
-        .text("currency")
-        .filter(|wanted| !wanted.eq_ignore_ascii_case(&currency))
-    {
-        let message = format!(
-            "The price specified only supports `{currency}`. This doesn't match the expected currency: `{wanted}`."
-        );
-        return Err(ApiError::invalid(message).param(named("currency")));
-    }
+    subscription_start::check_currency(&line, &sold).map_err(|error| error.within(&within))?;
     field::set(&mut phase, "items", items);
     field::set(&mut phase, "currency", currency.clone());
     let discounts = discounts(world, params, schedule, &sold, &named("discounts"))?;

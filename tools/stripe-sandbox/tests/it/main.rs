@@ -17,6 +17,7 @@ mod client;
 mod clock_advances;
 mod connect;
 mod credit_notes;
+mod currencies;
 mod discounts;
 mod disputes;
 mod dunning;
