@@ -242,6 +242,17 @@ class Scenario(unittest.TestCase):
         form = {"amount": amount, "currency": "usd", "confirm": True, "payment_method": f"pm_card_{card}", "return_url": RETURN}
         return self.v1.payment_intents.create({**form, **more})
 
+    def preview(self, **form):
+        """A preview of an invoice, which neither an event nor a list tells of: the amounts of its lines, and it."""
+        hash_before = self.world.control("world")["sha256"]
+        preview = self.v1.invoices.create_preview(form)
+        self.followed()
+        self.assertEqual(self.world.control("world")["sha256"], hash_before)
+        self.assertTrue(preview.id.startswith("upcoming_in_"), preview.id)
+        self.assertEqual((preview.status, preview.billing_reason, preview.number), ("draft", "upcoming", None))
+        self.assertEqual(preview.lines.url, f"/v1/invoices/{preview.id}/lines")
+        return [line.amount for line in preview.lines.data], preview
+
     def refused(self, error, status, code, act, *arguments):
         """Asserts that a call is refused; gives the error."""
         with self.assertRaises(error) as caught:

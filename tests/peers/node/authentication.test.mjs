@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 
-import { PAID, RETURN, refused, scenario } from "./support.mjs";
+import { PAID, RETURN, priced, refused, scenario } from "./support.mjs";
 
 const ASKED = ["payment_intent.created", "payment_intent.requires_action"];
 const SUCCEEDED = ["payment_intent.succeeded", "charge.succeeded"];
@@ -181,6 +181,24 @@ async function checkout({ stripe, followed, pay }) {
   await followed(...ASKED);
   return { session, page };
 }
+
+scenario("a subscription says whether its payer is there", async (world) => {
+  const { stripe } = world;
+  const { customer, payment_method } = await saved(world, "authenticationRequiredSetupForOffSession");
+  const { id: price } = await priced(stripe, 800, { recurring: { interval: "month" } });
+  const form = { customer, default_payment_method: payment_method, items: [{ price }] };
+  const away = await stripe.subscriptions.create({ ...form, off_session: true });
+  const there = await stripe.subscriptions.create({ ...form, off_session: false });
+  assert.deepEqual([there.status, away.status], ["incomplete", "active"]);
+  const [{ id }] = away.items.data;
+  const how = { proration_behavior: "always_invoice", payment_behavior: "error_if_incomplete" };
+  const seats = (quantity, off_session) =>
+    stripe.subscriptions.update(away.id, { ...how, items: [{ id, quantity }], off_session });
+  await refused(seats(3, false), CARD, 402, "subscription_payment_intent_requires_action");
+  assert.equal((await seats(2, true)).items.data[0].quantity, 2);
+  const changed = await stripe.subscriptionItems.update(id, { ...how, quantity: 4, off_session: true });
+  assert.equal(changed.quantity, 4);
+});
 
 scenario("a session is paid through authentication", async (world) => {
   const { stripe, followed } = world;

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 
-import { DAY, priced, refused, scenario } from "./support.mjs";
+import { DAY, amountsOf, preview, priced, refused, scenario } from "./support.mjs";
 
 const INVALID = "StripeInvalidRequestError";
 const INTO_MONTH = 10 * DAY + 8 * 3600;
@@ -12,7 +12,6 @@ const FIRST_PAID = [
   "invoice_payment.paid", "payment_intent.created", "payment_intent.succeeded", "charge.succeeded",
 ];
 const INVOICED = FIRST_PAID.filter((kind) => kind !== "customer.subscription.created");
-const amountsOf = (invoice) => invoice.lines.data.map((line) => line.amount);
 
 /** A scenario with a customer whose invoices a card pays, at the beginning of a month of thirty days. */
 function buyer(name, play) {
@@ -37,18 +36,6 @@ async function subscribed(world, customer, price) {
   const subscription = await world.stripe.subscriptions.create({ customer, items: [{ price }] });
   await world.followed(...FIRST_PAID);
   return subscription;
-}
-
-/** A preview, which neither an event nor a list tells of. */
-async function preview(world, form) {
-  const before = (await world.control("world")).sha256;
-  const made = await world.stripe.invoices.createPreview(form);
-  await world.followed();
-  assert.equal((await world.control("world")).sha256, before);
-  assert.match(made.id, /^upcoming_in_/);
-  assert.deepEqual([made.status, made.billing_reason, made.number], ["draft", "upcoming", null]);
-  assert.equal(made.lines.url, `/v1/invoices/${made.id}/lines`);
-  return made;
 }
 
 buyer("the next month is previewed", async (world, customer) => {

@@ -2,106 +2,11 @@
 
 import assert from "node:assert/strict";
 
-import { DAY, PAID, ids, priced, refused, scenario } from "./support.mjs";
-
-const INVALID = "StripeInvalidRequestError";
-const HOUR = 3600;
-// All but 0.6555… of a month of thirty days has passed then.
-const INTO_MONTH = 10 * DAY + 8 * HOUR;
-// What a draft comes to after its hour.
-const COLLECTED = [
-  "invoice.finalized", "customer.updated", "invoice.updated", "invoice.paid", "invoice.payment_succeeded",
-  "invoice_payment.paid", ...PAID,
-];
-const SUBSCRIBED = ["customer.subscription.created", "customer.subscription.updated", "invoice.created", ...COLLECTED];
-const BEGUN = ["subscription_schedule.created", "customer.subscription.created", "invoice.created"];
-const TAKEN_OVER = ["subscription_schedule.created", "customer.subscription.updated"];
-const RELEASED = [
-  "subscription_schedule.updated", "customer.subscription.updated", "subscription_schedule.released",
-];
-/** A change whose prorations wait. */
-const PRORATED = ["customer.subscription.updated", "invoiceitem.created", "invoiceitem.created"];
-
-/** A scenario with a customer whose invoices a card pays, at the beginning of a month of thirty days and before one of 31. */
-function scheduled(name, play) {
-  scenario(name, async (world) => {
-    const { stripe, followed, advance, control } = world;
-    // Notice of each renewal is among the events of dunning.test.mjs.
-    await control("billing", { upcoming_days: null });
-    const start = await advance(90 * DAY);
-    const { id: customer } = await stripe.customers.create({ name: "Jenny" });
-    await giveCard(world, customer, "visa");
-    await followed("customer.created", "payment_method.attached", "customer.updated");
-    await play({ ...world, customer, start, month: start + 30 * DAY, second: start + 61 * DAY });
-  });
-}
-
-async function giveCard({ stripe }, customer, card) {
-  const method = await stripe.paymentMethods.attach(`pm_card_${card}`, { customer });
-  await stripe.customers.update(customer, { invoice_settings: { default_payment_method: method.id } });
-}
-
-async function priceOf({ stripe, followed }, amount) {
-  const { id } = await priced(stripe, amount, { recurring: { interval: "month" } });
-  await followed("product.created", "price.created");
-  return id;
-}
-
-async function begun({ stripe, followed, customer }, phases, more = {}) {
-  const schedule = await stripe.subscriptionSchedules.create({ customer, start_date: "now", phases, ...more });
-  assert.equal(schedule.status, "active");
-  await followed(...BEGUN);
-  return schedule;
-}
-
-/** A subscription that is paid, and a schedule that has it. */
-async function takenOver({ stripe, followed, customer }, price, quantity = 1, mode = "flexible") {
-  const form = { customer, items: [{ price, quantity }], billing_mode: { type: mode } };
-  const subscription = await stripe.subscriptions.create(form);
-  await followed(...SUBSCRIBED);
-  const schedule = await stripe.subscriptionSchedules.create({ from_subscription: subscription.id });
-  await followed(...TAKEN_OVER);
-  return [subscription, schedule];
-}
-
-/** Has a price follow where the present phase ends, with nothing prorated. */
-async function then({ stripe, followed }, schedule, price) {
-  const [{ items, start_date, end_date }] = schedule.phases;
-  const kept = { price: items[0].price, quantity: items[0].quantity };
-  const phases = [
-    { items: [kept], start_date, end_date },
-    { items: [{ ...kept, price }], proration_behavior: "none" },
-  ];
-  const form = { phases, proration_behavior: "none", end_behavior: "release" };
-  const planned = await stripe.subscriptionSchedules.update(schedule.id, form);
-  await followed("subscription_schedule.updated");
-  return planned;
-}
-
-const to = async ({ advance, now }, moment) => advance(moment - (await now()));
-
-async function subscriptionOf({ stripe }, { id }) {
-  const schedule = await stripe.subscriptionSchedules.retrieve(id);
-  return stripe.subscriptions.retrieve(schedule.subscription ?? schedule.released_subscription);
-}
-
-async function sold(world, schedule) {
-  const { items } = await subscriptionOf(world, schedule);
-  return items.data.map((item) => [item.price.id, item.quantity]);
-}
-
-/** The lines of each invoice, and its status, oldest first. */
-async function invoices({ stripe, customer }) {
-  const { data } = await stripe.invoices.list({ customer, limit: 100 });
-  return data.map((one) => [one.lines.data.map((line) => line.amount), one.status]).reverse();
-}
-
-async function waiting({ stripe, customer }) {
-  const { data } = await stripe.invoiceItems.list({ customer, pending: true, limit: 100 });
-  return data.map((item) => item.amount).reverse();
-}
-
-const ends = (schedule) => schedule.phases.map((phase) => phase.end_date);
+import {
+  BEGUN, COLLECTED, HOUR, INTO_MONTH, INVALID, PRORATED, RELEASED, begun, ends, following, giveCard, invoices, priceOf,
+  scheduled, sold, subscriptionOf, takenOver, to, waiting,
+} from "./scheduled.mjs";
+import { DAY, ids, refused } from "./support.mjs";
 
 for (const mode of ["flexible", "classic"]) {
   scheduled(`a plan is left when its period ends, in ${mode} mode`, async (world) => {
@@ -111,7 +16,7 @@ for (const mode of ["flexible", "classic"]) {
     assert.deepEqual(schedule.current_phase, { start_date: start, end_date: month });
     assert.deepEqual([schedule.status, schedule.billing_mode.type], ["active", mode]);
     assert.equal((await stripe.subscriptions.retrieve(subscription.id)).schedule, schedule.id);
-    assert.deepEqual(ends(await then(world, schedule, cheap)), [month, second]);
+    assert.deepEqual(ends(await following(world, schedule, cheap)), [month, second]);
     await to(world, month - 1);
     await followed("balance.available");
     assert.deepEqual(await sold(world, schedule), [[dear, 1]]);
@@ -145,7 +50,7 @@ scheduled("a price rises for all seats", async (world) => {
   const [old, dearer] = [await priceOf(world, 1200), await priceOf(world, 1500)];
   const [, schedule] = await takenOver(world, old, 5);
   assert.equal(schedule.phases[0].items[0].quantity, 5);
-  await then(world, schedule, dearer);
+  await following(world, schedule, dearer);
   await to(world, month + HOUR);
   await followed(
     "balance.available", "subscription_schedule.updated", "customer.subscription.updated", "invoice.created", ...COLLECTED,
@@ -358,7 +263,7 @@ scheduled("the subscription of a schedule is changed and canceled directly", asy
   const { stripe, followed, advance } = world;
   const [seat, dear] = [await priceOf(world, 1200), await priceOf(world, 7900)];
   const [subscription, schedule] = await takenOver(world, seat, 5);
-  await then(world, schedule, dear);
+  await following(world, schedule, dear);
   const planned = stripe.subscriptions.update(subscription.id, { cancel_at_period_end: true });
   const error = await refused(planned, INVALID, 400);
   assert.ok(error.message.includes(`managed by the subscription schedule \`${schedule.id}\``), error.message);

@@ -164,3 +164,19 @@ buyer("usage has no line until there is some", async (world, customer) => {
   await followed("customer.subscription.updated", "invoiceitem.created", "invoiceitem.created");
   assert.deepEqual((await waiting(world, customer)).sort(byNumber), [97, 100]);
 });
+
+buyer("the currency is that of the prices", async (world, customer) => {
+  const { stripe, followed } = world;
+  const dollars = await monthly(world, 3000);
+  const euros = await a(world, 3000, { currency: "eur", recurring: { interval: "month" } });
+  const { id, items } = await subscribed(world, customer, dollars, { currency: "usd" });
+  const form = { customer, items: [{ price: dollars }], currency: "eur" };
+  const other = await refused(stripe.subscriptions.create(form), INVALID, 400);
+  assert.match(other.message, /only supports `usd`\. This doesn't match the expected currency: `eur`\./);
+  assert.equal(other.param, "currency");
+  const change = { items: [{ id: items.data[0].id, price: euros }] };
+  const changed = await refused(stripe.subscriptions.update(id, change), INVALID, 400);
+  assert.match(changed.message, /only supports `eur`\. This doesn't match the expected currency: `usd`\./);
+  assert.equal(changed.param, "items[0][price]");
+  await followed();
+});

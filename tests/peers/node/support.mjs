@@ -265,6 +265,20 @@ export async function priced(stripe, amount, more = {}) {
 /** The ids of a list, or of its page. */
 export const ids = (list) => (list.data ?? list).map((one) => one.id);
 
+export const amountsOf = (invoice) => invoice.lines.data.map((line) => line.amount);
+
+/** A preview of an invoice, which neither an event nor a list tells of. */
+export async function preview(world, form) {
+  const before = (await world.control("world")).sha256;
+  const made = await world.stripe.invoices.createPreview(form);
+  await world.followed();
+  assert.equal((await world.control("world")).sha256, before);
+  assert.match(made.id, /^upcoming_in_/);
+  assert.deepEqual([made.status, made.billing_reason, made.number], ["draft", "upcoming", null]);
+  assert.equal(made.lines.url, `/v1/invoices/${made.id}/lines`);
+  return made;
+}
+
 /** Asserts that a call is refused; gives the error. */
 export async function refused(call, type, status, code) {
   const error = await call.then(

@@ -157,6 +157,29 @@ class Authentication(Scenario):
         self.followed(*ASKED)
         return session, headers["location"]
 
+    def test_a_subscription_says_whether_its_payer_is_there(self):
+        saved = self.saved("authenticationRequiredSetupForOffSession")
+        price = self.price(800, recurring={"interval": "month"}).id
+        form = {"customer": saved["customer"], "default_payment_method": saved["payment_method"]}
+        form |= {"items": [{"price": price}]}
+        subscriptions = [
+            self.v1.subscriptions.create({**form, "off_session": off_session}) for off_session in (False, True)
+        ]
+        self.assertEqual([one.status for one in subscriptions], ["incomplete", "active"])
+        subscription = subscriptions[1]
+        item = subscription["items"].data[0].id
+        how = {"proration_behavior": "always_invoice", "payment_behavior": "error_if_incomplete"}
+
+        def seats(quantity, off_session):
+            items = [{"id": item, "quantity": quantity}]
+            return self.v1.subscriptions.update(subscription.id, {**how, "items": items, "off_session": off_session})
+
+        code = "subscription_payment_intent_requires_action"
+        self.refused(stripe.CardError, 402, code, seats, 3, False)
+        self.assertEqual(seats(2, True)["items"].data[0].quantity, 2)
+        changed = self.v1.subscription_items.update(item, {**how, "quantity": 4, "off_session": True})
+        self.assertEqual(changed.quantity, 4)
+
     def test_a_session_is_paid_through_authentication(self):
         session, url = self.checkout()
         self.assertEqual(self.v1.checkout.sessions.retrieve(session.id).payment_status, "unpaid")

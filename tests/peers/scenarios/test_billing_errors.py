@@ -75,7 +75,7 @@ class BillingErrors(Scenario):
             (400, "resource_missing", "items[0][price]", "No such price: 'price_none'",
              create, {**of_customer, "items": [{"price": "price_none"}]}),
             (400, None, "items[0][price]", "only accepts prices with `type=recurring`", create, {**of_customer, "items": [{"price": once}]}),
-            (400, None, "items[0][price]", "must have the same `currency`", update, subscription.id, {"items": [{"price": euros}]}),
+            (400, None, "items[0][price]", "This doesn't match the expected currency: `usd`.", update, subscription.id, {"items": [{"price": euros}]}),
             (400, None, "items[0][price]", "Cannot add multiple subscription items with the same plan",
              update, subscription.id, {"items": [{"price": self.monthly}]}),
             (400, "parameter_invalid_integer", "items[0][quantity]", "", update, subscription.id, {"items": [{"id": item, "quantity": -1}]}),

@@ -26,17 +26,6 @@ class Previews(Scenario):
         self.followed(*FIRST_PAID)
         return subscription
 
-    def preview(self, **form):
-        """A preview, which neither an event nor a list tells of."""
-        hash_before = self.world.control("world")["sha256"]
-        preview = self.v1.invoices.create_preview(form)
-        self.followed()
-        self.assertEqual(self.world.control("world")["sha256"], hash_before)
-        self.assertTrue(preview.id.startswith("upcoming_in_"), preview.id)
-        self.assertEqual((preview.status, preview.billing_reason, preview.number), ("draft", "upcoming", None))
-        self.assertEqual(preview.lines.url, f"/v1/invoices/{preview.id}/lines")
-        return [line.amount for line in preview.lines.data], preview
-
     def test_the_next_month(self):
         subscription = self.subscribed(self.a(2900))
         self.v1.invoice_items.create({"customer": self.customer, "currency": "usd", "amount": -300})

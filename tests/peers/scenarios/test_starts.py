@@ -141,3 +141,18 @@ class Starts(Scenario):
         ]})
         self.followed("customer.subscription.updated", "invoiceitem.created", "invoiceitem.created")
         self.assertEqual(sorted(self.waiting()), [97, 100])
+
+    def test_the_currency_is_that_of_the_prices(self):
+        dollars = self.monthly(3000)
+        euros = self.a(3000, currency="eur", recurring={"interval": "month"})
+        subscription = self.subscribed(dollars, currency="usd")
+        form = {"customer": self.customer, "items": [{"price": dollars}], "currency": "eur"}
+        error = self.refused(stripe.InvalidRequestError, 400, None, self.v1.subscriptions.create, form)
+        self.assertIn("only supports `usd`. This doesn't match the expected currency: `eur`.", str(error))
+        self.assertEqual(error.param, "currency")
+        change = {"items": [{"id": subscription["items"].data[0].id, "price": euros}]}
+        update = self.v1.subscriptions.update
+        error = self.refused(stripe.InvalidRequestError, 400, None, update, subscription.id, change)
+        self.assertIn("only supports `eur`. This doesn't match the expected currency: `usd`.", str(error))
+        self.assertEqual(error.param, "items[0][price]")
+        self.followed()

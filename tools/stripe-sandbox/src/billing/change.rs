@@ -53,7 +53,9 @@ pub(crate) struct How {
     pub(crate) resets_anchor: bool,
     /// Whether what was used in a period that ends so is billed. In a trial it is free.
     pub(crate) bills_usage: bool,
-    /// When a trial ends that begins now, instead of a period.
+    /// Whether whoever pays can be asked to authenticate.
+    pub(crate) presence: Presence,
+    /// When a trial ends that begins now, or goes on, instead of a period.
     pub(crate) trial_end: Option<i64>,
 }
 
@@ -67,7 +69,7 @@ pub(crate) fn apply(world: &mut World, subscription: &Value, mut changed: Value,
     let is_running = matches!(field::text(subscription, "status"), "active" | "past_due" | "unpaid");
     let resets =
         is_running && (how.resets_anchor || how.trial_end.is_some() || resets_by_itself(subscription, &changed));
-    let renews = world.find(&id).is_some_and(|stored| renewal::is_due(stored, now));
+    let renews = how.trial_end.is_none() && world.find(&id).is_some_and(|stored| renewal::is_due(stored, now));
     if renews {
         await_renewal(&mut changed, now);
     }
@@ -128,7 +130,7 @@ pub(crate) fn apply(world: &mut World, subscription: &Value, mut changed: Value,
     }
     world.update(&id, "customer.subscription.updated", |one| *one = changed);
     match invoice {
-        Some(invoice) => collect(world, &id, &invoice, how.unpaid),
+        Some(invoice) => collect(world, &id, &invoice, how),
         None => Ok(()),
     }
 }
@@ -197,7 +199,8 @@ fn resets_by_itself(subscription: &Value, changed: &Value) -> bool {
 }
 
 /// Finalizes the invoice of a change and collects it now.
-fn collect(world: &mut World, subscription: &str, invoice: &str, unpaid: Unpaid) -> Result<(), ApiError> {
+fn collect(world: &mut World, subscription: &str, invoice: &str, how: &How) -> Result<(), ApiError> {
+    let unpaid = how.unpaid;
     if unpaid == Unpaid::Previewed || pausing::hold(world, invoice) || unpaid == Unpaid::DraftedFirst {
         return Ok(());
     }
@@ -218,7 +221,7 @@ fn collect(world: &mut World, subscription: &str, invoice: &str, unpaid: Unpaid)
             renewal::fall_behind(world, subscription);
             return Ok(());
         }
-        (_, Some(method)) => invoicing::pay(world, invoice, &method, Presence::Present),
+        (_, Some(method)) => invoicing::pay(world, invoice, &method, how.presence),
         (_, None) => Err(no_payment_method()),
     };
     match paid {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::{
     credit_note_lines::{self, Credited, Wanted},
     customer_credit::{self, Reason},
-    invoicing,
+    invoice_payments, invoicing,
     refunds::{self, NewRefund},
     start::symbolic,
 };
@@ -171,14 +171,14 @@ fn linked(
     notes: &[Value],
     wanted: &[(&str, Option<i64>)],
 ) -> Result<Vec<Value>, ApiError> {
-    let charge = charge_of(world, invoice);
+    let charges = charges_of(world, invoice);
     let mut all: Vec<Value> = Vec::new();
     for (place, (id, amount)) in wanted.iter().enumerate() {
         let param = format!("refunds[{place}][refund]");
         let refund = world.get("refund", id, &param)?;
-        let of_charge = charge
-            .as_ref()
-            .is_some_and(|charge| field::at(&refund, "charge") == field::at(charge, "id"));
+        let of_charge = charges
+            .iter()
+            .any(|charge| field::at(&refund, "charge") == field::at(charge, "id"));
         if !of_charge || matches!(field::text(&refund, "status"), "failed" | "canceled") {
             let message = format!("The refund {id} gave nothing of the invoice back.");
             return Err(ApiError::invalid(message).param(param));
@@ -204,14 +204,17 @@ fn refund_listed(id: &str, amount: i64) -> Value {
     json!({ "amount_refunded": amount, "payment_record_refund": null, "refund": id, "type": "refund" })
 }
 
-/// The charge that paid an invoice, if one did.
-fn charge_of(world: &World, invoice: &Value) -> Option<Value> {
-    let payment = world.find(field::text(invoice, "_sandbox.payment"))?;
-    let intent = world.find(field::text(payment, "payment.payment_intent"))?;
-    let charge = world.find(field::text(intent, "latest_charge"));
-    charge
+/// The charges that paid an invoice, the latest first.
+fn charges_of(world: &World, invoice: &Value) -> Vec<Value> {
+    let payments = world.of(field::text(invoice, "id"), "invoice_payment").into_iter();
+    let paid = payments.filter(|one| field::text(one, "status") == "paid");
+    let charges = paid.filter_map(|payment| {
+        let intent = world.find(field::text(&payment, "payment.payment_intent"))?;
+        world.find(field::text(intent, "latest_charge")).cloned()
+    });
+    charges
         .filter(|charge| field::text(charge, "status") == "succeeded")
-        .cloned()
+        .collect()
 }
 
 /// Gives the note and its lines their ids, each asked for by prefix.
@@ -238,7 +241,7 @@ pub(crate) fn issue(world: &mut World, invoice: &Value, new: &NewNote<'_>) -> Re
     if new.refund > 0 {
         let made = refund(world, invoice, new.refund)?;
         if let Value::Array(refunds) = field::place(&mut note, "refunds") {
-            refunds.push(refund_listed(field::text(&made, "id"), new.refund));
+            refunds.extend(made);
         }
     }
     let (before, after) = (
@@ -283,19 +286,34 @@ pub(crate) fn issue(world: &mut World, invoice: &Value, new: &NewNote<'_>) -> Re
     Ok(note)
 }
 
-/// Refunds part of what paid the invoice.
-fn refund(world: &mut World, invoice: &Value, amount: i64) -> Result<Value, ApiError> {
-    let Some(charge) = charge_of(world, invoice) else {
+/// Refunds part of what paid the invoice, the latest charge first, as a note lists it.
+fn refund(world: &mut World, invoice: &Value, amount: i64) -> Result<Vec<Value>, ApiError> {
+    let charges = charges_of(world, invoice);
+    if charges.is_empty() {
         let message = "No charge paid this invoice, so nothing of it can be refunded.";
         return Err(ApiError::invalid(message).param("refund_amount"));
-    };
-    let new = NewRefund {
-        amount: Some(amount),
-        reason: None,
-        metadata: json!({}),
-        instructions_email: None,
-    };
-    refunds::create(world, &charge, &new).map_err(|error| error.param("refund_amount"))
+    }
+    let (mut left, mut made) = (amount, Vec::new());
+    for (place, charge) in charges.iter().enumerate() {
+        // What the last one does not have is refused with it.
+        let part = match place + 1 == charges.len() {
+            true => left,
+            false => left.min(refunds::refundable(charge).max(0)),
+        };
+        if part == 0 {
+            continue;
+        }
+        let new = NewRefund {
+            amount: Some(part),
+            reason: None,
+            metadata: json!({}),
+            instructions_email: None,
+        };
+        let refund = refunds::create(world, charge, &new).map_err(|error| error.param("refund_amount"))?;
+        made.push(refund_listed(field::text(&refund, "id"), part));
+        left -= part;
+    }
+    Ok(made)
 }
 
 fn add(object: &mut Value, name: &str, amount: i64) {
@@ -315,17 +333,7 @@ fn reduce(world: &mut World, id: &str, amount: i64, edit: impl FnOnce(&mut Value
         }
         edit(one);
     });
-    let left = field::integer(&changed, "amount_remaining");
-    if let Some(payment) = invoicing::payment_of(world, id).filter(|_| left > 0) {
-        world.edit(field::text(&payment, "id"), |one| {
-            field::set(one, "amount_requested", left)
-        });
-        world.edit(field::text(&payment, "payment.payment_intent"), |one| {
-            if !matches!(field::text(one, "status"), "succeeded" | "canceled") {
-                field::set(one, "amount", left);
-            }
-        });
-    }
+    invoice_payments::request_rest(world, id);
     changed
 }
 

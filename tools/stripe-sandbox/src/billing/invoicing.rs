@@ -8,7 +8,7 @@ use super::{
     authentication::{Confirmation, Presence},
     customer_credit,
     invoice_items::{self, Sweep},
-    invoice_totals,
+    invoice_payments, invoice_totals,
     lines::{self, Line},
     pausing, payment, pending, redemptions, sent_invoices,
 };
@@ -243,14 +243,7 @@ pub(crate) fn finalize_with(world: &mut World, id: &str, intent: Option<&str>) {
             intent
         }
     };
-    let mut payment = shapes::invoice_payment();
-    field::set(&mut payment, "id", world.id("inpay_", 24));
-    field::set(&mut payment, "created", now);
-    field::set(&mut payment, "livemode", world.livemode);
-    field::set(&mut payment, "amount_requested", due);
-    field::set(&mut payment, "currency", field::at(&invoice, "currency").clone());
-    field::set(&mut payment, "invoice", id);
-    field::set(&mut payment, "payment.payment_intent", field::at(&intent, "id").clone());
+    let payment = invoice_payments::new(world, &invoice, field::text(&intent, "id"), due);
     world.put(&payment);
     let page = World::page_url(&format!("/_sandbox/pay/{}", field::text(&intent, "id")));
     world.edit(id, |one| {
@@ -315,17 +308,35 @@ pub(crate) fn ask_payer(world: &mut World, id: &str) {
 pub(crate) fn settle(world: &mut World, id: &str) {
     let now = world.now;
     let invoice = mark_paid(world, id);
-    if let Some(payment) = payment_of(world, id) {
-        let payment = world.edit(field::text(&payment, "id"), |one| {
+    let payment = payment_of(world, id).map(|payment| {
+        world.edit(field::text(&payment, "id"), |one| {
             field::set(one, "status", "paid");
             field::set(one, "amount_paid", field::at(one, "amount_requested").clone());
             field::set(one, "status_transitions.paid_at", now);
-        });
-        world.emit("invoice_payment.paid", &payment, None);
+        })
+    });
+    tell_paid(world, &invoice, payment.as_deref());
+}
+
+/// As [`settle`], by a payment that was attached to the invoice: it needs no other.
+pub(crate) fn settle_by(world: &mut World, id: &str, payment: &Value) {
+    drop_payment(world, id);
+    world.edit(id, |one| field::set(one, "_sandbox.payment", Value::Null));
+    let invoice = mark_paid(world, id);
+    tell_paid(world, &invoice, Some(payment));
+}
+
+/// Tells that an invoice is paid, and has its subscription go on.
+fn tell_paid(world: &mut World, invoice: &Value, payment: Option<&Value>) {
+    if let Some(payment) = payment {
+        world.emit("invoice_payment.paid", payment, None);
     }
-    world.emit("invoice.paid", &invoice, None);
-    world.emit("invoice.payment_succeeded", &invoice, None);
-    revive(world, &invoice);
+    world.emit("invoice.paid", invoice, None);
+    world.emit("invoice.payment_succeeded", invoice, None);
+    if field::integer(invoice, "amount_overpaid") > 0 {
+        world.emit("invoice.overpaid", invoice, None);
+    }
+    revive(world, invoice);
 }
 
 fn mark_paid(world: &mut World, id: &str) -> Arc<Value> {
@@ -370,8 +381,8 @@ pub(crate) fn settle_elsewhere(world: &mut World, id: &str) {
     drop_payment(world, id);
     world.edit(id, |one| {
         field::set(one, "_sandbox.payment", Value::Null);
-        let due = field::integer(one, "amount_due");
-        field::set(one, "amount_paid_off_stripe", due);
+        let remaining = field::at(one, "amount_remaining").clone();
+        field::set(one, "amount_paid_off_stripe", remaining);
     });
     let invoice = mark_paid(world, id);
     world.emit("invoice.paid", &invoice, None);
@@ -408,6 +419,7 @@ pub(crate) fn void(world: &mut World, id: &str) {
     });
     world.emit("invoice.voided", &invoice, None);
     drop_payment(world, id);
+    invoice_payments::drop_attached(world, id);
     give_back(world, &invoice);
     pending::discard(world, &invoice);
     if pausing::resumes(world, &invoice) {
@@ -434,12 +446,8 @@ fn give_back(world: &mut World, invoice: &Value) {
 
 /// Cancels what an invoice would have been paid with.
 fn drop_payment(world: &mut World, id: &str) {
-    let now = world.now;
     let Some(payment) = payment_of(world, id) else { return };
-    world.edit(field::text(&payment, "id"), |one| {
-        field::set(one, "status", "canceled");
-        field::set(one, "status_transitions.canceled_at", now);
-    });
+    invoice_payments::cancel(world, &payment);
     if let Some(intent) = world.shared(field::text(&payment, "payment.payment_intent")) {
         payment::cancel(world, &intent, Some("void_invoice"));
     }

@@ -21,6 +21,7 @@ pub(crate) mod finalization;
 pub(crate) mod first_period;
 pub(crate) mod fraud_warnings;
 pub(crate) mod invoice_items;
+pub(crate) mod invoice_payments;
 pub(crate) mod invoice_totals;
 pub(crate) mod invoicing;
 pub(crate) mod lines;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::{
     authentication::{self, Confirmation, Presence},
     cards::{self, Refusal},
-    charges, disputes,
+    charges, disputes, invoice_payments,
 };
 use crate::{
     field,
@@ -132,6 +132,7 @@ pub(crate) fn charge(world: &mut World, intent: &Value, method: &Value, authenti
     world.emit(event, &paid, None);
     if captures {
         disputes::follow_payment(world, field::text(&charge, "id"));
+        invoice_payments::credit(world, &paid);
     }
     Ok(rendered(&paid))
 }
@@ -221,6 +222,7 @@ pub(crate) fn capture(world: &mut World, intent: &Value, amount: i64, edit: impl
         world.edit(session, |one| field::set(one, "payment_status", "paid"));
     }
     disputes::follow_payment(world, field::text(intent, "latest_charge"));
+    invoice_payments::credit(world, &captured);
     captured
 }
 
@@ -252,6 +254,7 @@ pub(crate) fn end(world: &mut World, id: &str, reason: Option<&str>) -> Value {
         field::set(one, "cancellation_reason", json!(reason));
     });
     world.emit("payment_intent.canceled", &canceled, None);
+    invoice_payments::follow(world, &canceled);
     Arc::unwrap_or_clone(canceled)
 }
 

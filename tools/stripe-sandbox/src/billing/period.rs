@@ -63,6 +63,14 @@ pub(crate) fn around(anchor: i64, at: i64, price: &Value) -> (i64, i64) {
     (begins.unwrap_or(at), end)
 }
 
+/// The period of an item of this price that joins a subscription now: the one that runs, or what is left of a trial.
+pub(crate) fn joined(subscription: &Value, price: &Value, now: i64) -> (i64, i64) {
+    match field::at(subscription, "trial_end").as_i64() {
+        Some(end) if field::text(subscription, "status") == "trialing" => (now, end),
+        _ => around(field::integer(subscription, "billing_cycle_anchor"), now, price),
+    }
+}
+
 /// So many periods of `price`'s length after `from`, by the calendar.
 pub(crate) fn later(from: i64, price: &Value, periods: u32) -> i64 {
     let count = u32::try_from(field::integer(price, "recurring.interval_count").max(1)).unwrap_or(1);

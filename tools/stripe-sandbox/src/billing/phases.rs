@@ -87,6 +87,18 @@ pub(crate) fn once(world: &World, phase: &Value) -> Vec<Once> {
         .collect()
 }
 
+/// When the trial of a phase ends, if it has one that is not over.
+pub(crate) fn trial_end(phase: &Value, now: i64) -> Option<i64> {
+    field::at(phase, "trial_end").as_i64().filter(|end| *end > now)
+}
+
+/// Writes until when a phase is on trial, and whether all of it is.
+pub(crate) fn write_trial(phase: &mut Value, end: i64) {
+    let is_whole = field::integer(phase, "end_date") == end;
+    field::set(phase, "trial", is_whole);
+    field::set(phase, "trial_end", end);
+}
+
 /// What becomes of prorations under a `proration_behavior`.
 pub(crate) fn prorations(behavior: &str) -> Prorations {
     match behavior {
@@ -174,7 +186,7 @@ fn undiscounted(world: &mut World, subscription: &Value, item: &Value) -> Value 
         return there;
     }
     let price = price_of(world, item);
-    let around = period::around(field::integer(subscription, "billing_cycle_anchor"), world.now, &price);
+    let joined = period::joined(subscription, &price, world.now);
     let metadata = patched(&json!({}), metadata);
     start::new_item(
         world,
@@ -182,7 +194,7 @@ fn undiscounted(world: &mut World, subscription: &Value, item: &Value) -> Value 
         &price,
         quantity,
         &metadata,
-        around,
+        joined,
     )
 }
 
@@ -238,7 +250,7 @@ pub(crate) fn present(subscription: &Value, now: i64) -> Value {
     field::set(&mut phase, "items", items_of(subscription));
     field::set(&mut phase, "discounts", discounts_of(subscription));
     if field::text(subscription, "status") == "trialing" {
-        field::set(&mut phase, "trial_end", field::at(subscription, "trial_end").clone());
+        write_trial(&mut phase, field::integer(subscription, "trial_end"));
     }
     phase
 }
@@ -278,12 +290,10 @@ pub(crate) fn rewrite(world: &World, subscription: &Value, schedule: &mut Value,
     if !holds(world, subscription, &phase) {
         field::set(schedule, &format!("{place}.discounts"), discounts_of(subscription));
     }
-    if field::text(subscription, "status") == "trialing" {
-        field::set(
-            schedule,
-            &format!("{place}.trial_end"),
-            field::at(subscription, "trial_end").clone(),
-        );
+    // The trial that the phase has may be over before its time.
+    let trial_end = field::at(subscription, "trial_end").as_i64();
+    if let Some(end) = trial_end.filter(|end| *end >= field::integer(&phase, "start_date")) {
+        write_trial(field::place(schedule, place), end);
     }
 }
 

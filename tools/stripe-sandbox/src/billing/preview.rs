@@ -10,8 +10,9 @@ use super::{
 };
 use crate::{field, json::Value, world::World};
 
-/// So often at most something else comes due before the next invoice: a notice, a pending change that expires, a trial.
-const STEPS: usize = 8;
+/// So often at most something else comes due before the next invoice: a notice, a pending change that expires, a trial, one of
+/// ten phases.
+const STEPS: usize = 40;
 
 /// The draft of the next invoice of a subscription, if there will be one. Time passes until then for this subscription only.
 pub(crate) fn next(world: &mut World, id: &str) -> Option<Value> {
@@ -36,6 +37,35 @@ pub(crate) fn next(world: &mut World, id: &str) -> Option<Value> {
         }
     }
     None
+}
+
+/// As [`next`], of the subscription of a schedule, or the first invoice of one that it has yet to begin. `latest` is the
+/// invoice that the subscription had before the schedule was changed.
+pub(crate) fn next_of_schedule(world: &mut World, id: &str, latest: &Value) -> Option<Value> {
+    let subscription = subscribed(world, id)?;
+    let made = field::at(world.find(&subscription)?, "latest_invoice").clone();
+    match made.as_str() {
+        Some(invoice) if made != *latest => world.find(invoice).cloned(),
+        _ => next(world, &subscription),
+    }
+}
+
+/// As [`recurring`], of the subscription of a schedule.
+pub(crate) fn recurring_of_schedule(world: &mut World, id: &str) -> Option<Value> {
+    let subscription = subscribed(world, id)?;
+    recurring(world, &subscription)
+}
+
+/// The subscription of a schedule, which is begun if it is not yet.
+fn subscribed(world: &mut World, id: &str) -> Option<String> {
+    if field::text(world.find(id)?, "status") == "not_started" {
+        world.now = world.now.max(due_at(world.find(id)?)?);
+        run_due(world, id);
+    }
+    let schedule = world.find(id)?;
+    let names = ["subscription", "released_subscription"];
+    let mut subscriptions = names.iter().filter_map(|name| field::some_text(schedule, name));
+    subscriptions.next().map(str::to_owned)
 }
 
 /// The draft of an invoice for each item of a subscription over the period after its present one, and for nothing that comes

@@ -5,6 +5,7 @@
 //! <https://docs.stripe.com/api/subscription_schedules>.
 
 use super::{
+    authentication::Presence,
     cancellation,
     change::{self, How, Prorations, Unpaid},
     first_period::FirstPeriod,
@@ -24,6 +25,11 @@ pub(crate) const KIND: &str = "subscription_schedule";
 /// Notice of a schedule's end is given so long before, if it lasts as long.
 /// Source: <https://docs.stripe.com/api/events/types#event_types-subscription_schedule.expiring>.
 const NOTICE: i64 = 7 * 86_400;
+
+/// Whether a schedule has not ended.
+pub(crate) fn is_open(schedule: &Value) -> bool {
+    matches!(field::text(schedule, "status"), "not_started" | "active")
+}
 
 /// When a schedule has something to do next.
 pub(crate) fn due_at(schedule: &Value) -> Option<i64> {
@@ -165,7 +171,9 @@ fn pass_on(world: &mut World, id: &str) {
         .find(field::text(&schedule, "subscription"))
         .cloned()
         .unwrap_or_default();
-    let trial_is_over = field::text(&subscription, "status") == "trialing" && renewal::is_due(&subscription, world.now);
+    let trial_is_over = field::text(&subscription, "status") == "trialing"
+        && renewal::is_due(&subscription, world.now)
+        && phases::trial_end(&phase, world.now).is_none();
     if trial_is_over && trials::ends_unpaid(world, &subscription) && of(world, &subscription).is_none() {
         return;
     }
@@ -192,7 +200,8 @@ fn collect_again(world: &mut World, subscription: &str) {
 }
 
 /// Makes the subscription of the schedule `id` what the current phase says. `resets` is whether a period begins with it; one
-/// of another length always does.
+/// of another length always does. A trial that the phase says begins, or goes on from the phase before; that one which is
+/// paused has none is ours.
 fn enact(world: &mut World, id: &str, prorations: Prorations, resets: bool) -> Result<(), ApiError> {
     let now = world.now;
     let Some(schedule) = world.find(id).cloned() else {
@@ -210,23 +219,25 @@ fn enact(world: &mut World, id: &str, prorations: Prorations, resets: bool) -> R
         field::set(&mut changed, "cancel_at_period_end", false);
         cancellation::plan(&mut changed, end, now);
     }
+    let trial_end = phases::trial_end(&phase, now).filter(|_| field::text(&subscription, "status") != "paused");
     if field::text(&subscription, "status") == "trialing" {
-        match field::at(&phase, "trial_end").as_i64().filter(|end| *end > now) {
+        match trial_end {
             Some(end) if field::integer(&subscription, "trial_end") == end => {}
             Some(end) => trials::move_end(&mut changed, now, end),
             // It ends with the period, by itself.
             None if renewal::is_due(&subscription, now) => {}
-            None => return trials::end_now(world, changed, Unpaid::DraftedFirst),
+            None => return trials::end_now(world, changed, Unpaid::DraftedFirst, Presence::AskedLater),
         }
     }
     let first = |one| field::at(one, "items.data.0.price");
     let how = How {
         prorations,
         unpaid: Unpaid::DraftedFirst,
+        presence: Presence::AskedLater,
         at: now,
         resets_anchor: resets || !period::same_length(first(&subscription), first(&changed)),
         bills_usage: true,
-        trial_end: None,
+        trial_end,
     };
     change::apply(world, &subscription, changed, &how)
 }

@@ -4,6 +4,7 @@
 //! <https://docs.stripe.com/billing/subscriptions/trials/free-trials#create-free-trials-without-payment>.
 
 use super::{
+    authentication::Presence,
     cancellation,
     change::{self, How, Prorations, Unpaid},
     pausing, sent_invoices,
@@ -59,7 +60,12 @@ pub(crate) fn ends_unpaid(world: &mut World, subscription: &Value) -> bool {
 }
 
 /// Ends a trial now. `changed` is the subscription with what else changes.
-pub(crate) fn end_now(world: &mut World, mut changed: Value, unpaid: Unpaid) -> Result<(), ApiError> {
+pub(crate) fn end_now(
+    world: &mut World,
+    mut changed: Value,
+    unpaid: Unpaid,
+    presence: Presence,
+) -> Result<(), ApiError> {
     let now = world.now;
     field::set(&mut changed, "trial_end", now);
     let id = field::text(&changed, "id").to_owned();
@@ -71,15 +77,16 @@ pub(crate) fn end_now(world: &mut World, mut changed: Value, unpaid: Unpaid) -> 
         ends_unpaid(world, &stored);
         return Ok(());
     }
-    begin_period(world, changed, unpaid)
+    begin_period(world, changed, unpaid, presence)
 }
 
-fn begin_period(world: &mut World, mut changed: Value, unpaid: Unpaid) -> Result<(), ApiError> {
+fn begin_period(world: &mut World, mut changed: Value, unpaid: Unpaid, presence: Presence) -> Result<(), ApiError> {
     field::set(&mut changed, "status", "active");
     field::set(&mut changed, "_sandbox.trial_notice_at", Value::Null);
     let how = How {
         prorations: Prorations::None,
         unpaid,
+        presence,
         at: world.now,
         resets_anchor: true,
         bills_usage: false,

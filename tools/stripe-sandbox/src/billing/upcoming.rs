@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::{
     earliest_period_end, invoice_totals,
     invoicing::{self, Draft},
-    pausing, renewal, sent_invoices, settings,
+    pausing, renewal, schedules, sent_invoices, settings,
 };
 use crate::{field, json::Value, world::World};
 
@@ -45,17 +45,17 @@ pub(crate) fn tell(world: &mut World, subscription: &Value) -> Arc<Value> {
     let Some(end) = earliest_period_end(subscription) else {
         return Arc::default();
     };
-    let told = world.edit(field::text(subscription, "id"), |one| field::set(one, TOLD, end));
-    let mut renewed = subscription.clone();
-    drop_discounts_over(world, &mut renewed, end);
-    let billed = renewal::next_period(world, subscription, &mut renewed, end);
-    let draft = Draft::of(&renewed, "upcoming", billed);
-    if draft.is_empty(world) {
+    let id = field::text(subscription, "id");
+    let told = world.edit(id, |one| field::set(one, TOLD, end));
+    let phase = schedules::of(world, subscription).and_then(schedules::due_at);
+    let invoice = match phase.is_some_and(|at| at <= end) {
+        true => world.as_if(|world| after_phases(world, id, end)),
+        false => built(world, subscription, end),
+    };
+    let Some(mut invoice) = invoice else {
         return told;
-    }
-    let mut invoice = invoicing::build(world, draft);
-    field::set(&mut invoice, "created", end);
-    field::set(&mut invoice, "period_end", end);
+    };
+    let end = field::integer(&invoice, "created");
     if sent_invoices::is_sent(&invoice) {
         let days = field::integer(subscription, "days_until_due");
         field::set(
@@ -78,6 +78,43 @@ pub(crate) fn tell(world: &mut World, subscription: &Value) -> Arc<Value> {
     }
     world.emit("invoice.upcoming", &invoice, None);
     told
+}
+
+/// The invoice for the next period of a subscription, without its amounts, if there is anything to invoice.
+fn built(world: &mut World, subscription: &Value, end: i64) -> Option<Value> {
+    let mut renewed = subscription.clone();
+    drop_discounts_over(world, &mut renewed, end);
+    let billed = renewal::next_period(world, subscription, &mut renewed, end);
+    let draft = Draft::of(&renewed, "upcoming", billed);
+    if draft.is_empty(world) {
+        return None;
+    }
+    let mut invoice = invoicing::build(world, draft);
+    field::set(&mut invoice, "created", end);
+    field::set(&mut invoice, "period_end", end);
+    Some(invoice)
+}
+
+/// As [`built`], of a subscription with a schedule, with the phases that begin by then: one of them may make the invoice.
+fn after_phases(world: &mut World, id: &str, end: i64) -> Option<Value> {
+    let latest = field::at(world.find(id)?, "latest_invoice").clone();
+    loop {
+        let subscription = world.shared(id)?;
+        let made = field::at(&subscription, "latest_invoice");
+        if *made != latest {
+            let mut invoice = world.find(made.as_str()?).cloned()?;
+            field::set(&mut invoice, "billing_reason", "upcoming");
+            field::set(&mut invoice, "automatically_finalizes_at", Value::Null);
+            return Some(invoice);
+        }
+        let schedule = schedules::of(world, &subscription).cloned();
+        let next = schedule.and_then(|one| Some((schedules::due_at(&one).filter(|at| *at <= end)?, one)));
+        let Some((at, schedule)) = next else {
+            return built(world, &subscription, end);
+        };
+        world.now = world.now.max(at);
+        schedules::run(world, &schedule);
+    }
 }
 
 /// Leaves out the discounts that will have ended by `end`.

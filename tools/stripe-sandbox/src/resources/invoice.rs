@@ -10,7 +10,7 @@ use crate::{
         discounts::Purchase,
         dunning, finalization,
         invoice_items::{self, Sweep},
-        invoice_totals,
+        invoice_payments, invoice_totals,
         invoicing::{self, DRAFT_LIFE, Draft},
         redemptions, renewal, sent_invoices, test_clock,
     },
@@ -56,6 +56,11 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     },
     Operation {
         method: "POST",
+        path: "/v1/invoices/{id}/attach_payment",
+        run: attach_payment,
+    },
+    Operation {
+        method: "POST",
         path: "/v1/invoices/{id}/send",
         run: send,
     },
@@ -98,9 +103,11 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         path: "/v1/invoice_payments",
         run: |world, call| {
             list_of(world, "invoice_payment", "/v1/invoice_payments", &call.params, |one| {
-                let intent = call.params.text("payment[payment_intent]");
-                matches(one, &call.params, &["invoice", "status"])
-                    && intent.is_none_or(|wanted| field::text(one, "payment.payment_intent") == wanted)
+                let is = |name: &str| {
+                    let wanted = call.params.text(&format!("payment[{name}]"));
+                    wanted.is_none_or(|wanted| field::text(one, &format!("payment.{name}")) == wanted)
+                };
+                matches(one, &call.params, &["invoice", "status"]) && is("type") && is("payment_intent")
             })
         },
     },
@@ -374,6 +381,14 @@ fn pay(world: &mut World, call: &Call) -> Answer {
     retrieve(world, "invoice", call.id())
 }
 
+fn attach_payment(world: &mut World, call: &Call) -> Answer {
+    let invoice = world.get("invoice", call.id(), "invoice")?;
+    let intent = call.params.required("payment_intent")?;
+    let intent = world.get("payment_intent", intent, "payment_intent")?;
+    invoice_payments::attach(world, &invoice, &intent)?;
+    retrieve(world, "invoice", call.id())
+}
+
 fn send(world: &mut World, call: &Call) -> Answer {
     let invoice = world.get("invoice", call.id(), "invoice")?;
     if !sent_invoices::is_sent(&invoice) {
@@ -398,6 +413,10 @@ fn void(world: &mut World, call: &Call) -> Answer {
         let message = "You can only void an invoice that is open or uncollectible.";
         return Err(ApiError::invalid(message).code("invoice_not_editable"));
     }
+    if invoice_payments::has_attached(world, call.id(), &["open", "paid"]) {
+        let message = "You can't void an invoice that has open or paid payments attached to it.";
+        return Err(ApiError::invalid(message).code("invoice_not_editable"));
+    }
     invoicing::void(world, call.id());
     retrieve(world, "invoice", call.id())
 }
@@ -406,6 +425,10 @@ fn mark_uncollectible(world: &mut World, call: &Call) -> Answer {
     let invoice = world.get("invoice", call.id(), "invoice")?;
     if field::text(&invoice, "status") != "open" {
         let message = "You can only mark an open invoice as uncollectible.";
+        return Err(ApiError::invalid(message).code("invoice_not_editable"));
+    }
+    if invoice_payments::has_attached(world, call.id(), &["open"]) {
+        let message = "You can't mark an invoice as uncollectible that has open payments attached to it.";
         return Err(ApiError::invalid(message).code("invoice_not_editable"));
     }
     Ok(rendered(&dunning::write_off(world, call.id(), "user_forgiven")))

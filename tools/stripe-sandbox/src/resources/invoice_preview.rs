@@ -1,6 +1,6 @@
 //! Previews of invoices: what is asked for is done as if, by the operations that would do it.
 
-use super::{Call, Operation, currency, customer, invoice, invoice_item, subscription};
+use super::{Call, Operation, currency, customer, invoice, invoice_item, schedule_preview, subscription};
 use crate::{
     billing::{
         cancellation,
@@ -29,7 +29,10 @@ pub(crate) const OPERATIONS: &[Operation] = &[Operation {
 fn create_preview(world: &mut World, call: &Call) -> Answer {
     let params = &call.params;
     let details = Params::under(params, "subscription_details");
-    let is_about = ["subscription", "invoice_items"].iter().any(|name| params.has(name)) || details.has("items");
+    let is_about = ["subscription", "invoice_items"].iter().any(|name| params.has(name))
+        || details.has("items")
+        || schedule_preview::is_asked(params);
+    schedule_preview::check(params)?;
     if !is_about {
         let message = "You must provide at least one of: `subscription`, `schedule`, `subscription_details.items`, \
             `schedule_details.phases`, `invoice_items`.";
@@ -79,19 +82,22 @@ fn check(params: &Params, details: &Params) -> Result<(), ApiError> {
 }
 
 /// Nothing is to be invoiced. Source: <https://docs.stripe.com/error-codes#invoice-upcoming-none>.
-fn none() -> ApiError {
+pub(crate) fn none() -> ApiError {
     let message = "There is no upcoming invoice to preview: nothing is to be invoiced.";
     ApiError::new(404, "invalid_request_error", message).code("invoice_upcoming_none")
 }
 
 /// The draft that is asked for, if anything is to be invoiced.
 fn drafted(world: &mut World, params: &Params, details: &Params) -> Result<Option<Value>, ApiError> {
+    let recurs = params.text("preview_mode") == Some("recurring");
+    if schedule_preview::is_asked(params) {
+        return schedule_preview::drafted(world, params, recurs);
+    }
     let subscribed = match params.text("subscription") {
         Some(id) => Some(world.get("subscription", id, "subscription")?),
         None => None,
     };
     let customer = payer(world, params, subscribed.as_ref())?;
-    let recurs = params.text("preview_mode") == Some("recurring");
     if let Some(subscribed) = &subscribed {
         one_currency(params, field::text(subscribed, "currency"))?;
         let id = field::text(subscribed, "id");
@@ -105,12 +111,7 @@ fn drafted(world: &mut World, params: &Params, details: &Params) -> Result<Optio
             Made::End => None,
         };
         if let Some(draft) = draft.as_mut().filter(|_| params.has("subscription_details")) {
-            let lines = field::elements(draft, "lines.data").iter();
-            let mut prorates = lines.map(|line| field::flag(line, "parent.subscription_item_details.proration"));
-            if prorates.any(|prorates| prorates) {
-                let path = "parent.subscription_details.subscription_proration_date";
-                field::set(draft, path, prorated_from);
-            }
+            tell_proration(draft, prorated_from);
         }
         return Ok(draft);
     }
@@ -137,6 +138,15 @@ fn drafted(world: &mut World, params: &Params, details: &Params) -> Result<Optio
     }
     let currency = put_items(world, params, &customer, None)?;
     by_hand(world, params, &customer, &currency).map(Some)
+}
+
+/// Writes the moment that prorations count from, if there are any.
+pub(crate) fn tell_proration(draft: &mut Value, at: i64) {
+    let lines = field::elements(draft, "lines.data").iter();
+    let mut prorates = lines.map(|line| field::flag(line, "parent.subscription_item_details.proration"));
+    if prorates.any(|prorates| prorates) {
+        field::set(draft, "parent.subscription_details.subscription_proration_date", at);
+    }
 }
 
 /// What asking for a change of a subscription has made.
@@ -239,15 +249,17 @@ fn begun(details: &Params, now: i64) -> Params {
     asked
 }
 
-/// The id of the customer who would be invoiced: one there is, with the details that are sent, or one for this preview only.
-fn payer(world: &mut World, params: &Params, subscribed: Option<&Value>) -> Result<String, ApiError> {
-    let of_subscription = subscribed.map(|one| field::text(one, "customer"));
-    let id = match (params.text("customer"), of_subscription) {
-        (Some(id), of_subscription) => {
+/// The id of the customer who would be invoiced for a subscription or a schedule: one there is, with the details that are sent, or one for this preview only.
+pub(crate) fn payer(world: &mut World, params: &Params, subscribed: Option<&Value>) -> Result<String, ApiError> {
+    let owner = subscribed.map(|one| field::text(one, "customer"));
+    let id = match (params.text("customer"), owner) {
+        (Some(id), owner) => {
             world.get("customer", id, "customer")?;
-            if of_subscription.is_some_and(|owner| owner != id) {
-                let message = format!("The subscription does not belong to the customer {id}.");
-                return Err(ApiError::invalid(message).param("subscription"));
+            if owner.is_some_and(|owner| owner != id) {
+                let kind = subscribed.map_or("", |one| field::text(one, "object"));
+                let what = kind.strip_prefix("subscription_").unwrap_or(kind);
+                let message = format!("The {what} does not belong to the customer {id}.");
+                return Err(ApiError::invalid(message).param(what));
             }
             id.to_owned()
         }
@@ -268,7 +280,7 @@ fn payer(world: &mut World, params: &Params, subscribed: Option<&Value>) -> Resu
 }
 
 /// An invoice is in the currency of what is on it.
-fn one_currency(params: &Params, invoiced: &str) -> Result<(), ApiError> {
+pub(crate) fn one_currency(params: &Params, invoiced: &str) -> Result<(), ApiError> {
     let sent = currency(params, "currency");
     if sent.is_empty() || sent == invoiced {
         return Ok(());
@@ -278,7 +290,7 @@ fn one_currency(params: &Params, invoiced: &str) -> Result<(), ApiError> {
 }
 
 /// Adds the invoice items that are sent, or changes those there are. Gives the currency of the last.
-fn put_items(
+pub(crate) fn put_items(
     world: &mut World,
     params: &Params,
     customer: &str,

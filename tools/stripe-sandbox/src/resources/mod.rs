@@ -36,6 +36,7 @@ pub(crate) mod product;
 pub(crate) mod promotion_code;
 pub(crate) mod refund;
 pub(crate) mod schedule_phases;
+pub(crate) mod schedule_preview;
 pub(crate) mod search;
 pub(crate) mod setup_intent;
 pub(crate) mod subscription;

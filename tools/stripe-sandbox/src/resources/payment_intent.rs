@@ -9,7 +9,7 @@ use super::{
 use crate::{
     billing::{
         authentication::{Confirmation, Presence},
-        confirmation,
+        confirmation, invoice_payments,
         payment::{self, NewIntent},
     },
     field,
@@ -226,6 +226,12 @@ fn update(world: &mut World, call: &Call) -> Answer {
         let message = format!("You cannot update the {name} of a PaymentIntent that was created by {maker}.");
         return Err(intent::in_state(&intent, message).param(*name));
     }
+    if let Some(name) = ["currency", "customer"].iter().find(|name| params.has(name))
+        && invoice_payments::is_attached(world, &intent)
+    {
+        let message = format!("You cannot update the {name} of a PaymentIntent that is attached to an invoice.");
+        return Err(intent::in_state(&intent, message).param(*name));
+    }
     let mut changed = intent.clone();
     write(&mut changed, params)?;
     if let Some(amount) = params.integer("amount") {
@@ -255,6 +261,7 @@ fn update(world: &mut World, call: &Call) -> Answer {
     }
     // Updating an intent is no event at Stripe.
     world.put(&changed);
+    invoice_payments::follow(world, &changed);
     Ok(rendered(&changed))
 }
 

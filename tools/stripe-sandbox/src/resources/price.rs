@@ -218,6 +218,23 @@ pub(crate) fn of_line(world: &mut World, line: &Params, within: &str) -> Answer 
     create_from(world, &terms, &product, &within_data)
 }
 
+/// Refuses a price that is not in the currency that is expected. Of several currencies a sale knows the first.
+/// Source of the message: <https://github.com/civitai/civitai/pull/4945>.
+pub(crate) fn check_currency(price: &Value, expected: &str, param: &str) -> Result<(), ApiError> {
+    let supported = field::text(price, "currency");
+    if supported == expected {
+        return Ok(());
+    }
+    if !field::at(price, &format!("_sandbox.currency_options.{expected}")).is_null() {
+        let message = "The sandbox sells in the first currency of a price only.";
+        return Err(ApiError::unserved(param, message));
+    }
+    let message = format!(
+        "The price specified only supports `{supported}`. This doesn't match the expected currency: `{expected}`."
+    );
+    Err(ApiError::invalid(message).param(param))
+}
+
 /// Whether a meter tells the quantity that is billed.
 pub(crate) fn is_metered(price: &Value) -> bool {
     field::text(price, "recurring.usage_type") == "metered"

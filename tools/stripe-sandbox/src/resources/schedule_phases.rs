@@ -3,6 +3,7 @@
 use super::{
     merge_metadata, payment_method, price,
     subscription_item::{Items, checked, new_item},
+    subscription_start,
 };
 use crate::{
     billing::{
@@ -73,7 +74,7 @@ pub(crate) fn sent(
         return Err(ApiError::invalid(message).param("phases"));
     }
     for (index, (one, line)) in all.iter_mut().zip(&lines).enumerate() {
-        write_trial(world, schedule, one, line, index)?;
+        write_trial(world.now, one, line, index)?;
     }
     Ok(all)
 }
@@ -128,15 +129,7 @@ fn phase(world: &mut World, params: &Params, schedule: &Value, index: usize) -> 
         .first()
         .map(|(price, ..)| field::text(price, "currency").to_owned());
     let currency = currency.unwrap_or_default();
-    if let Some(wanted) = line
-        .text("currency")
-        .filter(|wanted| !wanted.eq_ignore_ascii_case(&currency))
-    {
-        let message = format!(
-            "The price specified only supports `{currency}`. This doesn't match the expected currency: `{wanted}`."
-        );
-        return Err(ApiError::invalid(message).param(named("currency")));
-    }
+    subscription_start::check_currency(&line, &sold).map_err(|error| error.within(&within))?;
     field::set(&mut phase, "items", items);
     field::set(&mut phase, "currency", currency.clone());
     let discounts = discounts(world, params, schedule, &sold, &named("discounts"))?;
@@ -323,22 +316,18 @@ fn write_dates(
     Ok(())
 }
 
-/// Writes until when a phase is on trial, if it is.
-fn write_trial(
-    world: &World,
-    schedule: &Value,
-    phase: &mut Value,
-    line: &Params,
-    index: usize,
-) -> Result<(), ApiError> {
+/// Writes until when a phase is on trial, if it is. Both may be said if they say the same.
+/// Source: <https://docs.stripe.com/changelog/dahlia/2026-07-29/subscription-schedule-phases-trial-property>.
+fn write_trial(now: i64, phase: &mut Value, line: &Params, index: usize) -> Result<(), ApiError> {
     let param = format!("phases[{index}][trial_end]");
+    let (begins, ends) = (field::integer(phase, "start_date"), field::integer(phase, "end_date"));
     let whole = line.boolean("trial") == Some(true);
-    if whole && line.has("trial_end") {
-        let message = "You may only specify one of these parameters: trial, trial_end.";
+    let said = moment(line, "trial_end", now);
+    if whole && said.is_some_and(|end| end != ends) {
+        let message = format!("Phase {index} is invalid: with `trial`, its `trial_end` must be its `end_date`.");
         return Err(ApiError::invalid(message).param(param));
     }
-    let (begins, ends) = (field::integer(phase, "start_date"), field::integer(phase, "end_date"));
-    let Some(end) = moment(line, "trial_end", world.now).or(whole.then_some(ends)) else {
+    let Some(end) = said.or(whole.then_some(ends)) else {
         return Ok(());
     };
     if end < begins || end > ends {
@@ -350,15 +339,6 @@ fn write_trial(
         let message = "`billing_cycle_anchor` cannot be set to `phase_start` if the phase specifies a trial.";
         return Err(ApiError::invalid(message).param(format!("phases[{index}][billing_cycle_anchor]")));
     }
-    let current = field::at(schedule, "current_phase.start_date").as_i64();
-    let on_trial = match world.find(field::text(schedule, "subscription")) {
-        Some(subscription) => field::text(subscription, "status") == "trialing" && current == Some(begins),
-        None => index == 0,
-    };
-    if end > world.now && !on_trial {
-        let message = "The sandbox begins a trial with its subscription only.";
-        return Err(ApiError::unserved(&param, message));
-    }
-    field::set(phase, "trial_end", end);
+    phases::write_trial(phase, end);
     Ok(())
 }

@@ -3,13 +3,12 @@
 use super::{
     Call, Operation, collection, copy_texts, list_of, merge_metadata, payment_method, pending_update, retrieve, search,
     subscription_item::{
-        Items, change_item, checked, commit_change, how_asked, item_discounts_asked, items_of, new_item,
+        Items, change_item, checked, commit_change, how_asked, item_discounts_asked, items_of, new_item, presence,
     },
     subscription_start,
 };
 use crate::{
     billing::{
-        authentication::Presence,
         cancellation,
         change::{self, no_payment_method},
         discounts::Purchase,
@@ -85,7 +84,7 @@ fn create(world: &mut World, call: &Call) -> Answer {
         let Some(method) = payment_method::responsible(world, &subscription) else {
             return Err(no_payment_method());
         };
-        if let Err(mut error) = invoicing::pay(world, &invoice, &method, Presence::Present) {
+        if let Err(mut error) = invoicing::pay(world, &invoice, &method, presence(params)) {
             if behavior == "error_if_incomplete" {
                 error.keeps_effects = false;
                 return Err(error);
@@ -117,6 +116,7 @@ pub(crate) fn asked(world: &mut World, params: &Params) -> Result<NewSubscriptio
         items.push(new_item(world, line, &format!("items[{index}]"))?);
     }
     let items = checked(items, "items")?;
+    subscription_start::check_currency(params, &items)?;
     let mut item_discounts = Vec::new();
     for (index, (line, item)) in params.list("items").iter().zip(&items).enumerate() {
         let asked = item_discounts_asked(world, line, &customer_id, item);
@@ -311,7 +311,7 @@ pub(crate) fn update(world: &mut World, call: &Call) -> Answer {
     match (params.text("trial_end"), field::text(&subscription, "status")) {
         (Some("now"), "trialing") => {
             let how = how_asked(world, &subscription, params)?;
-            trials::end_now(world, changed, how.unpaid)?;
+            trials::end_now(world, changed, how.unpaid, how.presence)?;
         }
         (Some("now") | None, _) => commit_change(world, &subscription, changed, params)?,
         (Some(_), "trialing") => {

@@ -3,6 +3,7 @@
 use super::{Call, Operation, merge_metadata, pending_update, price, subscription::changeable};
 use crate::{
     billing::{
+        authentication::Presence,
         change::{self, How, Prorations, Unpaid},
         discounts::Purchase,
         earliest_period_end, period, pricing,
@@ -157,11 +158,20 @@ pub(crate) fn how_asked(world: &World, subscription: &Value, params: &Params) ->
             Some("pending_if_incomplete") => Unpaid::Pending,
             _ => Unpaid::Allowed,
         },
+        presence: presence(params),
         at: prorated_from(params, subscription, world.now)?,
         resets_anchor: params.text("billing_cycle_anchor[type]") == Some("now"),
         bills_usage: true,
         trial_end: None,
     })
+}
+
+/// Whether whoever pays can be asked to authenticate: they are there unless `off_session` says otherwise.
+pub(crate) fn presence(params: &Params) -> Presence {
+    match params.boolean("off_session") {
+        Some(true) => Presence::AskedLater,
+        _ => Presence::Present,
+    }
 }
 
 /// The moment that prorations count from: within the present period.
@@ -196,11 +206,8 @@ pub(crate) fn change_item(
     let anchor = field::integer(changed, "billing_cycle_anchor");
     let Some(id) = line.text("id") else {
         let (price, quantity, metadata) = new_item(world, line, within)?;
-        refuse_second(changed, &price, None, &at("price"))?;
-        let period = match field::at(changed, "trial_end").as_i64() {
-            Some(end) if field::text(changed, "status") == "trialing" => (world.now, end),
-            _ => period::around(anchor, world.now, &price),
-        };
+        check_price(changed, &price, None, &at("price"))?;
+        let period = period::joined(changed, &price, world.now);
         let subscription = field::text(changed, "id").to_owned();
         let mut item = start::new_item(world, &subscription, &price, quantity, &metadata, period);
         discount(world, changed, &mut item, line, within)?;
@@ -228,7 +235,7 @@ pub(crate) fn change_item(
     let mut price = field::at(changed, &path("price")).clone();
     if line.has("price") || line.has("price_data") {
         price = new_item(world, line, within)?.0;
-        refuse_second(changed, &price, Some(id), &at("price"))?;
+        check_price(changed, &price, Some(id), &at("price"))?;
         let on_trial = field::text(changed, "status") == "trialing";
         if !on_trial && !period::same_length(&price, field::at(changed, &path("price"))) {
             let (start, end) = period::around(anchor, world.now, &price);
@@ -280,8 +287,9 @@ fn discount(world: &mut World, changed: &Value, item: &mut Value, line: &Params,
     Ok(())
 }
 
-/// A price stands on a subscription once.
-fn refuse_second(changed: &Value, price: &Value, but: Option<&str>, param: &str) -> Result<(), ApiError> {
+/// Refuses a price in another currency than the subscription's, and one that another item has.
+fn check_price(changed: &Value, price: &Value, but: Option<&str>, param: &str) -> Result<(), ApiError> {
+    price::check_currency(price, field::text(changed, "currency"), param)?;
     let items = field::elements(changed, "items.data");
     let second = items
         .iter()

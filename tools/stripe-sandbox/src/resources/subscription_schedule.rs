@@ -1,5 +1,7 @@
 //! Subscription schedules.
 
+use std::sync::Arc;
+
 use super::{
     Call, Operation, copy_texts, list_of, merge_metadata, payment_method, retrieve, schedule_phases,
     subscription::changeable,
@@ -226,7 +228,7 @@ fn list(world: &mut World, call: &Call) -> Answer {
 fn open(world: &World, id: &str, verb: &str, participle: &str) -> Answer {
     let schedule = world.get(KIND, id, "schedule")?;
     let status = field::text(&schedule, "status");
-    if matches!(status, "not_started" | "active") {
+    if schedules::is_open(&schedule) {
         return Ok(schedule);
     }
     let message = format!(
@@ -237,6 +239,14 @@ fn open(world: &World, id: &str, verb: &str, participle: &str) -> Answer {
 }
 
 pub(crate) fn update(world: &mut World, call: &Call) -> Answer {
+    write_update(world, call)?;
+    let behavior = call.params.text("proration_behavior").unwrap_or_default();
+    schedules::put_into_effect(world, call.id(), phases::prorations(behavior))?;
+    retrieve(world, KIND, call.id())
+}
+
+/// Writes what an update says, without putting it into effect.
+pub(crate) fn write_update(world: &mut World, call: &Call) -> Result<Arc<Value>, ApiError> {
     let params = &call.params;
     let mut changed = open(world, call.id(), "update", "updated")?;
     write(world, &mut changed, params)?;
@@ -250,10 +260,7 @@ pub(crate) fn update(world: &mut World, call: &Call) -> Answer {
     if field::text(&changed, "status") == "active" {
         schedules::plan_notice(&mut changed, world.now);
     }
-    world.update(call.id(), "subscription_schedule.updated", |one| *one = changed);
-    let behavior = params.text("proration_behavior").unwrap_or_default();
-    schedules::put_into_effect(world, call.id(), phases::prorations(behavior))?;
-    retrieve(world, KIND, call.id())
+    Ok(world.update(call.id(), "subscription_schedule.updated", |one| *one = changed))
 }
 
 fn cancel(world: &mut World, call: &Call) -> Answer {

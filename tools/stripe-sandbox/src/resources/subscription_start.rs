@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Timelike, Utc};
 
-use super::{LARGEST_QUANTITY, merge_metadata, price, subscription_item::Items};
+use super::{LARGEST_QUANTITY, currency, merge_metadata, price, subscription_item::Items};
 use crate::{
     billing::{
         discounts::Purchase,
@@ -18,6 +18,13 @@ use crate::{
 
 /// A first invoice has so many lines at most. Source: <https://docs.stripe.com/billing/subscriptions/backdating>.
 const MOST_LINES: usize = 250;
+
+/// Refuses a currency that the prices are not in.
+pub(crate) fn check_currency(params: &Params, items: &Items) -> Result<(), ApiError> {
+    let expected = currency(params, "currency");
+    let mut prices = items.iter().filter(|_| !expected.is_empty());
+    prices.try_for_each(|(price, ..)| price::check_currency(price, &expected, "currency"))
+}
 
 /// The first period that is asked for.
 pub(crate) fn first_period(

@@ -16,7 +16,8 @@ use crate::{
 /// account and currency is the sum of its transactions; no charge gave back more than it took; what a dispute took is what it
 /// says; a customer's balance is the sum of its changes, and no refund belongs to more credit notes than it gave back; a payout
 /// took its amount, gave it back where it did not arrive, and one by a schedule is what it is made of; an invoice asks for what it
-/// comes to, less what its credit notes credited, which is no more than that, and for nothing if that is too little to be charged.
+/// comes to, less what its credit notes credited, which is no more than that, and for nothing if that is too little to be charged;
+/// it knows what was paid of it, and what remains.
 pub(crate) fn problems(world: &World) -> Vec<String> {
     let mut problems = Vec::new();
     let created: BTreeSet<(String, String)> = world
@@ -45,7 +46,10 @@ pub(crate) fn problems(world: &World) -> Vec<String> {
             }
             "dispute" => problems.extend(took_wrongly(world, account, value)),
             "payout" => problems.extend(paid_out_wrongly(world, account, value)),
-            "invoice" => problems.extend(credited_wrongly(world, account, value)),
+            "invoice" => {
+                problems.extend(credited_wrongly(world, account, value));
+                problems.extend(paid_wrongly(world, account, value));
+            }
             "customer_balance_transaction" => {
                 let customer = field::text(value, "customer");
                 *changed.entry((account.to_owned(), customer.to_owned())).or_default() +=
@@ -177,6 +181,20 @@ fn credited_wrongly(world: &World, account: &str, invoice: &Value) -> Option<Str
             field::integer(invoice, "amount_due")
         )
     })
+}
+
+/// An invoice that was not paid what it says, or of which something else remains.
+fn paid_wrongly(world: &World, account: &str, invoice: &Value) -> Option<String> {
+    let id = field::text(invoice, "id");
+    let payments = world.all_of(account, "invoice_payment").into_iter();
+    let own = payments.filter(|one| field::text(one, "invoice") == id && field::text(one, "status") == "paid");
+    let sum: i64 = own.map(|one| field::integer(&one, "amount_paid")).sum();
+    let amount = |name: &str| field::integer(invoice, name);
+    let (paid, remains) = (amount("amount_paid"), amount("amount_remaining"));
+    let said = paid + amount("amount_overpaid") - amount("amount_paid_off_stripe");
+    let is_paid = field::text(invoice, "status") == "paid";
+    (sum != said || paid + remains != amount("amount_due") || remains < 0 || is_paid && remains > 0)
+        .then(|| format!("{id} says that {said} was paid and {remains} remains, and its payments come to {sum}"))
 }
 
 /// A credit note that does not give back what it says.

@@ -323,6 +323,54 @@ async fn a_subscription_is_incomplete_until_its_payer_has_authenticated() {
 }
 
 #[tokio::test]
+async fn who_is_not_there_needs_not_authenticate_with_a_card_that_was_set_up() {
+    let world = start().await;
+    let (customer, price) = (world.customer().await, world.price().await);
+    let method = world
+        .post(
+            "/v1/payment_methods/pm_card_authenticationRequiredSetupForOffSession/attach",
+            &[("customer", &*customer)],
+        )
+        .await;
+    let form = [
+        ("customer", &*customer),
+        ("items[0][price]", &*price),
+        ("default_payment_method", &*text(&method["id"])),
+    ];
+    for (off_session, status) in [("false", "incomplete"), ("true", "active")] {
+        let more = [&form[..], &[("off_session", off_session)]].concat();
+        assert_eq!(world.post("/v1/subscriptions", &more).await["status"], status);
+    }
+    let begun = world
+        .post("/v1/subscriptions", &[&form[..], &[("off_session", "true")]].concat())
+        .await;
+    let item = text(&begun["items"]["data"][0]["id"]);
+    let path = format!("/v1/subscriptions/{}", text(&begun["id"]));
+    // Another quantity each time, charged at once.
+    let by_item = format!("/v1/subscription_items/{item}");
+    for (path, id, quantity, off_session, status) in [
+        (&path, "items[0][id]", "2", "true", 200),
+        (&path, "items[0][id]", "3", "false", 402),
+        (&by_item, "", "4", "true", 200),
+        (&by_item, "", "5", "false", 402),
+    ] {
+        let (id, quantity) = match id {
+            "" => (vec![], ("quantity", quantity)),
+            id => (vec![(id, &*item)], ("items[0][quantity]", quantity)),
+        };
+        let how = [
+            quantity,
+            ("off_session", off_session),
+            ("proration_behavior", "always_invoice"),
+            ("payment_behavior", "error_if_incomplete"),
+        ];
+        let answer = world.call("POST", path, &[&id[..], &how].concat()).await;
+        assert_eq!(answer.status, status, "{path} {quantity:?}: {}", answer.text);
+    }
+    assert_eq!(world.get(&path).await["items"]["data"][0]["quantity"], 4);
+}
+
+#[tokio::test]
 async fn the_pages_find_the_payments_of_connected_accounts() {
     let world = start().await;
     let account = text(&world.post("/v1/accounts", &[("country", "DE")]).await["id"]);

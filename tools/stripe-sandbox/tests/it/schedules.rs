@@ -4,6 +4,8 @@ mod beside;
 mod changes;
 mod life;
 mod phases;
+mod previews;
+mod trials;
 
 use serde_json::Value;
 

@@ -7,6 +7,8 @@ use proptest::{
 
 use crate::{field, http::in_process::InProcess, json::Value};
 
+mod schedules;
+
 const CASES: u32 = 120;
 
 /// What a history begins with, besides its mode.
@@ -136,8 +138,8 @@ fn amounts(invoice: &Value) -> Vec<i64> {
     amounts
 }
 
-fn begin(stripe: &InProcess, history: &History) -> (String, String) {
-    stripe.reset();
+/// A customer whose invoices a card pays, and prices: by the month, dearer, by the year and by the week.
+fn sold(stripe: &InProcess) -> (String, Vec<String>) {
     stripe.post("/v1/products", "id=thing&name=Thing");
     let mut prices = Vec::new();
     for terms in [
@@ -158,6 +160,12 @@ fn begin(stripe: &InProcess, history: &History) -> (String, String) {
         &format!("/v1/customers/{customer}"),
         &format!("invoice_settings[default_payment_method]={method}"),
     );
+    (customer, prices)
+}
+
+fn begin(stripe: &InProcess, history: &History) -> (String, String) {
+    stripe.reset();
+    let (customer, prices) = sold(stripe);
     let [month, dear, year, week] = &prices[..] else {
         panic!()
     };

@@ -89,6 +89,9 @@ fn any_phase() -> impl Strategy<Value = Phase> {
         "&PHASE[items][0][discounts][0][coupon]=share",
         "&PHASE[items][0][discounts][0][coupon]=amount",
         "&PHASE[metadata][a]=1",
+        "&PHASE[trial]=true",
+        "&PHASE[trial]=true&PHASE[proration_behavior]=always_invoice",
+        "&PHASE[trial_end]=SOON",
     ]);
     let prices = prop::collection::vec((0..LICENSED.len(), 1..9_i64), 1..3);
     (prices, length, more).prop_map(|(prices, length, more)| Phase { prices, length, more })
@@ -214,8 +217,10 @@ impl<'a> History<'a> {
             let id = &self.prices[*price];
             form += &format!("&PHASE[items][{index}][price]={id}&PHASE[items][{index}][quantity]={quantity}");
         }
+        let soon = self.stripe.app.world().clock.now() + 5 * DAY;
         form.replace("&PHASE&", "&")
             .replace("PHASE", &format!("phases[{place}]"))
+            .replace("SOON", &soon.to_string())
     }
 
     /// The status of the step's call.
@@ -380,6 +385,17 @@ fn check_schedule(world: &World, schedule: &Value) -> Result<(), TestCaseError> 
             let place = super::current(schedule);
             let phase = field::at(schedule, &format!("phases.{}", place.unwrap_or(usize::MAX)));
             prop_assert_eq!(field::integer(phase, end), to, "{}", schedule);
+            let trial = super::phases::trial_end(phase, now);
+            let is = field::text(subscription, "status");
+            prop_assert!(
+                is == "paused" || trial.is_some() == (is == "trialing"),
+                "{} of {}",
+                subscription,
+                schedule
+            );
+            if is == "trialing" {
+                prop_assert_eq!(field::at(subscription, "trial_end").as_i64(), trial, "{}", schedule);
+            }
             let has = sold(field::elements(subscription, "items.data"), "price.id");
             prop_assert_eq!(has, sold(field::elements(phase, "items"), "price"), "{}", schedule);
             let planned = phases

@@ -113,7 +113,10 @@ async fn what_a_schedule_cannot_be_is_refused() {
             Some("phases[0][items][1][price]"),
         ),
         (
-            format!("{subscriber}&start_date=now&{item}&phases[0][trial]=true&phases[0][trial_end]={JULY}"),
+            format!(
+                "{subscriber}&start_date=now&{item}&phases[0][trial]=true&phases[0][trial_end]={}",
+                JUNE + DAY
+            ),
             Some("phases[0][trial_end]"),
         ),
         (
@@ -127,7 +130,7 @@ async fn what_a_schedule_cannot_be_is_refused() {
             Some("phases[0][billing_cycle_anchor]"),
         ),
         (
-            format!("{subscriber}&start_date=now&{item}&{second}&phases[1][trial]=true"),
+            format!("{subscriber}&start_date=now&{item}&{second}&phases[1][trial_end]={JUNE}"),
             Some("phases[1][trial_end]"),
         ),
         (
