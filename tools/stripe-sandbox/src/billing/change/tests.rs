@@ -5,6 +5,7 @@
 
 mod checks;
 mod draw;
+mod found;
 
 use std::collections::BTreeSet;
 

@@ -1,0 +1,63 @@
+//! What random histories have found: the fewest steps that came to it, and what it should have been.
+
+use serde_json::Value;
+
+use super::{COUPONS, LICENSED};
+use crate::http::in_process::InProcess;
+
+/// A customer with a card, and what there is in a history.
+struct Seller {
+    stripe: InProcess,
+    customer: String,
+    prices: Vec<String>,
+}
+
+impl Seller {
+    fn new() -> Self {
+        let stripe = InProcess::new();
+        let product = stripe.make("/v1/products", "name=Thing");
+        let price = |terms: &&str| stripe.make("/v1/prices", &format!("currency=usd&product={product}&{terms}"));
+        let prices = LICENSED.iter().map(price).collect();
+        for coupon in COUPONS {
+            stripe.post("/v1/coupons", coupon);
+        }
+        let customer = "email=jenny@example.com&address[country]=DE&payment_method=pm_card_visa\
+            &invoice_settings[default_payment_method]=pm_card_visa";
+        Self {
+            customer: stripe.make("/v1/customers", customer),
+            stripe,
+            prices,
+        }
+    }
+
+    /// A subscription to the first price.
+    fn subscribe(&self, more: &str) -> String {
+        let form = format!("customer={}&items[0][price]={}{more}", self.customer, self.prices[0]);
+        self.stripe.make("/v1/subscriptions", &form)
+    }
+
+    fn subscription(&self, id: &str) -> Value {
+        self.stripe.get(&format!("/v1/subscriptions/{id}"), "")
+    }
+}
+
+#[test]
+fn a_subscription_that_has_ended_is_not_paused() {
+    let seller = Seller::new();
+    for waits in [false, true] {
+        let id = seller.subscribe("");
+        let path = format!("/v1/subscriptions/{id}");
+        if waits {
+            let end = seller.stripe.app.world().clock.now() + 60;
+            seller.stripe.post(&path, &format!("cancel_at={end}"));
+        }
+        seller.stripe.post(&format!("{path}/pause"), "");
+        match waits {
+            true => seller.stripe.advance(60),
+            false => assert_eq!(seller.stripe.call("DELETE", &path, "").0, 200),
+        }
+        let ended = seller.subscription(&id);
+        assert_eq!(ended["status"], "canceled");
+        assert_eq!(ended["status_details"], Value::Null, "{ended}");
+    }
+}
