@@ -61,3 +61,19 @@ fn a_subscription_that_has_ended_is_not_paused() {
         assert_eq!(ended["status_details"], Value::Null, "{ended}");
     }
 }
+
+#[test]
+fn a_price_stands_on_a_new_subscription_once() {
+    let seller = Seller::new();
+    let second = format!("items[1][price]={}", seller.prices[0]);
+    let form = format!(
+        "customer={}&items[0][price]={}&{second}",
+        seller.customer, seller.prices[0]
+    );
+    let (status, body) = seller.stripe.call("POST", "/v1/subscriptions", &form);
+    assert_eq!(
+        (status, body["error"]["param"].as_str()),
+        (400, Some("items[1][price]")),
+        "{body}"
+    );
+}
