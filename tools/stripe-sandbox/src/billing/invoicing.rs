@@ -218,7 +218,8 @@ pub(crate) fn finalize_with(world: &mut World, id: &str, intent: Option<&str>) {
         return;
     }
     let intent = match intent.and_then(|intent| world.find(intent).cloned()) {
-        Some(intent) => intent,
+        // The page asked for what was sold, of which the balance bears some, or to which it adds.
+        Some(intent) => Value::clone(&world.edit(field::text(&intent, "id"), |one| field::set(one, "amount", due))),
         None => {
             let intent = payment::new_intent(
                 world,

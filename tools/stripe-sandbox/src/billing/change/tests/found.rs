@@ -77,3 +77,34 @@ fn a_price_stands_on_a_new_subscription_once() {
         "{body}"
     );
 }
+
+#[test]
+fn a_payment_begun_on_a_page_takes_what_the_invoice_asks_for() {
+    let seller = Seller::new();
+    let Seller {
+        stripe,
+        customer,
+        prices,
+    } = &seller;
+    stripe.post(
+        &format!("/v1/customers/{customer}/balance_transactions"),
+        "currency=usd&amount=-369",
+    );
+    let line = format!("line_items[0][price]={}&line_items[0][quantity]=1", prices[0]);
+    let form = format!("mode=subscription&customer={customer}&success_url=http://a.b&{line}");
+    let page = stripe.make("/v1/checkout/sessions", &form);
+    let path = format!("/v1/payment_pages/{page}/confirm");
+    assert_eq!(
+        stripe.call("POST", &path, "payment_method=pm_card_chargeDeclined").0,
+        402
+    );
+    stripe.post(&path, "payment_method=pm_card_visa");
+    let paid = stripe.get("/v1/invoices", "expand[]=data.payments");
+    let invoice = &paid["data"][0];
+    let charge = &stripe.get("/v1/charges", "")["data"][0];
+    assert_eq!(
+        (&invoice["amount_paid"], &charge["amount"]),
+        (&2531.into(), &2531.into()),
+        "{invoice}"
+    );
+}
