@@ -218,8 +218,11 @@ pub(crate) fn finalize_with(world: &mut World, id: &str, intent: Option<&str>) {
         return;
     }
     let intent = match intent.and_then(|intent| world.find(intent).cloned()) {
-        // The page asked for what was sold, of which the balance bears some, or to which it adds.
-        Some(intent) => Value::clone(&world.edit(field::text(&intent, "id"), |one| field::set(one, "amount", due))),
+        // A page has it take what is due, but what is due may be another amount since it was refused.
+        Some(intent) if field::text(&intent, "status") != "succeeded" => {
+            Value::clone(&world.edit(field::text(&intent, "id"), |one| field::set(one, "amount", due)))
+        }
+        Some(intent) => intent,
         None => {
             let intent = payment::new_intent(
                 world,

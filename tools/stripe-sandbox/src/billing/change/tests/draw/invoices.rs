@@ -1,6 +1,6 @@
 //! Invoices by hand, what is put on them, what is given back, and what pays.
 
-use super::{DISCOUNTS, Draw, Known, Step, now, post};
+use super::{DISCOUNTS, Draw, Known, Step, now, post, visits};
 use crate::{field, world::World};
 
 /// Usage, invoice items and the customer's balance.
@@ -106,12 +106,12 @@ fn begin(draw: &mut Draw, known: &Known) -> Step {
 
 /// Credit notes, refunds and disputes.
 pub(super) fn give_back(draw: &mut Draw, known: &Known, world: &World) -> Step {
-    match draw.below(12) {
-        0..4 => post("/v1/credit_notes", credit(draw, known, world)),
-        4 => {
+    match draw.below(14) {
+        12 | 13 => {
             let note = draw.with_status(known.all("cn"), "issued", world);
             post(format!("/v1/credit_notes/{note}/void"), "")
         }
+        0..5 => post("/v1/credit_notes", credit(draw, known, world)),
         5..7 => {
             let charge = draw.with_status(known.all("ch"), "succeeded", world);
             let amount = match draw.below(2) {
@@ -140,7 +140,7 @@ pub(super) fn give_back(draw: &mut Draw, known: &Known, world: &World) -> Step {
 /// A credit note for an invoice: of an amount, or for one of its lines. What was paid is credited, refunded or given back
 /// elsewhere.
 pub(super) fn credit(draw: &mut Draw, known: &Known, world: &World) -> String {
-    let status = draw.one(&["open", "paid", "paid"]);
+    let status = draw.one(&["open", "paid"]);
     let id = draw.with_status(known.all("in"), status, world);
     let invoice = world.find(&id).cloned().unwrap_or_default();
     let mut part = |of: i64| match draw.below(3) {
@@ -173,8 +173,13 @@ pub(super) fn credit(draw: &mut Draw, known: &Known, world: &World) -> String {
 }
 
 /// Another card, a bad one, or none.
-pub(super) fn pay_with(draw: &mut Draw, known: &Known) -> Step {
+pub(super) fn pay_with(draw: &mut Draw, known: &Known, world: &World) -> Step {
     let customer = format!("/v1/customers/{}", known.customer);
+    if draw.below(4) == 0
+        && let Some(step) = visits::authenticate(draw, known, world)
+    {
+        return step;
+    }
     match draw.below(5) {
         0 | 1 => {
             let card = draw.one(&[
@@ -183,6 +188,7 @@ pub(super) fn pay_with(draw: &mut Draw, known: &Known) -> Step {
                 "chargeCustomerFail",
                 "createDispute",
                 "refundFail",
+                "authenticationRequired",
                 "pendingRefund",
             ]);
             post(

@@ -5,6 +5,7 @@ use crate::{field, world::World};
 
 const CARD: &str = "card_number=4242424242424242&card_expiry=12/34&card_cvc=123";
 const BAD_CARD: &str = "card_number=4000000000000341&card_expiry=12/34&card_cvc=123";
+const ASKING_CARD: &str = "card_number=4000002760003184&card_expiry=12/34&card_cvc=123";
 
 /// A session of the customer's, or a link for anybody.
 pub(super) fn checkout(draw: &mut Draw, known: &Known) -> Step {
@@ -12,7 +13,8 @@ pub(super) fn checkout(draw: &mut Draw, known: &Known) -> Step {
     if draw.below(3) > 0 || known.is_alone {
         draw.next = Some(|draw, known, _| {
             let path = format!("/v1/payment_pages/{}/confirm", known.newest("cs_test"));
-            let card = draw.one(&["visa", "visa", "chargeDeclined"]);
+            draw.next = Some(after_card);
+            let card = draw.one(&["visa", "chargeDeclined", "authenticationRequired"]);
             post(path, format!("payment_method=pm_card_{card}"))
         });
         let more = draw.one(&[
@@ -30,7 +32,8 @@ pub(super) fn checkout(draw: &mut Draw, known: &Known) -> Step {
     if draw.below(2) == 0 && !known.all("plink").is_empty() {
         draw.next = Some(|draw, known, _| {
             let path = format!("/c/pay/{}", known.newest("cs_test"));
-            let card = draw.one(&[CARD, CARD, BAD_CARD]);
+            draw.next = Some(after_card);
+            let card = draw.one(&[CARD, BAD_CARD, ASKING_CARD]);
             post(path, format!("email=ann@example.com&{card}"))
         });
         let path = format!("/p/{}", draw.id(known.all("plink")));
@@ -42,6 +45,40 @@ pub(super) fn checkout(draw: &mut Draw, known: &Known) -> Step {
         "&restrictions[completed_sessions][limit]=1",
     ]);
     post("/v1/payment_links", format!("{line}{more}"))
+}
+
+/// Whoever was asked for it authenticates; and a session that is still open is tried once more.
+fn after_card(draw: &mut Draw, known: &Known, world: &World) -> Step {
+    let asked = authenticate(draw, known, world);
+    let session = known.newest("cs_test");
+    let is_open = world
+        .find(&session)
+        .is_some_and(|one| field::text(one, "status") == "open");
+    match asked {
+        Some(step) => step,
+        None if is_open => post(
+            format!("/v1/payment_pages/{session}/confirm"),
+            "payment_method=pm_card_visa",
+        ),
+        None => Step::Wait(60),
+    }
+}
+
+/// On the page of the bank, for the newest payment or setup that waits for it.
+pub(super) fn authenticate(draw: &mut Draw, known: &Known, world: &World) -> Option<Step> {
+    let asks = |id: &&String| {
+        world
+            .find(id)
+            .is_some_and(|one| field::text(one, "status") == "requires_action")
+    };
+    let mut intents = ["pi", "seti"]
+        .iter()
+        .filter_map(|kind| known.all(kind).iter().rev().find(asks));
+    let action = draw.one(&["complete", "complete", "fail"]);
+    Some(post(
+        format!("/3d_secure/{}", intents.next()?),
+        format!("action={action}"),
+    ))
 }
 
 /// The portal is entered, and then something is done there.
