@@ -114,3 +114,28 @@ fn a_payment_begun_on_a_page_takes_what_the_invoice_asks_for() {
         assert_eq!(amounts, [2631; 3], "{first}: {invoice}");
     }
 }
+
+#[test]
+fn an_update_that_waits_gives_way_to_a_pause() {
+    let seller = Seller::new();
+    let (stripe, customer) = (&seller.stripe, &seller.customer);
+    let id = seller.subscribe("");
+    let path = format!("/v1/subscriptions/{id}");
+    let bad = stripe.make(
+        "/v1/payment_methods/pm_card_chargeCustomerFail/attach",
+        &format!("customer={customer}"),
+    );
+    stripe.post(
+        &format!("/v1/customers/{customer}"),
+        &format!("invoice_settings[default_payment_method]={bad}"),
+    );
+    let how = "proration_behavior=always_invoice&payment_behavior=pending_if_incomplete";
+    let form = format!("items[0][price]={}&{how}", seller.prices[1]);
+    stripe.post(&path, &form);
+    let waits = seller.subscription(&id);
+    assert!(waits["pending_update"].is_object(), "{waits}");
+    stripe.post(&format!("{path}/pause"), "");
+    assert_eq!(seller.subscription(&id)["pending_update"], Value::Null);
+    let invoice = waits["latest_invoice"].as_str().unwrap();
+    assert_eq!(stripe.get(&format!("/v1/invoices/{invoice}"), "")["status"], "void");
+}
