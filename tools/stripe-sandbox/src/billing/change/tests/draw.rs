@@ -7,6 +7,8 @@ mod visits;
 
 use std::{collections::BTreeMap, fmt};
 
+use serde_json::Value;
+
 use crate::{field, world::World};
 
 const DAY: i64 = 86_400;
@@ -57,15 +59,20 @@ impl Draw {
 }
 
 impl Draw {
-    /// As [`Draw::id`], but one with this status, mostly, if there is one.
-    fn with_status(&mut self, of: &[String], status: &str, world: &World) -> String {
+    /// As [`Draw::id`], but one of this kind, mostly, if there is one.
+    fn fit(&mut self, of: &[String], world: &World, is: impl Fn(&Value) -> bool) -> String {
         let newest = of.iter().rev().take(30);
-        let is = |id: &&String| world.find(id).is_some_and(|one| field::text(one, "status") == status);
-        let fit: Vec<String> = newest.filter(is).cloned().collect();
+        let fit = newest.filter(|id| world.find(id).is_some_and(&is));
+        let fit: Vec<String> = fit.cloned().collect();
         match fit.is_empty() || self.below(8) == 0 {
             true => self.id(of),
             false => self.id(&fit),
         }
+    }
+
+    /// As [`Draw::fit`], one with this status.
+    fn with_status(&mut self, of: &[String], status: &str, world: &World) -> String {
+        self.fit(of, world, |one| field::text(one, "status") == status)
     }
 }
 
@@ -193,6 +200,7 @@ pub(super) const ALL: &[&str] = &[
     "GET /v1/credit_notes/preview",
     "POST /3d_secure/pi_ action=complete",
     "POST /3d_secure/pi_ action=fail",
+    "POST /_sandbox/billing",
     "POST /_sandbox/disputes",
     "POST /c/pay/cs_test_",
     "POST /p/session/bps_ action=cancel",
@@ -239,7 +247,7 @@ pub(super) const ALL: &[&str] = &[
     "POST /v1/payment_pages/cs_test_/confirm",
     "POST /v1/refunds amount",
     "POST /v1/subscription_items",
-    "POST /v1/subscription_items/si_ discounts[coupon]=amount",
+    "POST /v1/subscription_items/si_ discounts[coupon]",
     "POST /v1/subscription_items/si_ payment_behavior=pending_if_incomplete",
     "POST /v1/subscription_items/si_ proration_date",
     "POST /v1/subscription_schedules end_behavior=cancel",

@@ -1,7 +1,18 @@
 //! Invoices by hand, what is put on them, what is given back, and what pays.
 
+use serde_json::Value;
+
 use super::{DISCOUNTS, Draw, Known, Step, now, post, visits};
 use crate::{field, world::World};
+
+/// What follows where an invoice is not paid.
+const SETTINGS: &[&str] = &[
+    "{}",
+    r#"{"after_retries":{"subscription":"unpaid","invoice":"open"},"retries":{"custom":[1]}}"#,
+    r#"{"after_retries":{"subscription":"past_due","invoice":"uncollectible"},"retries":{"custom":[]}}"#,
+    r#"{"retries":{"smart":{"tries":8,"days":14}},"upcoming_days":null}"#,
+    r#"{"sent_invoices":{"days":3,"subscription":"unpaid","invoice":"uncollectible","overdue_days":1}}"#,
+];
 
 /// Usage, invoice items and the customer's balance.
 pub(super) fn beside(draw: &mut Draw, known: &Known, world: &World) -> Step {
@@ -69,12 +80,23 @@ pub(super) fn by_hand(draw: &mut Draw, known: &Known, world: &World) -> Step {
             let at = now(world, &invoice) + draw.days(3);
             post(path, format!("automatically_finalizes_at={at}"))
         }
-        ("draft", 4) => post(path + "/send", ""),
+        ("draft", 4) => {
+            let is_sent = |one: &Value| field::text(one, "collection_method") == "send_invoice";
+            post(
+                format!("/v1/invoices/{}/send", draw.fit(known.all("in"), world, is_sent)),
+                "",
+            )
+        }
         ("draft", 5) => post(path, draw.one(DISCOUNTS)),
         (_, 6) => post(path, format!("auto_advance={}", draw.one(&["true", "false"]))),
         (_, 0 | 1) => post(path + "/pay", ""),
         (_, 2) => post(path + "/pay", "paid_out_of_band=true"),
-        (_, 3) => post(path + "/pay", format!("payment_method={}", draw.id(known.all("pm")))),
+        (_, 3) => {
+            let customer = world.find(&invoice).map_or("", |one| field::text(one, "customer"));
+            let own = |one: &Value| field::text(one, "customer") == customer;
+            let method = draw.fit(known.all("pm"), world, own);
+            post(path + "/pay", format!("payment_method={method}"))
+        }
         (_, 4) => post(path + "/void", ""),
         (_, 5) => post(path + "/mark_uncollectible", ""),
         _ => {
@@ -91,8 +113,8 @@ fn begin(draw: &mut Draw, known: &Known) -> Step {
         known.any_customer(draw),
         draw.one(&["true", "false"])
     );
-    form += &match draw.below(5) {
-        0 => format!("&subscription={}", draw.id(known.all("sub"))),
+    form += &match draw.below(6) {
+        0 | 5 => format!("&subscription={}", draw.id(known.all("sub"))),
         1 => format!(
             "&pending_invoice_items_behavior=include&collection_method=send_invoice&days_until_due={}",
             draw.below(9)
@@ -106,12 +128,14 @@ fn begin(draw: &mut Draw, known: &Known) -> Step {
 
 /// Credit notes, refunds and disputes.
 pub(super) fn give_back(draw: &mut Draw, known: &Known, world: &World) -> Step {
-    match draw.below(14) {
-        12 | 13 => {
-            let note = draw.with_status(known.all("cn"), "issued", world);
-            post(format!("/v1/credit_notes/{note}/void"), "")
+    match draw.below(12) {
+        0..5 => {
+            // Soon it cannot be void any more.
+            if draw.below(3) == 0 {
+                draw.next = Some(|_, known, _| post(format!("/v1/credit_notes/{}/void", known.newest("cn")), ""));
+            }
+            post("/v1/credit_notes", credit(draw, known, world))
         }
-        0..5 => post("/v1/credit_notes", credit(draw, known, world)),
         5..7 => {
             let charge = draw.with_status(known.all("ch"), "succeeded", world);
             let amount = match draw.below(2) {
@@ -123,6 +147,9 @@ pub(super) fn give_back(draw: &mut Draw, known: &Known, world: &World) -> Step {
         7..9 => {
             let charge = draw.with_status(known.all("ch"), "succeeded", world);
             let (reason, inquiry) = (draw.one(&["fraudulent", "subscription_canceled"]), draw.below(2) == 0);
+            if draw.below(3) == 0 {
+                draw.next = Some(|_, known, _| post(format!("/v1/disputes/{}/close", known.newest("dp")), ""));
+            }
             let body = format!("{{\"charge\":\"{charge}\",\"reason\":\"{reason}\",\"inquiry\":{inquiry}}}");
             post("/_sandbox/disputes", body)
         }
@@ -172,13 +199,16 @@ pub(super) fn credit(draw: &mut Draw, known: &Known, world: &World) -> String {
     form
 }
 
-/// Another card, a bad one, or none.
+/// Another card, a bad one, or none; and what follows if that is not enough.
 pub(super) fn pay_with(draw: &mut Draw, known: &Known, world: &World) -> Step {
     let customer = format!("/v1/customers/{}", known.customer);
     if draw.below(4) == 0
         && let Some(step) = visits::authenticate(draw, known, world)
     {
         return step;
+    }
+    if draw.below(5) == 0 {
+        return post("/_sandbox/billing", draw.one(SETTINGS));
     }
     match draw.below(5) {
         0 | 1 => {

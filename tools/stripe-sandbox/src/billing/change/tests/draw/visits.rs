@@ -1,7 +1,9 @@
 //! What a customer does on the hosted pages, previews, and test clocks.
 
+use serde_json::Value;
+
 use super::{DAY, DISCOUNTS, Draw, HOW, Known, Step, invoices, now, post, subscriptions::line};
-use crate::{field, world::World};
+use crate::{billing::has_ended, field, world::World};
 
 const CARD: &str = "card_number=4242424242424242&card_expiry=12/34&card_cvc=123";
 const BAD_CARD: &str = "card_number=4000000000000341&card_expiry=12/34&card_cvc=123";
@@ -89,12 +91,16 @@ pub(super) fn portal(draw: &mut Draw, known: &Known, _: &World) -> Step {
     post("/v1/billing_portal/sessions", form)
 }
 
-fn in_portal(draw: &mut Draw, known: &Known, _: &World) -> Step {
+fn in_portal(draw: &mut Draw, known: &Known, world: &World) -> Step {
     let subscription = draw.id(known.all("sub"));
-    let action = match draw.below(7) {
+    let action = match draw.below(8) {
         0 | 1 => format!("action=cancel&subscription={subscription}"),
-        2 => format!("action=renew&subscription={subscription}"),
-        3 => format!("action=card&{}", draw.one(&[CARD, CARD, BAD_CARD])),
+        2 | 3 => {
+            let ends = |one: &Value| !has_ended(one) && !field::at(one, "cancel_at").is_null();
+            let ending = draw.fit(known.all("sub"), world, ends);
+            format!("action=renew&subscription={ending}")
+        }
+        4 => format!("action=card&{}", draw.one(&[CARD, CARD, BAD_CARD])),
         _ => format!(
             "action=change&subscription={subscription}&price={}&quantity={}",
             draw.id(&known.licensed),
