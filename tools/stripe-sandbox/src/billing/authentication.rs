@@ -94,7 +94,13 @@ pub(crate) fn end(world: &mut World, id: &str, succeeds: bool) -> Result<Option<
             .as_ref()
             .is_some_and(|session| field::text(session, "status") != "open");
     let outcome = match (is_payment, succeeds && !is_late) {
-        (true, true) => payment::charge(world, &intent, &method, true),
+        (true, true) => {
+            // Since the payer was asked, what is due may have become another amount.
+            let renewed = session
+                .as_ref()
+                .map(|session| checkout::renew_amount(world, session, id));
+            payment::charge(world, renewed.as_deref().unwrap_or(&intent), &method, true)
+        }
         (true, false) => Err(payment::fail_authentication(world, &intent, &method)),
         (false, true) => setup::complete(world, &intent, &method, true),
         (false, false) => Err(setup::fail_authentication(world, &intent, &method)),

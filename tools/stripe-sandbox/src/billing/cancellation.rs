@@ -53,8 +53,7 @@ pub(crate) fn end(world: &mut World, id: &str) {
         invoice_rest(world, id);
     }
     let ended = world.edit(id, |one| {
-        field::set(one, "status", "canceled");
-        field::set(one, "ended_at", now);
+        write_end(one, now);
         if field::at(one, "canceled_at").is_null() {
             field::set(one, "canceled_at", now);
         }
@@ -65,6 +64,13 @@ pub(crate) fn end(world: &mut World, id: &str) {
     stop_collection(world, id);
     world.emit("customer.subscription.deleted", &ended, None);
     schedules::follow_end(world, &ended);
+}
+
+/// Writes that a subscription has ended; that it was paused before is not told of it any more.
+fn write_end(subscription: &mut Value, now: i64) {
+    field::set(subscription, "status", "canceled");
+    field::set(subscription, "status_details", Value::Null);
+    field::set(subscription, "ended_at", now);
 }
 
 /// Cancels a subscription at once; `reason` is `cancellation_requested` unless said otherwise.
@@ -78,9 +84,8 @@ pub(crate) fn cancel_now(world: &mut World, id: &str, reason: Option<&str>) {
     }
     pending::end(world, id);
     let canceled = world.edit(id, |one| {
-        field::set(one, "status", "canceled");
+        write_end(one, now);
         field::set(one, "canceled_at", now);
-        field::set(one, "ended_at", now);
         field::set(one, "cancel_at", Value::Null);
         field::set(one, "cancel_at_period_end", false);
         field::set(

@@ -1,16 +1,16 @@
 //! Paying a checkout session on its hosted page, or setting up a card there.
 
+mod subscribing;
+
+use std::sync::Arc;
+
 use super::{
     authentication::{self, Confirmation, Presence},
     cards,
     discounts::{self, Purchase},
-    first_period::FirstPeriod,
-    invoicing, links,
+    links,
     payment::{self, NewIntent},
-    redemptions::Asked,
-    setup,
-    start::{self, NewSubscription, Once},
-    totals,
+    setup, totals,
 };
 use crate::{
     field,
@@ -163,7 +163,7 @@ fn go(world: &mut World, attempt: &Attempt<'_>) -> Result<String, ApiError> {
         return set_up(world, attempt);
     }
     let is_refused = cards::by_token(field::text(method, "_sandbox.card")).is_some_and(|card| card.refusal.is_some());
-    let is_due = field::integer(session, "amount_total") > 0;
+    let is_due = due(world, session) > 0;
     let asks = authentication::is_needed(method, Presence::Present, "automatic");
     if is_due && (asks || is_refused) {
         return try_first(world, attempt, asks);
@@ -260,7 +260,7 @@ fn remember(world: &mut World, attempt: &Attempt<'_>) -> Confirmation {
 
 fn finish(world: &mut World, attempt: &Attempt<'_>) -> Result<String, ApiError> {
     match field::text(attempt.session, "mode") {
-        "subscription" => pay_subscription(world, attempt)?,
+        "subscription" => subscribing::pay(world, attempt)?,
         "setup" => {
             let customer = is_customer_wanted(attempt.session).then(|| payer(world, attempt));
             complete(world, attempt, customer.as_deref(), "no_payment_required", None);
@@ -289,15 +289,31 @@ fn expiry(typed: &str, now: i64) -> Result<(i64, i64), ApiError> {
     checked_expiry(month, year, now)
 }
 
+/// What paying the session takes now.
+fn due(world: &mut World, session: &Value) -> i64 {
+    match field::text(session, "mode") {
+        "subscription" => subscribing::due(world, session),
+        _ => field::integer(session, "amount_total"),
+    }
+}
+
+/// Has the open intent of a session take what is due now.
+pub(crate) fn renew_amount(world: &mut World, session: &Value, intent: &str) -> Arc<Value> {
+    let due = due(world, session);
+    world.edit(intent, |one| field::set(one, "amount", due))
+}
+
 /// The session's payment intent: the one of an earlier attempt, or a new one.
 fn intent(world: &mut World, session: &Value) -> String {
     if let Some(intent) = field::some_text(session, "_sandbox.payment_intent") {
+        renew_amount(world, session, intent);
         return intent.to_owned();
     }
+    let amount = due(world, session);
     let mut intent = payment::new_intent(
         world,
         &NewIntent {
-            amount: field::integer(session, "amount_total"),
+            amount,
             currency: field::text(session, "currency"),
             customer: field::some_text(session, "customer"),
             description: field::some_text(session, "_sandbox.intent.description"),
@@ -386,89 +402,6 @@ fn pay_once(world: &mut World, attempt: &Attempt<'_>) -> Result<(), ApiError> {
     }
     complete(world, attempt, customer.as_deref(), status, None);
     Ok(())
-}
-
-fn pay_subscription(world: &mut World, attempt: &Attempt<'_>) -> Result<(), ApiError> {
-    let Attempt { session, method, .. } = *attempt;
-    let customer = payer(world, attempt);
-    let method = payment_method::attach(world, field::text(method, "id"), &customer, "payment_method")?;
-    let lines = field::elements(session, "_sandbox.line_items");
-    let sold = |kind: &str| -> Vec<(Value, i64, Value)> {
-        lines
-            .iter()
-            .filter(|line| field::text(line, "price.type") == kind)
-            .map(|line| {
-                (
-                    field::at(line, "price").clone(),
-                    field::integer(line, "quantity"),
-                    field::at(line, "metadata").clone(),
-                )
-            })
-            .collect()
-    };
-    let begun = field::some_text(session, "_sandbox.payment_intent").map(str::to_owned);
-    if let Some(intent) = &begun {
-        world.edit(intent, |one| field::set(one, "customer", customer.clone()));
-    }
-    let (subscription, invoice) = start::begin(
-        world,
-        &NewSubscription {
-            items: sold("recurring"),
-            once: sold("one_time")
-                .into_iter()
-                .map(|(price, quantity, _)| Once {
-                    price,
-                    quantity,
-                    discountable: true,
-                    metadata: Value::Null,
-                    period: Value::Null,
-                    discounts: Vec::new(),
-                })
-                .collect(),
-            item_discounts: Vec::new(),
-            first: FirstPeriod::default(),
-            metadata: field::at(session, "_sandbox.subscription.metadata").clone(),
-            description: field::some_text(session, "_sandbox.subscription.description").map(str::to_owned),
-            default_payment_method: Some(field::text(&method, "id").to_owned()),
-            billing_mode: field::text(session, "_sandbox.subscription.billing_mode").to_owned(),
-            automatic_tax: field::flag(session, "automatic_tax.enabled"),
-            trial_end: Some(field::integer(session, "_sandbox.subscription.trial_days"))
-                .filter(|days| *days > 0)
-                .map(|days| world.now + days * 86_400),
-            missing_payment_method: "create_invoice".to_owned(),
-            days_until_due: None,
-            save_default_payment_method: false,
-            customer: customer.clone(),
-            discounts: redeemed(session),
-            intent: begun,
-            schedule: None,
-        },
-    );
-    let is_due = |id: &String| world.find(id).is_some_and(|one| field::integer(one, "amount_due") > 0);
-    let due = invoice.clone().filter(is_due);
-    let mut status = "no_payment_required";
-    if let Some(due) = due {
-        invoicing::pay(world, &due, &method, Presence::Present)?;
-        status = "paid";
-    }
-    complete(
-        world,
-        attempt,
-        Some(&customer),
-        status,
-        Some((&subscription, invoice.as_deref())),
-    );
-    Ok(())
-}
-
-/// The discounts that a session's subscription begins with.
-fn redeemed(session: &Value) -> Vec<Asked> {
-    let coupon = field::at(session, "_sandbox.coupon");
-    let code = field::some_text(session, "discounts.0.promotion_code").map(str::to_owned);
-    match coupon.is_object() {
-        true => vec![Asked::Coupon(Box::new(coupon.clone()), code)],
-        false => Vec::new(),
-    }
 }
 
 fn complete(

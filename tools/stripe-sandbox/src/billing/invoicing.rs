@@ -223,6 +223,10 @@ pub(crate) fn finalize_with(world: &mut World, id: &str, intent: Option<&str>) {
         return;
     }
     let intent = match intent.and_then(|intent| world.find(intent).cloned()) {
+        // A page has it take what is due, but what is due may be another amount since it was refused.
+        Some(intent) if field::text(&intent, "status") != "succeeded" => {
+            Value::clone(&world.edit(field::text(&intent, "id"), |one| field::set(one, "amount", due)))
+        }
         Some(intent) => intent,
         None => {
             let intent = payment::new_intent(

@@ -11,7 +11,7 @@ use super::{
     dunning,
     invoice_items::{self, NewItem, Sweep},
     invoicing::{self, Draft},
-    lines, period, proration, redemptions, renewal,
+    lines, pending, period, proration, redemptions, renewal,
 };
 use crate::{
     field,
@@ -69,9 +69,11 @@ pub(crate) fn write(subscription: &mut Value, now: i64, why: &str) {
     field::set(subscription, "_sandbox.trial_notice_at", Value::Null);
 }
 
-/// Pauses an active subscription.
+/// Pauses an active subscription. That an update which waits gives way to it, as to a change of what is billed, is ours.
 pub(crate) fn pause(world: &mut World, subscription: &Value, how: &Pause) {
     let id = field::text(subscription, "id");
+    pending::end(world, id);
+    let subscription = &world.find(id).cloned().unwrap_or_default();
     let now = world.now;
     let mut paused = subscription.clone();
     let credits = match how.unused {

@@ -344,4 +344,4 @@ pub(crate) fn follow_change(world: &mut World, subscription: &str) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

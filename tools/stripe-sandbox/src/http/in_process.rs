@@ -1,8 +1,10 @@
 //! The API without a network, for tests that make many calls.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, sync::Arc};
 
-use http::Uri;
+use axum::body::Body;
+use http::{Uri, header};
+use tower::ServiceExt;
 
 use super::{App, run};
 use crate::{Config, app, field, http::route::Routes, json::Value, world::World};
@@ -11,7 +13,7 @@ use crate::{Config, app, field, http::route::Routes, json::Value, world::World};
 const START: i64 = 1_800_000_000;
 
 pub(crate) struct InProcess {
-    pub(crate) app: App,
+    pub(crate) app: Arc<App>,
     /// The connected account that calls are for, or empty for the platform.
     pub(crate) account: RefCell<String>,
 }
@@ -20,7 +22,7 @@ impl InProcess {
     pub(crate) fn new() -> Self {
         let routes = Routes::new().unwrap();
         Self {
-            app: App::new(new_world(), &Config::default(), routes),
+            app: Arc::new(App::new(new_world(), &Config::default(), routes)),
             account: RefCell::default(),
         }
     }
@@ -53,6 +55,21 @@ impl InProcess {
             Ok(reply) => (reply.status, reply.body),
             Err(error) => (error.status, error.body().to_string()),
         }
+    }
+
+    /// One call to a page, or to the control interface, which takes JSON: the status.
+    pub(crate) fn visit(&self, method: &str, path: &str, body: &str) -> u16 {
+        let kind = match path.starts_with("/_sandbox") {
+            true => "application/json",
+            false => "application/x-www-form-urlencoded",
+        };
+        let request = http::Request::builder().method(method).uri(path);
+        let request = request
+            .header(header::CONTENT_TYPE, kind)
+            .body(Body::from(body.to_owned()));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let answered = runtime.block_on(crate::router(self.app.clone()).oneshot(request.unwrap()));
+        answered.unwrap().status().as_u16()
     }
 
     /// A call that is taken: the object it answers with.

@@ -226,6 +226,12 @@ macro_rules! numbers {
                 matches!(self, Self::Number(number) if *number == Number::from(*other))
             }
         }
+
+        impl PartialEq<$number> for &Value {
+            fn eq(&self, other: &$number) -> bool {
+                **self == *other
+            }
+        }
     )*};
 }
 numbers!(i32, i64, u16, u32, u64, usize);

@@ -174,14 +174,6 @@ fn items(world: &mut World, params: &Params, schedule: &Value, within: &str) -> 
             &format!("{within}[discounts]"),
         )?;
         let (price, quantity, _) = &sold;
-        if items
-            .iter()
-            .any(|other| field::at(other, "price") == field::at(price, "id"))
-        {
-            let id = field::text(price, "id");
-            let message = format!("Cannot add multiple subscription items with the same plan: `{id}`.");
-            return Err(ApiError::invalid(message).param(format!("{within}[price]")));
-        }
         items.push(phases::item(price, *quantity, &said_metadata(line), discounts));
         all.push(sold);
     }

@@ -1,5 +1,7 @@
 //! The items of subscriptions, and changes of them.
 
+use std::collections::BTreeSet;
+
 use super::{Call, Operation, merge_metadata, pending_update, price, subscription::changeable};
 use crate::{
     billing::{
@@ -114,7 +116,7 @@ fn quantity_of(price: &Value, line: &Params, within: &str) -> Result<i64, ApiErr
 
 pub(crate) type Items = Vec<(Value, i64, Value)>;
 
-/// The items if there are any, not too many, and all in one currency.
+/// The items if there are any, not too many, each with a price of its own, and all in one currency.
 pub(crate) fn checked(items: Items, param: &str) -> Result<Items, ApiError> {
     let Some((first, ..)) = items.first() else {
         return Err(ApiError::parameter_missing(param));
@@ -128,6 +130,14 @@ pub(crate) fn checked(items: Items, param: &str) -> Result<Items, ApiError> {
         .any(|(price, ..)| field::text(price, "currency") != currency)
     {
         return Err(ApiError::invalid("All prices on a subscription must have the same `currency`.").param(param));
+    }
+    let mut prices = BTreeSet::new();
+    for (place, (price, ..)) in items.iter().enumerate() {
+        let id = field::text(price, "id");
+        if !prices.insert(id) {
+            let message = format!("Cannot add multiple subscription items with the same plan: `{id}`.");
+            return Err(ApiError::invalid(message).param(format!("{param}[{place}][price]")));
+        }
     }
     Ok(items)
 }

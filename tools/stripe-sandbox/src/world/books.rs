@@ -169,7 +169,8 @@ fn credited_wrongly(world: &World, account: &str, invoice: &Value) -> Option<Str
         }
     }
     let total = field::integer(invoice, "total");
-    if sum("total") > total.max(0) || sum("total_taxes.0.amount") > field::integer(invoice, "total_taxes.0.amount") {
+    let tax = field::integer(invoice, "total_taxes.0.amount");
+    if sum("total") > total.max(0) || sum("total_taxes.0.amount") > tax.max(0) {
         return Some(format!("{id} was credited more than it came to"));
     }
     let least = payment_intent::least_charge(field::text(invoice, "currency"));

@@ -1,8 +1,17 @@
 //! What must be true after every step.
 
+mod invoices;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{billing::lines, field, json::Value, world::World};
+use self::invoices::Billed;
+use super::draw;
+use crate::{
+    billing::{has_ended, schedules, test_clock},
+    field,
+    json::Value,
+    world::World,
+};
 
 /// What a status may become. Sources: <https://docs.stripe.com/invoicing/overview#invoice-statuses>,
 /// <https://docs.stripe.com/billing/subscriptions/overview#subscription-statuses>,
@@ -17,10 +26,10 @@ const SUBSCRIPTION: &[(&str, &[&str])] = &[
     ("", &["incomplete", "trialing", "active"]),
     ("incomplete", &["active", "incomplete_expired", "canceled"]),
     ("trialing", &["active", "past_due", "paused", "canceled"]),
-    ("active", &["trialing", "past_due", "canceled", "unpaid"]),
-    ("past_due", &["active", "canceled", "unpaid"]),
-    ("unpaid", &["active", "canceled"]),
-    ("paused", &["active", "canceled"]),
+    ("active", &["trialing", "past_due", "canceled", "unpaid", "paused"]),
+    ("past_due", &["active", "trialing", "canceled", "unpaid"]),
+    ("unpaid", &["active", "trialing", "canceled"]),
+    ("paused", &["active", "past_due", "canceled"]),
 ];
 
 /// Whether `to` is reached from `from`: a step may go several ways at once, as time passes.
@@ -45,8 +54,7 @@ pub(super) struct Seen {
     /// How much of the ledger.
     effects: usize,
     statuses: BTreeMap<String, String>,
-    /// Which invoice has a subscription item's whole period.
-    billed: BTreeMap<(String, bool, i64, i64), String>,
+    billed: Billed,
     /// What moved a customer's balance.
     balances: BTreeMap<String, i64>,
 }
@@ -65,17 +73,25 @@ impl Seen {
     pub(super) fn problems(&mut self, world: &World, touched: &BTreeSet<String>) -> Vec<String> {
         let mut problems = Vec::new();
         let mut customers = BTreeSet::new();
-        for object in touched.iter().filter_map(|id| world.find(id)) {
+        let there = touched.iter().filter_map(|id| world.find(id));
+        for object in there.filter(|one| !field::flag(one, "deleted")) {
             match field::text(object, "object") {
-                "invoice" if !field::flag(object, "deleted") => {
-                    problems.extend(of_invoice(object));
+                "invoice" => {
+                    problems.extend(invoices::amounts(object));
+                    problems.extend(invoices::payment(world, object));
                     problems.extend(self.moved(INVOICE, object));
-                    problems.extend(self.billed_twice(object));
+                    problems.extend(self.billed.twice(world, object));
                 }
                 "subscription" => {
-                    problems.extend(of_subscription(object));
+                    problems.extend(of_subscription(world, object));
                     problems.extend(self.moved(SUBSCRIPTION, object));
                 }
+                schedules::KIND => {
+                    let now = draw::now(world, field::text(object, "id"));
+                    let wrong = schedules::tests::check_schedule(world, object, now).err();
+                    problems.extend(wrong.map(|error| error.to_string()));
+                }
+                test_clock::KIND => problems.extend(of_clock(world, object)),
                 "customer_balance_transaction" => {
                     let sum = self
                         .balances
@@ -114,96 +130,61 @@ impl Seen {
             .unwrap_or_default();
         (!reaches(machine, &was, status)).then(|| format!("{id} was {was:?} and is {status}"))
     }
-
-    /// A whole period of an item stands on one invoice. One that begins anew in the second it began is billed again.
-    fn billed_twice(&mut self, invoice: &Value) -> Vec<String> {
-        let id = field::text(invoice, "id");
-        if field::text(invoice, "billing_reason") != "subscription_cycle" {
-            return Vec::new();
-        }
-        let mut twice = Vec::new();
-        for line in field::elements(invoice, "lines.data") {
-            let Some(item) = lines::item_of(line) else { continue };
-            if field::flag(line, "parent.subscription_item_details.proration") || lines::invoice_item_of(line).is_some()
-            {
-                continue;
-            }
-            let (start, end) = (field::integer(line, "period.start"), field::integer(line, "period.end"));
-            // What is used is billed when its period is over, what is licensed before.
-            let is_over = end <= field::integer(invoice, "created");
-            let on = self
-                .billed
-                .entry((item.to_owned(), is_over, start, end))
-                .or_insert_with(|| id.to_owned());
-            if on != id {
-                twice.push(format!("{item} is invoiced for {start}-{end} on {on} and on {id}"));
-            }
-        }
-        twice
-    }
 }
 
-/// An invoice is what its lines say, and what is due of it is what no balance bears.
-fn of_invoice(invoice: &Value) -> Vec<String> {
-    let sum = |list: &str, name: &str| -> i64 {
-        let all = field::elements(invoice, list).iter();
-        all.map(|one| field::integer(one, name)).sum()
-    };
-    let number = |name: &str| field::integer(invoice, name);
-    let (lines, off, tax) = (
-        sum("lines.data", "amount"),
-        sum("total_discount_amounts", "amount"),
-        sum("total_taxes", "amount"),
-    );
-    let of_lines: i64 = field::elements(invoice, "lines.data")
-        .iter()
-        .map(|line| {
-            let amounts = field::elements(line, "discount_amounts").iter();
-            amounts.map(|one| field::integer(one, "amount")).sum::<i64>()
-        })
-        .sum();
-    let (total, due, start) = (number("total"), number("amount_due"), number("starting_balance"));
-    let paid = field::text(invoice, "status") == "paid";
-    let mut claims = vec![
-        ("subtotal", number("subtotal"), lines),
-        ("discounts", off, of_lines),
-        ("total", total, lines - off + tax),
-        // Half a dollar is the least that is charged.
-        ("amount_due", due, if total + start < 50 { 0 } else { total + start }),
-        ("amount_paid", number("amount_paid"), if paid { due } else { 0 }),
-        (
-            "amount_remaining",
-            number("amount_remaining"),
-            if paid { 0 } else { due },
-        ),
-    ];
-    if let Some(end) = field::at(invoice, "ending_balance").as_i64() {
-        claims.push(("ending_balance", end, total + start - due));
-    }
-    let mut problems: Vec<String> = claims
-        .into_iter()
-        .filter(|(_, is, should)| is != should)
-        .map(|(name, is, should)| format!("{name} is {is} and not {should} of {invoice}"))
-        .collect();
-    let overdone = field::elements(invoice, "lines.data").iter().any(|line| {
-        let off = field::elements(line, "discount_amounts").iter();
-        off.map(|one| field::integer(one, "amount")).sum::<i64>() > field::integer(line, "amount").max(0)
-    });
-    if overdone {
-        problems.push(format!("more is taken off a line than there is of {invoice}"));
-    }
-    problems
-}
-
-/// A subscription's periods end after they start, and it ends once.
-fn of_subscription(subscription: &Value) -> Option<String> {
+/// A subscription's periods end after they start, and while it runs now lies in them; it ends once, and at its time.
+fn of_subscription(world: &World, subscription: &Value) -> Option<String> {
     let items = field::elements(subscription, "items.data");
-    let is_over = matches!(field::text(subscription, "status"), "canceled" | "incomplete_expired");
-    let forward = items
-        .iter()
-        .all(|item| field::integer(item, "current_period_start") < field::integer(item, "current_period_end"));
+    let now = draw::now(world, field::text(subscription, "id"));
+    let status = field::text(subscription, "status");
+    let runs = matches!(status, "trialing" | "active" | "past_due" | "unpaid");
+    let lies_well = |item: &Value| {
+        let (start, end) = (
+            field::integer(item, "current_period_start"),
+            field::integer(item, "current_period_end"),
+        );
+        // What is due in this very second may be done in the next step.
+        start < end && (!runs || start <= now && now <= end)
+    };
     let ended = !field::at(subscription, "ended_at").is_null();
-    (items.is_empty() || !forward || is_over != ended).then(|| format!("not sound: {subscription}"))
+    let is_late = runs && field::at(subscription, "cancel_at").as_i64().is_some_and(|at| at < now);
+    let says = field::at(subscription, "status_details.paused").is_object();
+    let is_sound = !items.is_empty()
+        && items.iter().all(lies_well)
+        && has_ended(subscription) == ended
+        && !is_late
+        && says == (status == "paused");
+    (!is_sound).then(|| format!("not sound at {now}: {subscription}"))
+}
+
+/// A clock that stands has nothing left to do, and none fails.
+fn of_clock(world: &World, clock: &Value) -> Option<String> {
+    let id = field::text(clock, "id");
+    let left = test_clock::shown(world, "", id).and_then(|now| world.next_due(id, now));
+    let failed = field::text(clock, "status") == "internal_failure";
+    (failed || left.is_some()).then(|| format!("{left:?} is left on {clock}"))
+}
+
+/// The changes of a status that events tell of and that there are not.
+pub(super) fn wrong_ways(world: &World) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for event in world.all("event") {
+        let object = field::at(&event, "data.object");
+        let machine = match field::text(object, "object") {
+            "invoice" => INVOICE,
+            "subscription" => SUBSCRIPTION,
+            _ => continue,
+        };
+        let Some(was) = field::some_text(&event, "data.previous_attributes.status") else {
+            continue;
+        };
+        let is = field::text(object, "status");
+        let next = machine.iter().find(|(status, _)| *status == was);
+        if next.is_none_or(|(_, next)| !next.contains(&is)) {
+            wrong.push(format!("{} went from {was} to {is}", field::text(object, "id")));
+        }
+    }
+    wrong
 }
 
 #[cfg(test)]
@@ -213,27 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_wrong_is_found() {
-        let sound = json!({
-            "id": "in_1", "object": "invoice", "status": "open", "subtotal": 200, "total": 190, "amount_due": 140,
-            "amount_remaining": 140, "amount_paid": 0, "starting_balance": -50, "ending_balance": 0, "total_taxes": [],
-            "total_discount_amounts": [{ "amount": 10 }],
-            "lines": { "data": [{ "amount": 200, "discount_amounts": [{ "amount": 10 }] }] },
-        });
-        assert_eq!(of_invoice(&sound), Vec::<String>::new());
-        for name in [
-            "subtotal",
-            "total",
-            "amount_due",
-            "amount_remaining",
-            "amount_paid",
-            "starting_balance",
-            "ending_balance",
-        ] {
-            let mut wrong = sound.clone();
-            wrong[name] = json!(field::integer(&wrong, name) + 1);
-            assert_ne!(of_invoice(&wrong), Vec::<String>::new(), "{name}");
-        }
+    fn a_status_goes_its_ways_only() {
         let mut seen = Seen::default();
         for (status, is_wrong) in [
             ("open", false),
@@ -242,18 +203,8 @@ mod tests {
             ("paid", false),
             ("void", true),
         ] {
-            let mut next = sound.clone();
-            next["status"] = json!(status);
+            let next = json!({ "id": "in_1", "status": status });
             assert_eq!(seen.moved(INVOICE, &next).is_some(), is_wrong, "{status}");
         }
-        let line = json!({
-            "period": { "start": 1, "end": 2 },
-            "parent": { "subscription_item_details": { "subscription_item": "si_1", "proration": false } },
-        });
-        let renewal =
-            |id: &str| json!({ "id": id, "billing_reason": "subscription_cycle", "lines": { "data": [line] } });
-        assert_eq!(seen.billed_twice(&renewal("in_1")).len(), 0);
-        assert_eq!(seen.billed_twice(&renewal("in_1")).len(), 0);
-        assert_eq!(seen.billed_twice(&renewal("in_2")).len(), 1);
     }
 }
