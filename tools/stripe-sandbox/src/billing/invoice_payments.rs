@@ -185,14 +185,15 @@ fn pay(world: &mut World, payment: &Value, amount: i64) {
         world.edit(id, overpay);
         invoicing::settle_by(world, id, &payment);
     }
-    if over > 0 {
+    let customer = field::text(&invoice, "customer");
+    if over > 0 && world.get("customer", customer, "customer").is_ok() {
         let reason = Reason {
             kind: "invoice_overpaid",
             invoice: Some(id),
             description: Value::Null,
             metadata: json!({}),
         };
-        let (customer, currency) = (field::text(&invoice, "customer"), field::text(&invoice, "currency"));
+        let currency = field::text(&invoice, "currency");
         customer_credit::apply(world, customer, -over, currency, reason);
     }
 }

@@ -291,8 +291,10 @@ pub(crate) fn rewrite(world: &World, subscription: &Value, schedule: &mut Value,
         field::set(schedule, &format!("{place}.discounts"), discounts_of(subscription));
     }
     // The trial that the phase has may be over before its time.
+    let start = field::integer(&phase, "start_date");
+    let has_trial = !field::at(&phase, "trial_end").is_null();
     let trial_end = field::at(subscription, "trial_end").as_i64();
-    if let Some(end) = trial_end.filter(|end| *end >= field::integer(&phase, "start_date")) {
+    if let Some(end) = trial_end.filter(|end| *end > start || has_trial && *end == start) {
         write_trial(field::place(schedule, place), end);
     }
 }

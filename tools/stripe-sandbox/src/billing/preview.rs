@@ -10,13 +10,16 @@ use super::{
 };
 use crate::{field, json::Value, world::World};
 
-/// So often at most something else comes due before the next invoice: a notice, a pending change that expires, a trial, one of
-/// ten phases.
-const STEPS: usize = 40;
+/// So often at most something else comes due before the next invoice: a notice, a pending change that expires, a trial.
+const STEPS: usize = 8;
+/// And so often for each phase of a schedule: it begins, and has a trial and notices.
+const STEPS_OF_PHASE: usize = 4;
 
 /// The draft of the next invoice of a subscription, if there will be one. Time passes until then for this subscription only.
 pub(crate) fn next(world: &mut World, id: &str) -> Option<Value> {
-    for _ in 0..STEPS {
+    let schedule = schedules::of(world, world.find(id)?);
+    let phases = schedule.map_or(0, |schedule| field::elements(schedule, "phases").len());
+    for _ in 0..STEPS + phases * STEPS_OF_PHASE {
         let subscription = world.find(id).cloned()?;
         if !is_invoiced(&subscription) {
             return None;
