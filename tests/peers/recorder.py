@@ -36,20 +36,37 @@ class Record:
         self._file.close()
 
 
+class Server(ThreadingHTTPServer):
+    """A server on a port of its own that keeps no one waiting: with the usual five places to wait in, what comes beside them
+    is let in a second later."""
+
+    request_queue_size = 128
+    daemon_threads = True
+
+    def __init__(self, handler):
+        super().__init__(("127.0.0.1", 0), handler)
+        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def close(self):
+        self.shutdown()
+        self.server_close()
+
+
 class Recorder:
     """Listens in front of one sandbox."""
 
     def __init__(self, upstream, record):
         address = urllib.parse.urlsplit(upstream)
         handler = type("Recording", (_Recording,), {"upstream": (address.hostname, address.port), "record": record})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        self._server = Server(handler)
+        self.url = self._server.url
 
     def close(self):
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.close()
 
 
 class _Recording(BaseHTTPRequestHandler):

@@ -20,17 +20,16 @@ import re
 import select
 import subprocess
 import tempfile
-import threading
 import time
 import unittest
 import urllib.error
 import urllib.parse
 import urllib.request
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import stripe
 
-from recorder import Record, Recorder
+from recorder import Record, Recorder, Server
 
 SECRET_KEY = "sk_test_peers"
 WEBHOOK_SECRET = "whsec_peers_receiver"
@@ -65,9 +64,8 @@ class Receiver:
             def log_message(self, *_):
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/hook"
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        self._server = Server(Handler)
+        self.url = f"{self._server.url}/hook"
 
     def take(self, body, signature):
         """Keeps an event and gives the status to answer with."""
@@ -90,8 +88,7 @@ class Receiver:
         return [event.type for event in self.events]
 
     def close(self):
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.close()
 
 
 class World:

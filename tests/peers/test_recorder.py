@@ -5,11 +5,11 @@ import json
 import socket
 import threading
 import unittest
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import stripe
 
-from recorder import Record, Recorder
+from recorder import Record, Recorder, Server
 from support import PATIENCE_SECONDS, World, record_path
 
 
@@ -52,13 +52,11 @@ class Upstream(BaseHTTPRequestHandler):
 
 class RecorderTest(unittest.TestCase):
     def setUp(self):
-        upstream = ThreadingHTTPServer(("127.0.0.1", 0), Upstream)
-        threading.Thread(target=upstream.serve_forever, args=(0.01,), daemon=True).start()
-        self.addCleanup(upstream.server_close)
-        self.addCleanup(upstream.shutdown)
+        upstream = Server(Upstream)
+        self.addCleanup(upstream.close)
         record = Record("/dev/null")
         self.addCleanup(record.close)
-        recorder = Recorder(f"http://127.0.0.1:{upstream.server_address[1]}", record)
+        recorder = Recorder(upstream.url, record)
         self.addCleanup(recorder.close)
         self.address = recorder.url.removeprefix("http://")
 
