@@ -77,7 +77,7 @@ pub(crate) fn of_item(world: &World, subscription: &Value, item: &Value) -> Line
 }
 
 /// Where a subscription keeps from when on usage of an item counts, if that is not its period's start.
-const USAGE_SINCE: &str = "_sandbox.usage_since";
+pub(crate) const USAGE_SINCE: &str = "_sandbox.usage_since";
 
 /// Has usage count from now for the items of `after` that got a metered price since `before`. What was used until now is not
 /// theirs. Source: <https://docs.stripe.com/billing/subscriptions/usage-based/manage-billing-setup>.

@@ -277,6 +277,7 @@ fn become_active(world: &mut World, mut resumed: Value, status: &str) {
 /// The invoice of a resumption is void: the subscription stays paused, as it was. That what waited before, a credit say, waits
 /// again is ours.
 pub(crate) fn drop_resumption(world: &mut World, invoice: &Value) {
+    let now = world.now;
     let id = field::text(invoice, "parent.subscription_details.subscription");
     let waited = world.find(id).map_or_else(Vec::new, |one| {
         field::elements(one, "_sandbox.resumption.waiting").to_vec()
@@ -289,9 +290,28 @@ pub(crate) fn drop_resumption(world: &mut World, invoice: &Value) {
     }
     world.update(id, "customer.subscription.updated", |one| {
         let before = field::at(one, "_sandbox.resumption.before").clone();
-        for name in ["billing_cycle_anchor", "items", "_sandbox"] {
+        let since = field::at(one, lines::USAGE_SINCE).clone();
+        for name in ["billing_cycle_anchor", "_sandbox"] {
             field::set(one, name, field::at(&before, name).clone());
         }
+        // What was changed of the items meanwhile stays so; their periods are as they were.
+        field::set(one, lines::USAGE_SINCE, since);
+        let anchor = field::integer(one, "billing_cycle_anchor");
+        let had = field::elements(&before, "items.data");
+        let mut items = field::elements(one, "items.data").to_vec();
+        for item in &mut items {
+            let was = had.iter().find(|was| field::at(was, "id") == field::at(item, "id"));
+            let (start, end) = match was {
+                Some(was) => (
+                    field::integer(was, "current_period_start"),
+                    field::integer(was, "current_period_end"),
+                ),
+                None => period::around(anchor, now, field::at(item, "price")),
+            };
+            field::set(item, "current_period_start", start);
+            field::set(item, "current_period_end", end);
+        }
+        field::set(one, "items.data", items);
     });
 }
 

@@ -1,7 +1,7 @@
 //! Whatever is subscribed to, changed, used, invoiced and waited for: the invoices are right.
 //!
-//! `STEPS=100000 cargo nextest run -p stripe-sandbox whatever_happens` takes so many steps; a test run takes fewer, for its
-//! time. `SEED=7` begins with another world.
+//! `STEPS=100000 cargo test --release -p stripe-sandbox --lib whatever_happens` takes so many steps; a test run takes fewer, for
+//! its time. `SEED=7` begins with another world.
 
 mod checks;
 mod draw;

@@ -137,3 +137,31 @@ fn an_update_that_waits_gives_way_to_a_pause() {
     let invoice = waits["latest_invoice"].as_str().unwrap();
     assert_eq!(stripe.get(&format!("/v1/invoices/{invoice}"), "")["status"], "void");
 }
+
+#[test]
+fn what_is_changed_while_a_resumption_waits_stays_changed() {
+    let seller = Seller::new();
+    let stripe = &seller.stripe;
+    let id = seller.subscribe("");
+    let path = format!("/v1/subscriptions/{id}");
+    stripe.post(&format!("{path}/pause"), "bill_for[unused_time_from][type]=none");
+    stripe.advance(86_400);
+    let paused = seller.subscription(&id);
+    stripe.post(&format!("{path}/resume"), "");
+    let added = format!("items[0][price]={}&items[0][quantity]=3", seller.prices[1]);
+    stripe.post(&path, &added);
+    // Nobody pays: the invoice is void, and the subscription as it was.
+    stripe.advance(86_400);
+    let left = seller.subscription(&id);
+    assert_eq!(
+        (&left["status"], &left["items"]["data"][1]["quantity"]),
+        (&"paused".into(), &3.into()),
+        "{left}"
+    );
+    for name in ["current_period_start", "current_period_end"] {
+        assert_eq!(
+            left["items"]["data"][0][name], paused["items"]["data"][0][name],
+            "{name}"
+        );
+    }
+}

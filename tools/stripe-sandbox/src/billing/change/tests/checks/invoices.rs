@@ -48,7 +48,7 @@ impl Billed {
             };
             span.resets |= resets.contains(&span.from);
             let spans = self.0.entry(what).or_default();
-            for other in spans.iter() {
+            for other in spans.iter().filter(|other| !is_void(world, &other.invoice)) {
                 let overlaps = span.from < other.until && other.from < span.until;
                 let resets = span.resets && other.from <= span.from || other.resets && span.from <= other.from;
                 if overlaps && !resets {
@@ -60,6 +60,13 @@ impl Billed {
         }
         twice
     }
+}
+
+/// One may have become void since it was looked at.
+fn is_void(world: &World, invoice: &str) -> bool {
+    world
+        .find(invoice)
+        .is_some_and(|one| field::text(one, "status") == "void")
 }
 
 /// What a line bills, and the time. What it is asked for beside a period, as prorations are, is no time of its own.

@@ -16,11 +16,11 @@ const SETTINGS: &[&str] = &[
 pub(super) fn beside(draw: &mut Draw, known: &Known, world: &World) -> Step {
     let customer = &known.any_customer(draw);
     let amount = draw.below(3500) as i64 - 900;
-    match draw.below(10) {
-        0..3 => {
+    match draw.below(12) {
+        0..3 | 10 | 11 => {
             let value = draw.one(&["1", "40", "1500", "0.5", "-3"]);
             let at = now(world, customer) - draw.days(3);
-            let name = draw.below(12);
+            let name = draw.below(30);
             let form = format!(
                 "event_name=calls&payload[stripe_customer_id]={customer}&payload[value]={value}&timestamp={at}\
                  &identifier=use-{name}"
