@@ -141,12 +141,17 @@ pub(crate) fn stop_collection(world: &mut World, subscription: &str) {
     }
 }
 
-/// The first payment never came: the subscription expires and its invoice is voided.
+/// The first payment never came: the subscription expires and what is open of its invoices is voided.
 pub(crate) fn expire_incomplete(world: &mut World, id: &str) {
     let now = world.now;
-    let expired = world.update(id, "customer.subscription.updated", |one| {
+    world.update(id, "customer.subscription.updated", |one| {
         field::set(one, "status", "incomplete_expired");
         field::set(one, "ended_at", now);
     });
-    invoicing::void(world, field::text(&expired, "latest_invoice"));
+    // The latest invoice may be that of an update, and paid.
+    for invoice in world.of(id, "invoice") {
+        if field::text(&invoice, "status") == "open" {
+            invoicing::void(world, field::text(&invoice, "id"));
+        }
+    }
 }

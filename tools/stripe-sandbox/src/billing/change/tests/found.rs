@@ -165,3 +165,23 @@ fn what_is_changed_while_a_resumption_waits_stays_changed() {
         );
     }
 }
+
+#[test]
+fn what_was_paid_stays_so_when_a_first_payment_never_comes() {
+    let seller = Seller::new();
+    let stripe = &seller.stripe;
+    let id = seller.subscribe("&billing_mode[type]=classic&payment_behavior=default_incomplete");
+    let first = seller.subscription(&id)["latest_invoice"].clone();
+    let data = "add_invoice_items[0][price_data]";
+    let product = stripe.make("/v1/products", "name=Once");
+    let form = format!(
+        "{data}[currency]=usd&{data}[product]={product}&{data}[unit_amount]=700&proration_behavior=always_invoice\
+         &payment_behavior=pending_if_incomplete"
+    );
+    stripe.post(&format!("/v1/subscriptions/{id}"), &form);
+    stripe.advance(86_400);
+    let expired = seller.subscription(&id);
+    assert_eq!(expired["status"], "incomplete_expired");
+    let status = |id: &Value| stripe.get(&format!("/v1/invoices/{}", id.as_str().unwrap()), "")["status"].clone();
+    assert_eq!([status(&expired["latest_invoice"]), status(&first)], ["paid", "void"]);
+}
