@@ -117,7 +117,7 @@ if [ -n "$modules" ]; then
 fi
 if [ -n "$scripts" ]; then
     # shellcheck disable=SC2086
-    node --test --test-reporter=spec --test-timeout=60000 $scripts || failed=1
+    node --test --test-concurrency=3 --test-reporter=spec --test-timeout=60000 $scripts || failed=1
 fi
 if [ -n "$(ls "$PEERS_RECORDS")" ]; then
     "$PEERS_PYTHON" -m judge "$PEERS_RECORDS"/* || failed=1
