@@ -89,22 +89,10 @@ pub(crate) fn concerned(world: &World, account: &str, ids: &[String], params: &P
         .chain(named)
         .chain(payload.filter_map(Value::as_str));
     let clock = all.find_map(|id| match id.starts_with("si_") {
-        true => world.clock_of(account, &subscription_of(world, account, id)?),
+        true => world.clock_of(account, field::text(&*world.with_item(account, id)?, "id")),
         false => world.clock_of(account, id),
     })?;
     Some(field::text(clock, "id").to_owned())
-}
-
-/// The subscription that has this item: items are not stored by themselves.
-fn subscription_of(world: &World, account: &str, item: &str) -> Option<String> {
-    world
-        .all_of(account, "subscription")
-        .into_iter()
-        .find_map(|subscription| {
-            let items = field::elements(&subscription, "items.data");
-            let has = items.iter().any(|one| field::text(one, "id") == item);
-            has.then(|| field::text(&subscription, "id").to_owned())
-        })
 }
 
 /// Refuses a change of a clock that advances, or of what belongs to it.

@@ -2,8 +2,9 @@
 //!
 //! Source: <https://docs.stripe.com/api/errors>, <https://docs.stripe.com/error-codes>.
 
-use crate::json::{Map, Value, json};
 use http::StatusCode;
+
+use crate::json::{Map, Value, json};
 
 /// A refusal as Stripe words it: a status and the fields of `error`.
 #[derive(Clone, Debug)]

@@ -1,6 +1,6 @@
 //! The items of subscriptions, and changes of them.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{Call, Operation, merge_metadata, pending_update, price, subscription::changeable};
 use crate::{
@@ -65,11 +65,10 @@ fn create(world: &mut World, call: &Call) -> Answer {
 
 /// The item `id` and its subscription.
 fn found(world: &World, id: &str) -> Result<(Value, Value), ApiError> {
-    let mut subscriptions = world.all("subscription").into_iter();
-    let found = subscriptions.find_map(|subscription| {
-        let items = field::elements(&subscription, "items.data");
-        let item = items.iter().find(|item| field::text(item, "id") == id).cloned()?;
-        Some((subscription, item))
+    let found = world.with_item(&world.account, id).and_then(|subscription| {
+        let mut items = field::elements(&subscription, "items.data").iter();
+        let item = items.find(|item| field::text(item, "id") == id).cloned()?;
+        Some((Arc::unwrap_or_clone(subscription), item))
     });
     found.ok_or_else(|| ApiError::missing("subscription_item", id, "id"))
 }

@@ -18,6 +18,8 @@ const BELONGS: &[(&str, &str)] = &[
 #[derive(Debug, Default)]
 pub(super) struct Links {
     by_owner: HashMap<(u32, Box<str>), Vec<SlotNumber>>,
+    /// The subscription of each item there is or was. An item keeps its subscription, so none is ever taken out.
+    by_item: HashMap<(u32, Box<str>), SlotNumber>,
 }
 
 impl Links {
@@ -26,6 +28,21 @@ impl Links {
         for owner in owners(value) {
             self.by_owner.entry((account, owner.into())).or_default().push(slot);
         }
+    }
+
+    /// Takes up the items of a version of an object of an account.
+    pub(super) fn add_items(&mut self, account: u32, value: &Value, slot: SlotNumber) {
+        if field::text(value, "object") != "subscription" {
+            return;
+        }
+        for item in field::elements(value, "items.data") {
+            self.by_item.insert((account, field::text(item, "id").into()), slot);
+        }
+    }
+
+    /// The slot of the subscription that has or had an item, if that was not undone.
+    pub(super) fn with_item(&self, account: u32, item: &str) -> Option<SlotNumber> {
+        self.by_item.get(&(account, item.into())).copied()
     }
 
     /// Forgets the object that was taken up last.

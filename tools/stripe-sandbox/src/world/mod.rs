@@ -285,6 +285,11 @@ impl World {
         self.store.of(&self.account, owner, object).collect()
     }
 
+    /// The subscription of an account that has the item `id`.
+    pub(crate) fn with_item(&self, account: &str, id: &str) -> Option<Arc<Value>> {
+        self.store.with_item(account, id)
+    }
+
     /// All objects of a kind of one account, newest first, deleted stubs included.
     pub(crate) fn all_of(&self, account: &str, object: &str) -> Vec<Value> {
         self.store.each(account, object).map(Arc::unwrap_or_clone).collect()

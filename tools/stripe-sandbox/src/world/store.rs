@@ -221,6 +221,17 @@ impl Store {
         own.filter_map(|number| self.whole(*number))
     }
 
+    /// The subscription of an account that has the item `id`: items are not stored by themselves.
+    pub(super) fn with_item(&self, account: &str, id: &str) -> Option<Arc<Value>> {
+        let number = self.links.with_item(*self.account_numbers.get(account)?, id)?;
+        let mut items = self.whole(number).into_iter();
+        items.find(|one| {
+            field::elements(one, "items.data")
+                .iter()
+                .any(|item| field::text(item, "id") == id)
+        })
+    }
+
     /// The objects of an account whose ids lie from `low` to just before `high`, in the order of their ids, of kinds whose
     /// ids say their order.
     pub(super) fn between(&self, account: &str, low: &str, high: &str) -> impl Iterator<Item = &Value> {
@@ -313,6 +324,9 @@ impl Store {
         self.versions = self.versions.wrapping_add(1);
         let version = self.versions;
         let due = self.due_of(stored.head());
+        if let Some(account) = self.slot(number).and_then(|slot| self.account_of(slot)) {
+            self.links.add_items(account, stored.head(), number);
+        }
         let touched = self.touched.iter().any(|(one, _)| *one == number);
         let before = self.put(number, (version, due, Content::AtHand(stored)));
         if !touched {

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::json::{Value, json};
 use proptest::prelude::*;
 
 use super::*;
+use crate::json::{Value, json};
 
 const ACCOUNTS: [&str; 2] = ["", "acct_1"];
 const KINDS: [&str; 4] = ["refund", "event", "billing.meter_event", "invoice"];
@@ -148,4 +148,33 @@ proptest! {
         let packed = usize::try_from(store.packs.held()).unwrap();
         prop_assert!(packed <= resting && packed + AT_HAND + 6 * TOGETHER > resting, "{packed} of {resting}");
     }
+}
+
+#[test]
+fn an_item_leads_to_its_subscription_unless_it_was_undone() {
+    let with = |id: &str, items: &[&str]| {
+        let items: Value = items.iter().map(|item| json!({ "id": item })).collect();
+        Stored::new(Arc::new(
+            json!({ "id": id, "object": "subscription", "items": { "data": items } }),
+        ))
+    };
+    let mut store = Store::default();
+    let holder = |store: &Store, item: &str| {
+        let found = store.with_item("", item);
+        found.map(|one| field::text(&one, "id").to_owned())
+    };
+    store.store("", "sub_1", with("sub_1", &["si_1"]));
+    store.settle();
+    store.store("", "sub_1", with("sub_1", &["si_1", "si_2"]));
+    store.store("", "sub_2", with("sub_2", &["si_3"]));
+    assert_eq!(holder(&store, "si_2").as_deref(), Some("sub_1"));
+    assert_eq!(holder(&store, "si_3").as_deref(), Some("sub_2"));
+    assert_eq!(store.with_item("acct_1", "si_1"), None);
+
+    store.roll_back();
+    // In the slot of what was undone.
+    store.store("", "sub_3", with("sub_3", &["si_4"]));
+    store.settle();
+    let found = ["si_1", "si_2", "si_3", "si_4"].map(|item| holder(&store, item));
+    assert_eq!(found, [Some("sub_1".to_owned()), None, None, Some("sub_3".to_owned())]);
 }
