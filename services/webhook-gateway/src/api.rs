@@ -1,9 +1,11 @@
 //! `EventService`: the log, listed and streamed.
 
 mod event;
+mod list;
 mod positions;
 mod stream;
 mod subscription;
+mod verify;
 
 use std::sync::Arc;
 
@@ -19,8 +21,9 @@ use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::counters::Counters;
+use crate::endpoint::Endpoints;
 use crate::log::head::Head;
-use crate::log::read::{self, Filter, Range};
+use crate::log::read;
 use crate::tailer;
 
 /// The service.
@@ -28,6 +31,7 @@ pub(crate) struct Events {
     pub(crate) db: Db,
     pub(crate) heads: Arc<watch::Sender<Head>>,
     counters: Arc<Counters>,
+    endpoints: Endpoints,
     pub(crate) tasks: TaskTracker,
     pub(crate) shutdown: CancellationToken,
     pub(crate) streams: Arc<Semaphore>,
@@ -43,6 +47,7 @@ impl Events {
         db: Db,
         heads: Arc<watch::Sender<Head>>,
         counters: Arc<Counters>,
+        endpoints: Endpoints,
         tasks: TaskTracker,
         shutdown: CancellationToken,
     ) -> Events {
@@ -50,6 +55,7 @@ impl Events {
             db,
             heads,
             counters,
+            endpoints,
             tasks,
             shutdown,
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
@@ -63,24 +69,8 @@ impl EventService for Events {
         &self,
         request: Request<pb::ListEventsRequest>,
     ) -> Result<Response<pb::ListEventsResponse>, Status> {
-        let (cx, list) = counterfoil_chassis::accept::<_, pb::ListEventsRequest>(request)?;
-        let paging = cx.paging()?;
-        let page = paging.page::<i64>()?;
-        let range = Range {
-            partition: list.partition,
-            after: page.after.unwrap_or(list.after_offset),
-            rows: page.limit,
-            bytes: if list.headers_only { i64::MAX } else { PAGE_BYTES },
-            bodies: !list.headers_only,
-            filter: &Filter::default(),
-        };
-        let (rows, head) = self.read(range).await.map_err(|error| unavailable(&error))?;
-        let last = rows.last().map(|row| row.log_offset);
-        let more = last.filter(|last| head.last(list.partition).is_some_and(|head| *last < head));
-        Ok(Response::new(pb::ListEventsResponse {
-            events: rows.into_iter().map(Into::into).collect(),
-            next_page_token: paging.token(more.as_ref()),
-        }))
+        let (cx, request) = counterfoil_chassis::accept(request)?;
+        Ok(Response::new(list::events(self, &cx, request).await?))
     }
 
     async fn get_event(&self, request: Request<pb::GetEventRequest>) -> Result<Response<pb::GetEventResponse>, Status> {
@@ -94,6 +84,20 @@ impl EventService for Events {
         Ok(Response::new(pb::GetEventResponse {
             event: Some(row.into()),
         }))
+    }
+
+    async fn verify_event(
+        &self,
+        request: Request<pb::VerifyEventRequest>,
+    ) -> Result<Response<pb::VerifyEventResponse>, Status> {
+        let (_, pb::VerifyEventRequest { event_id, account }) = counterfoil_chassis::accept(request)?;
+        let found = async {
+            let mut conn = self.db.conn().await?;
+            Ok(read::received(&mut conn, &account, &event_id).await?)
+        };
+        let received = found.await.map_err(|error: Error| unavailable(&error))?;
+        let received = received.ok_or_else(|| status::not_found("event", &event_id))?;
+        Ok(Response::new(verify::verdict(&self.endpoints, &received)))
     }
 
     type SubscribeStream = ReceiverStream<Result<pb::SubscribeResponse, Status>>;
@@ -122,16 +126,6 @@ impl EventService for Events {
             epoch: head.epoch,
             last_offsets: head.last,
         }))
-    }
-}
-
-impl Events {
-    async fn read(&self, range: Range<'_>) -> Result<(Vec<read::Row>, Head), Error> {
-        let mut conn = self.db.conn().await?;
-        let rows = read::range(&mut conn, range).await?;
-        // Behind the rows: what is new between the two makes one more page, not one too few.
-        let head = crate::log::head::head(&mut conn).await?;
-        Ok((rows, head))
     }
 }
 

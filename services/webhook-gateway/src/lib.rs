@@ -115,7 +115,7 @@ impl counterfoil_chassis::Service for Gateway {
         let heads = Arc::new(watch::Sender::new(Head::default()));
         let (queue, committer) = committer(host.db.clone(), counters.clone(), appended.clone());
         let tolerance = Duration::from_secs(config.tolerance_s);
-        let ingest = Ingest::new(endpoints, tolerance, queue, host.db.clone(), counters.clone());
+        let ingest = Ingest::new(endpoints.clone(), tolerance, queue, host.db.clone(), counters.clone());
 
         // Before the first delivery, if the database is there.
         let wait = make_partitions(&host.db).await;
@@ -133,7 +133,7 @@ impl counterfoil_chassis::Service for Gateway {
             http::serve(listener, http::router(Arc::new(ingest)), host.shutdown.clone()),
         );
 
-        let events = Events::new(host.db, heads, counters, host.tasks, host.shutdown);
+        let events = Events::new(host.db, heads, counters, endpoints, host.tasks, host.shutdown);
         Ok(Started {
             routes: Routes::new(EventServiceServer::new(events)),
             services: &[SERVICE_NAME],

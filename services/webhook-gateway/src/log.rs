@@ -2,6 +2,7 @@
 
 pub(crate) mod append;
 pub(crate) mod head;
+pub(crate) mod list;
 pub(crate) mod partitions;
 pub(crate) mod quarantine;
 pub(crate) mod read;

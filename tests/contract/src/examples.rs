@@ -93,6 +93,12 @@ pub const SUITE: &[Example] = &[
         fresh: &[],
     },
     Example {
+        method: "/counterfoil.event.v1.EventService/VerifyEvent",
+        request: r#"event_id: "{event}""#,
+        other: "",
+        fresh: &[],
+    },
+    Example {
         method: "/counterfoil.event.v1.EventService/GetIngestStatus",
         request: "",
         other: "",

@@ -135,11 +135,11 @@ fn what_does_not_fit_is_found() {
     let mut faults = faults(&files, event, &ServiceConfig::parse(&json.to_string()).unwrap());
     faults.sort();
     let service = format!("/{event}.EventService");
-    let unbounded =
-        ["GetEvent", "GetIngestStatus", "ListEvents"].map(|name| format!("{service}/{name} has no timeout"));
-    assert_eq!(faults[..3], unbounded);
+    let unbounded = ["GetEvent", "GetIngestStatus", "ListEvents", "VerifyEvent"]
+        .map(|name| format!("{service}/{name} has no timeout"));
+    assert_eq!(faults[..4], unbounded);
     assert_eq!(
-        faults[3..],
+        faults[4..],
         [format!("{service}/Subscribe is a stream and has a timeout")]
     );
 }

@@ -124,6 +124,40 @@ pub(crate) async fn by_id(conn: &mut AsyncPgConnection, account: &str, event_id:
     .optional()
 }
 
+/// What is needed to check an event's signature again.
+#[derive(QueryableByName)]
+pub(crate) struct Received {
+    #[diesel(sql_type = Text)]
+    pub(crate) endpoint: String,
+    #[diesel(sql_type = Text)]
+    pub(crate) secret_name: String,
+    #[diesel(sql_type = Text)]
+    pub(crate) signature: String,
+    #[diesel(sql_type = Binary)]
+    pub(crate) body_sha256: Vec<u8>,
+    #[diesel(sql_type = Binary)]
+    pub(crate) body: Vec<u8>,
+}
+
+/// How one event was received.
+pub(crate) async fn received(
+    conn: &mut AsyncPgConnection,
+    account: &str,
+    event_id: &str,
+) -> QueryResult<Option<Received>> {
+    diesel::sql_query(
+        "select l.endpoint, l.secret_name, l.signature, d.body_sha256, l.body \
+         from event_dedupe d \
+         join event_log l on l.partition = d.partition and l.log_offset = d.log_offset and l.received_at = d.seen_at \
+         where d.account = $1 and d.event_id = $2",
+    )
+    .bind::<Text, _>(account)
+    .bind::<Text, _>(event_id)
+    .get_result(conn)
+    .await
+    .optional()
+}
+
 #[derive(QueryableByName)]
 struct IdAt {
     #[diesel(sql_type = Integer)]

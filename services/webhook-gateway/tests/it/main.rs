@@ -11,6 +11,7 @@
 )]
 
 mod consume;
+mod find;
 mod gateway;
 mod ingest;
 mod list;
