@@ -1,8 +1,9 @@
-//! `EventService`: the log, listed and streamed.
+//! `EventService`: the log, listed and streamed; and `QuarantineService`.
 
 mod event;
 mod list;
 mod positions;
+pub(crate) mod quarantine;
 mod stream;
 mod subscription;
 mod verify;

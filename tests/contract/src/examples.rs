@@ -104,6 +104,30 @@ pub const SUITE: &[Example] = &[
         other: "",
         fresh: &[],
     },
+    Example {
+        method: "/counterfoil.event.v1.QuarantineService/ListQuarantined",
+        request: "",
+        other: "",
+        fresh: &[],
+    },
+    Example {
+        method: "/counterfoil.event.v1.QuarantineService/GetQuarantined",
+        request: "quarantined_id: {held_released}",
+        other: "",
+        fresh: &[],
+    },
+    Example {
+        method: "/counterfoil.event.v1.QuarantineService/ReleaseQuarantined",
+        request: "quarantined_id: {held_released}",
+        other: "",
+        fresh: &[],
+    },
+    Example {
+        method: "/counterfoil.event.v1.QuarantineService/DiscardQuarantined",
+        request: "quarantined_id: {held_discarded}",
+        other: "",
+        fresh: &[],
+    },
 ];
 
 /// Of the specimen.

@@ -17,5 +17,6 @@ mod ingest;
 mod list;
 mod log;
 mod outage;
+mod quarantine;
 mod subscribe;
 mod trace;
