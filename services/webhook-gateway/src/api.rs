@@ -10,6 +10,7 @@ mod verify;
 
 use std::sync::Arc;
 
+use counterfoil_chassis::convert::timestamp;
 use counterfoil_chassis::{Streamed, status};
 use counterfoil_proto::event::v1 as pb;
 use counterfoil_proto::event::v1::ErrorReason;
@@ -23,9 +24,8 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::counters::Counters;
 use crate::endpoint::Endpoints;
-use crate::log::head::Head;
+use crate::log::head::{Head, head, state};
 use crate::log::read;
-use crate::tailer;
 
 /// The service.
 pub(crate) struct Events {
@@ -116,7 +116,12 @@ impl EventService for Events {
         request: Request<pb::GetIngestStatusRequest>,
     ) -> Result<Response<pb::GetIngestStatusResponse>, Status> {
         let (_, pb::GetIngestStatusRequest {}) = counterfoil_chassis::accept(request)?;
-        let head = tailer::read(&self.db).await.map_err(|error| unavailable(&error))?;
+        let read = async {
+            let mut conn = self.db.conn().await?;
+            let state = state(&mut conn).await?;
+            Ok((state, head(&mut conn).await?))
+        };
+        let (state, head) = read.await.map_err(|error: Error| unavailable(&error))?;
         Ok(Response::new(pb::GetIngestStatusResponse {
             received: self.counters.received.get(),
             stored: self.counters.stored.get(),
@@ -126,6 +131,13 @@ impl EventService for Events {
             failed: self.counters.failed.get(),
             epoch: head.epoch,
             last_offsets: head.last,
+            unhandled: self.counters.unhandled.get(),
+            findings: self.counters.findings.get(),
+            committer_lag: prost_types::Duration::try_from(self.counters.oldest.lag()).ok(),
+            last_received_time: state.last_at.map(timestamp),
+            months_ahead: state.months_ahead,
+            quarantine_held: state.held,
+            findings_kept: state.findings,
         }))
     }
 }

@@ -197,6 +197,15 @@ impl Filter {
     }
 }
 
+impl Filter {
+    /// Whether events of this type are meant.
+    pub(crate) fn admits(&self, event_type: &str) -> bool {
+        let everything = self.types.is_empty() && self.beginnings.is_empty();
+        let begins = |beginning: &String| event_type.starts_with(beginning.as_str());
+        everything || self.types.iter().any(|one| one == event_type) || self.beginnings.iter().any(begins)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -206,5 +215,8 @@ mod tests {
         let filter = Filter::new(&["invoice.paid".into(), "price.*".into()]);
         assert_eq!(filter.types, ["invoice.paid"]);
         assert_eq!(filter.beginnings, ["price."]);
+        let admitted = ["invoice.paid", "price.created", "invoice.paid.x", "prices"].map(|one| filter.admits(one));
+        assert_eq!(admitted, [true, true, false, false]);
+        assert!(Filter::default().admits("anything"));
     }
 }

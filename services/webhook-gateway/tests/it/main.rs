@@ -12,6 +12,7 @@
 
 mod consume;
 mod find;
+mod finding;
 mod gateway;
 mod ingest;
 mod list;
