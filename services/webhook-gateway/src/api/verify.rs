@@ -1,5 +1,6 @@
 //! `VerifyEvent`: what a stored event's bytes and signature are worth today.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::DateTime;
@@ -7,18 +8,19 @@ use counterfoil_chassis::convert::timestamp;
 use counterfoil_proto::event::v1 as pb;
 use counterfoil_stripe::webhook;
 
-use crate::endpoint::Endpoints;
+use crate::endpoint::{Endpoint, Endpoints};
 use crate::log::append::sha256;
 use crate::log::read::Received;
 
 /// Checks what was received against the endpoints as they are now.
 pub(super) fn verdict(endpoints: &Endpoints, received: &Received) -> pb::VerifyEventResponse {
+    let named = |endpoint: &&Arc<Endpoint>| endpoint.name == received.endpoint;
     let mut secret_name = "";
     let verdict = if sha256(&received.body) != received.body_sha256 {
         pb::Verdict::Altered
     } else if received.signature.is_empty() {
         pb::Verdict::Unsigned
-    } else if let Some(endpoint) = endpoints.get(&received.endpoint) {
+    } else if let Some(endpoint) = endpoints.values().find(named) {
         // However long ago.
         let any_age = Duration::MAX;
         match webhook::verify(&received.signature, &received.body, &endpoint.secrets, any_age, 0) {
