@@ -1,12 +1,16 @@
-//! `EventService`: the log, listed and streamed.
+//! `EventService`: the log, listed and streamed; and `QuarantineService`.
 
 mod event;
+mod list;
 mod positions;
+pub(crate) mod quarantine;
 mod stream;
 mod subscription;
+mod verify;
 
 use std::sync::Arc;
 
+use counterfoil_chassis::convert::timestamp;
 use counterfoil_chassis::{Streamed, status};
 use counterfoil_proto::event::v1 as pb;
 use counterfoil_proto::event::v1::ErrorReason;
@@ -19,15 +23,16 @@ use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::counters::Counters;
-use crate::log::head::Head;
-use crate::log::read::{self, Filter, Range};
-use crate::tailer;
+use crate::endpoint::Endpoints;
+use crate::log::head::{Head, head, state};
+use crate::log::read;
 
 /// The service.
 pub(crate) struct Events {
     pub(crate) db: Db,
     pub(crate) heads: Arc<watch::Sender<Head>>,
     counters: Arc<Counters>,
+    endpoints: Endpoints,
     pub(crate) tasks: TaskTracker,
     pub(crate) shutdown: CancellationToken,
     pub(crate) streams: Arc<Semaphore>,
@@ -43,6 +48,7 @@ impl Events {
         db: Db,
         heads: Arc<watch::Sender<Head>>,
         counters: Arc<Counters>,
+        endpoints: Endpoints,
         tasks: TaskTracker,
         shutdown: CancellationToken,
     ) -> Events {
@@ -50,6 +56,7 @@ impl Events {
             db,
             heads,
             counters,
+            endpoints,
             tasks,
             shutdown,
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
@@ -63,24 +70,8 @@ impl EventService for Events {
         &self,
         request: Request<pb::ListEventsRequest>,
     ) -> Result<Response<pb::ListEventsResponse>, Status> {
-        let (cx, list) = counterfoil_chassis::accept::<_, pb::ListEventsRequest>(request)?;
-        let paging = cx.paging()?;
-        let page = paging.page::<i64>()?;
-        let range = Range {
-            partition: list.partition,
-            after: page.after.unwrap_or(list.after_offset),
-            rows: page.limit,
-            bytes: if list.headers_only { i64::MAX } else { PAGE_BYTES },
-            bodies: !list.headers_only,
-            filter: &Filter::default(),
-        };
-        let (rows, head) = self.read(range).await.map_err(|error| unavailable(&error))?;
-        let last = rows.last().map(|row| row.log_offset);
-        let more = last.filter(|last| head.last(list.partition).is_some_and(|head| *last < head));
-        Ok(Response::new(pb::ListEventsResponse {
-            events: rows.into_iter().map(Into::into).collect(),
-            next_page_token: paging.token(more.as_ref()),
-        }))
+        let (cx, request) = counterfoil_chassis::accept(request)?;
+        Ok(Response::new(list::events(self, &cx, request).await?))
     }
 
     async fn get_event(&self, request: Request<pb::GetEventRequest>) -> Result<Response<pb::GetEventResponse>, Status> {
@@ -94,6 +85,20 @@ impl EventService for Events {
         Ok(Response::new(pb::GetEventResponse {
             event: Some(row.into()),
         }))
+    }
+
+    async fn verify_event(
+        &self,
+        request: Request<pb::VerifyEventRequest>,
+    ) -> Result<Response<pb::VerifyEventResponse>, Status> {
+        let (_, pb::VerifyEventRequest { event_id, account }) = counterfoil_chassis::accept(request)?;
+        let found = async {
+            let mut conn = self.db.conn().await?;
+            Ok(read::received(&mut conn, &account, &event_id).await?)
+        };
+        let received = found.await.map_err(|error: Error| unavailable(&error))?;
+        let received = received.ok_or_else(|| status::not_found("event", &event_id))?;
+        Ok(Response::new(verify::verdict(&self.endpoints, &received)))
     }
 
     type SubscribeStream = ReceiverStream<Result<pb::SubscribeResponse, Status>>;
@@ -111,7 +116,12 @@ impl EventService for Events {
         request: Request<pb::GetIngestStatusRequest>,
     ) -> Result<Response<pb::GetIngestStatusResponse>, Status> {
         let (_, pb::GetIngestStatusRequest {}) = counterfoil_chassis::accept(request)?;
-        let head = tailer::read(&self.db).await.map_err(|error| unavailable(&error))?;
+        let read = async {
+            let mut conn = self.db.conn().await?;
+            let state = state(&mut conn).await?;
+            Ok((state, head(&mut conn).await?))
+        };
+        let (state, head) = read.await.map_err(|error: Error| unavailable(&error))?;
         Ok(Response::new(pb::GetIngestStatusResponse {
             received: self.counters.received.get(),
             stored: self.counters.stored.get(),
@@ -121,17 +131,14 @@ impl EventService for Events {
             failed: self.counters.failed.get(),
             epoch: head.epoch,
             last_offsets: head.last,
+            unhandled: self.counters.unhandled.get(),
+            findings: self.counters.findings.get(),
+            committer_lag: prost_types::Duration::try_from(self.counters.oldest.lag()).ok(),
+            last_received_time: state.last_at.map(timestamp),
+            months_ahead: state.months_ahead,
+            quarantine_held: state.held,
+            findings_kept: state.findings,
         }))
-    }
-}
-
-impl Events {
-    async fn read(&self, range: Range<'_>) -> Result<(Vec<read::Row>, Head), Error> {
-        let mut conn = self.db.conn().await?;
-        let rows = read::range(&mut conn, range).await?;
-        // Behind the rows: what is new between the two makes one more page, not one too few.
-        let head = crate::log::head::head(&mut conn).await?;
-        Ok((rows, head))
     }
 }
 

@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use counterfoil_store::{Db, Error};
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::time::Instant;
 
 use crate::counters::Counters;
 use crate::log::append::{Appended, NewEvent, append, is_row_at_fault};
+use crate::log::finding;
 use crate::log::quarantine::{self, Reason};
 
 /// The most events of one statement.
@@ -35,6 +37,7 @@ struct Waiting {
     event: NewEvent,
     /// What its body takes of the budget, given back when it is answered, even if nobody hears.
     budget: OwnedSemaphorePermit,
+    since: Instant,
     answer: oneshot::Sender<Answer>,
 }
 
@@ -46,7 +49,12 @@ impl Queue {
     /// Stores `event` and returns when that is durable. Nothing is stored twice.
     pub(crate) async fn store(&self, event: NewEvent, budget: OwnedSemaphorePermit) -> Answer {
         let (answer, answered) = oneshot::channel();
-        let waiting = Waiting { event, budget, answer };
+        let waiting = Waiting {
+            event,
+            budget,
+            since: Instant::now(),
+            answer,
+        };
         self.0.try_send(waiting).map_err(|_| NotStored)?;
         answered.await.map_err(|_| NotStored)?
     }
@@ -82,17 +90,19 @@ impl Committer {
     }
 
     async fn commit(&self, batch: Vec<Waiting>) {
+        // They come in the order in which they wait.
+        self.counters.oldest.set(batch.first().map(|waiting| waiting.since));
         let Folded {
             events,
             answers,
             budget,
         } = fold(batch);
-        let answered = self.append(&events.iter().collect::<Vec<_>>()).await;
-        drop((events, budget));
+        let mut answered = self.append(&events.iter().collect::<Vec<_>>()).await;
+        self.compare(&events, &mut answered).await;
         if answered.contains(&Ok(Outcome::Stored)) {
             self.appended.notify_one();
         }
-        for (answer, senders) in answered.into_iter().zip(answers) {
+        for ((event, answer), senders) in events.iter().zip(answered).zip(answers) {
             for (sender, repeat) in senders
                 .into_iter()
                 .zip(std::iter::once(false).chain(std::iter::repeat(true)))
@@ -102,14 +112,59 @@ impl Committer {
                 } else {
                     answer
                 };
+                told(event, answer);
                 match answer {
-                    Ok(Outcome::Stored) => self.counters.stored.add_one(),
+                    Ok(Outcome::Stored) => {
+                        self.counters.stored.add_one();
+                        if self.counters.handled.lacks(&event.envelope.event_type) {
+                            self.counters.unhandled.add_one();
+                        }
+                    }
                     Ok(Outcome::Duplicate) => self.counters.duplicates.add_one(),
                     Ok(Outcome::Quarantined) => self.counters.quarantined.add_one(),
                     Err(NotStored) => self.counters.failed.add_one(),
                 }
                 // Who no longer waits is told by the next delivery.
                 let _ = sender.send(answer);
+            }
+        }
+        drop((events, budget));
+        self.counters.oldest.set(None);
+    }
+
+    /// Compares the events that the log had already with what it has. Where that cannot be done, they are not answered
+    /// with 200, so that they come again: a contradiction must not be lost.
+    async fn compare(&self, events: &[NewEvent], answered: &mut [Answer]) {
+        let pairs = events.iter().zip(&*answered);
+        let known: Vec<&NewEvent> = pairs
+            .filter(|(_, answer)| **answer == Ok(Outcome::Duplicate))
+            .map(|(event, _)| event)
+            .collect();
+        if known.is_empty() {
+            return;
+        }
+        let kept = async {
+            let mut conn = self.db.conn().await?;
+            Ok::<_, Error>(finding::keep(&mut conn, &known).await?)
+        };
+        match kept.await {
+            Ok(found) => {
+                for event in found {
+                    self.counters.findings.add_one();
+                    tracing::error!(
+                        event.id = event.envelope.event_id,
+                        event.type = event.envelope.event_type,
+                        account = event.envelope.account,
+                        endpoint = event.delivery.endpoint,
+                        "an event came again with other data; the log keeps the first"
+                    );
+                }
+            }
+            Err(error) => {
+                tracing::error!(error = %error, events = known.len(), "repeated events could not be compared with the log");
+                for answer in answered.iter_mut().filter(|answer| **answer == Ok(Outcome::Duplicate)) {
+                    *answer = Err(NotStored);
+                }
             }
         }
     }
@@ -173,10 +228,30 @@ impl Committer {
     }
 }
 
+/// The one line of each delivery that came this far.
+fn told(event: &NewEvent, answer: Answer) {
+    let envelope = &event.envelope;
+    let result = match answer {
+        Ok(Outcome::Stored) => "stored",
+        Ok(Outcome::Duplicate) => "repeated",
+        Ok(Outcome::Quarantined) => "quarantined",
+        Err(NotStored) => "failed",
+    };
+    tracing::info!(
+        event.id = envelope.event_id,
+        event.type = envelope.event_type,
+        object.id = envelope.object_id,
+        account = envelope.account,
+        endpoint = event.delivery.endpoint,
+        result,
+        "an event was delivered"
+    );
+}
+
 /// A batch with its repeats folded.
 #[derive(Default)]
 struct Folded {
-    /// Each event once.
+    /// Each event once, and again where it came with other bytes.
     events: Vec<NewEvent>,
     /// Who waits for it, in order.
     answers: Vec<Vec<oneshot::Sender<Answer>>>,
@@ -184,15 +259,24 @@ struct Folded {
 }
 
 fn fold(batch: Vec<Waiting>) -> Folded {
-    let mut places = HashMap::new();
+    let mut places: HashMap<(String, String), Vec<usize>> = HashMap::new();
     let mut folded = Folded::default();
-    for Waiting { event, budget, answer } in batch {
+    for Waiting {
+        event, budget, answer, ..
+    } in batch
+    {
         let id = (event.envelope.account.clone(), event.envelope.event_id.clone());
-        let place = *places.entry(id).or_insert(folded.events.len());
+        let places = places.entry(id).or_default();
+        let same = |place: &&usize| {
+            let first = folded.events.get(**place);
+            first.is_some_and(|first| first.delivery.body == event.delivery.body)
+        };
+        let place = places.iter().find(same).copied();
         folded.budget.push(budget);
-        match folded.answers.get_mut(place) {
+        match place.and_then(|place| folded.answers.get_mut(place)) {
             Some(waiting) => waiting.push(answer),
             None => {
+                places.push(folded.events.len());
                 folded.events.push(event);
                 folded.answers.push(vec![answer]);
             }

@@ -1,6 +1,13 @@
 //! What this gateway has seen since it started.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::log::read::Filter;
 
 /// Counts of deliveries.
 #[derive(Debug, Default)]
@@ -17,6 +24,51 @@ pub(crate) struct Counters {
     pub(crate) quarantined: Counter,
     /// Deliveries that were answered with 503.
     pub(crate) failed: Counter,
+    /// Events that were new to the log and of a type that no consumer asks for.
+    pub(crate) unhandled: Counter,
+    /// Deliveries that contradict the log.
+    pub(crate) findings: Counter,
+    pub(crate) handled: Handled,
+    pub(crate) oldest: Oldest,
+}
+
+/// Which types of events consumers ask for, by the names of those that have streamed from this gateway.
+#[derive(Debug, Default)]
+pub(crate) struct Handled(RwLock<BTreeMap<String, Filter>>);
+
+/// Names that are remembered, so that a consumer which makes names up fills no memory.
+const MOST_CONSUMERS: usize = 256;
+
+impl Handled {
+    /// Remembers what a consumer asks for now.
+    pub(crate) fn asks(&self, consumer: &str, filter: &Filter) {
+        let mut handled = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if handled.len() < MOST_CONSUMERS || handled.contains_key(consumer) {
+            handled.insert(consumer.to_owned(), filter.clone());
+        }
+    }
+
+    /// Whether there are consumers and none asks for this type.
+    pub(crate) fn lacks(&self, event_type: &str) -> bool {
+        let handled = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        !handled.is_empty() && !handled.values().any(|filter| filter.admits(event_type))
+    }
+}
+
+/// Since when the oldest event waits that the committer has not answered.
+#[derive(Debug, Default)]
+pub(crate) struct Oldest(Mutex<Option<Instant>>);
+
+impl Oldest {
+    pub(crate) fn set(&self, since: Option<Instant>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+
+    /// How long it waits; zero where nothing does.
+    pub(crate) fn lag(&self) -> Duration {
+        let since = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
 }
 
 /// A count that only rises.

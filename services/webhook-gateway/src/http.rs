@@ -147,6 +147,10 @@ impl Ingest {
             tracing::error!(
                 endpoint = endpoint.name,
                 event.id = envelope.event_id,
+                event.type = envelope.event_type,
+                object.id = envelope.object_id,
+                account = envelope.account,
+                result = "quarantined",
                 "an event of the {} mode came to an endpoint of the {} mode and is quarantined",
                 envelope.mode,
                 endpoint.mode

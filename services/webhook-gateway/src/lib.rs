@@ -29,7 +29,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use counterfoil_chassis::{EmbeddedMigrations, Host, Rule, Started};
-use counterfoil_proto::event::v1::event_service_server::{EventServiceServer, SERVICE_NAME};
+use counterfoil_proto::event::v1::event_service_server::{self, EventServiceServer};
+use counterfoil_proto::event::v1::quarantine_service_server::{self, QuarantineServiceServer};
 use counterfoil_store::Db;
 use diesel_migrations::embed_migrations;
 use serde::Deserialize;
@@ -38,6 +39,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 use crate::api::Events;
+use crate::api::quarantine::Quarantine;
 use crate::committer::committer;
 use crate::counters::Counters;
 use crate::http::Ingest;
@@ -99,10 +101,16 @@ impl counterfoil_chassis::Service for Gateway {
     }
 
     fn policy() -> &'static [Rule] {
-        &[Rule {
-            identity: "dev",
-            methods: "/counterfoil.event.v1.EventService/*",
-        }]
+        &[
+            Rule {
+                identity: "dev",
+                methods: "/counterfoil.event.v1.EventService/*",
+            },
+            Rule {
+                identity: "dev",
+                methods: "/counterfoil.event.v1.QuarantineService/*",
+            },
+        ]
     }
 
     async fn start(config: Config, mut host: Host) -> anyhow::Result<Started> {
@@ -115,7 +123,7 @@ impl counterfoil_chassis::Service for Gateway {
         let heads = Arc::new(watch::Sender::new(Head::default()));
         let (queue, committer) = committer(host.db.clone(), counters.clone(), appended.clone());
         let tolerance = Duration::from_secs(config.tolerance_s);
-        let ingest = Ingest::new(endpoints, tolerance, queue, host.db.clone(), counters.clone());
+        let ingest = Ingest::new(endpoints.clone(), tolerance, queue, host.db.clone(), counters.clone());
 
         // Before the first delivery, if the database is there.
         let wait = make_partitions(&host.db).await;
@@ -126,17 +134,24 @@ impl counterfoil_chassis::Service for Gateway {
         host.spawn("committer", committer.run());
         host.spawn(
             "tailer",
-            tailer::tail(host.db.clone(), appended, heads.clone(), host.shutdown.clone()),
+            tailer::tail(host.db.clone(), appended.clone(), heads.clone(), host.shutdown.clone()),
         );
         host.spawn(
             "http",
             http::serve(listener, http::router(Arc::new(ingest)), host.shutdown.clone()),
         );
 
-        let events = Events::new(host.db, heads, counters, host.tasks, host.shutdown);
+        let quarantine = Quarantine {
+            db: host.db.clone(),
+            appended,
+        };
+        let events = Events::new(host.db, heads, counters, endpoints, host.tasks, host.shutdown);
         Ok(Started {
-            routes: Routes::new(EventServiceServer::new(events)),
-            services: &[SERVICE_NAME],
+            routes: Routes::new(EventServiceServer::new(events)).add_service(QuarantineServiceServer::new(quarantine)),
+            services: &[
+                event_service_server::SERVICE_NAME,
+                quarantine_service_server::SERVICE_NAME,
+            ],
         })
     }
 }

@@ -93,8 +93,38 @@ pub const SUITE: &[Example] = &[
         fresh: &[],
     },
     Example {
+        method: "/counterfoil.event.v1.EventService/VerifyEvent",
+        request: r#"event_id: "{event}""#,
+        other: "",
+        fresh: &[],
+    },
+    Example {
         method: "/counterfoil.event.v1.EventService/GetIngestStatus",
         request: "",
+        other: "",
+        fresh: &[],
+    },
+    Example {
+        method: "/counterfoil.event.v1.QuarantineService/ListQuarantined",
+        request: "",
+        other: "",
+        fresh: &[],
+    },
+    Example {
+        method: "/counterfoil.event.v1.QuarantineService/GetQuarantined",
+        request: "quarantined_id: {held_released}",
+        other: "",
+        fresh: &[],
+    },
+    Example {
+        method: "/counterfoil.event.v1.QuarantineService/ReleaseQuarantined",
+        request: "quarantined_id: {held_released}",
+        other: "",
+        fresh: &[],
+    },
+    Example {
+        method: "/counterfoil.event.v1.QuarantineService/DiscardQuarantined",
+        request: "quarantined_id: {held_discarded}",
         other: "",
         fresh: &[],
     },

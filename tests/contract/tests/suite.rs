@@ -21,6 +21,12 @@ use crate::shelf::{COLLEAGUE, PATIENCE, STRANGER, tokens};
 
 const RUN: Uuid = Uuid::from_u128(3);
 const LISTER: &str = "lister";
+/// Holds one more delivery, an event.
+const HELD: &str = r#"insert into webhook_gateway.quarantine
+    (reason, endpoint, secret_name, signature, traceparent, body_sha256, body)
+    select 'wrong_mode', 'contract', '', '', '', sha256(n::text::bytea), convert_to(format(
+        '{"id":"evt_held%s","type":"contract.held","created":1,"livemode":true}', n), 'utf8')
+    from (select count(*) as n from webhook_gateway.quarantine) held returning id::text"#;
 const MAX_MESSAGE: usize = 64 * 1024;
 
 /// What every service is told besides, for the checks: tokens, a row for the colleague, short limits.
@@ -107,6 +113,8 @@ async fn target(suite: &Suite, sql: Arc<Client>) -> Target {
             "select event_id from webhook_gateway.event_log where account = '' limit 1",
         ),
         ("calculation", "select calculation_id from tax.calculation limit 1"),
+        ("held_released", HELD),
+        ("held_discarded", HELD),
     ] {
         names.insert(kind, sql.query_one(query, &[]).await.unwrap().get(0));
     }
@@ -159,7 +167,17 @@ fn lists(sql: &Arc<Client>) -> BTreeMap<String, List> {
         id: "envelope.event_id",
         writes: events(sql.clone()),
     };
+    let held = List {
+        request: "page_size: 3",
+        other: "page_size: 3 include_decided: true",
+        id: "quarantined_id",
+        writes: held(sql.clone()),
+    };
     BTreeMap::from([
+        (
+            "/counterfoil.event.v1.QuarantineService/ListQuarantined".to_owned(),
+            held,
+        ),
         (
             "/counterfoil.billing.v1.SubscriptionService/ListSubscriptions".to_owned(),
             subscriptions,
@@ -235,6 +253,23 @@ fn events(sql: Arc<Client>) -> Writes {
                 sql.batch_execute(&append).await.map_err(|error| error.to_string())?;
             }
             Ok(Vec::new())
+        })
+    })
+}
+
+/// Ten deliveries; then, after each page, one more, and the page's last one is discarded.
+fn held(sql: Arc<Client>) -> Writes {
+    Arc::new(move |step, last| {
+        let sql = sql.clone();
+        Box::pin(async move {
+            for _ in 0..if step == 0 { 10 } else { 1 } {
+                sql.query_one(HELD, &[]).await.map_err(|error| error.to_string())?;
+            }
+            let discard = "update webhook_gateway.quarantine set state = 'discarded', body = null where id::text = $1";
+            sql.execute(discard, &[&last])
+                .await
+                .map_err(|error| error.to_string())?;
+            Ok(vec![last])
         })
     })
 }

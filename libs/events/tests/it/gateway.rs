@@ -249,6 +249,13 @@ impl EventService for Gateway {
         Err(Status::unimplemented("not asked for"))
     }
 
+    async fn verify_event(
+        &self,
+        _: Request<pb::VerifyEventRequest>,
+    ) -> Result<Response<pb::VerifyEventResponse>, Status> {
+        Err(Status::unimplemented("not asked for"))
+    }
+
     async fn get_ingest_status(
         &self,
         _: Request<pb::GetIngestStatusRequest>,

@@ -19,6 +19,7 @@ use tonic::{Code, Status, Streaming};
 
 use super::subscription::{Broken, LIMITS, Missing, READ_ROWS, Read, Subscription};
 use super::{Events, positions, unavailable};
+use crate::counters::Counters;
 use crate::log::head::Head;
 use crate::log::read::{self, Filter, Range};
 use crate::tailer;
@@ -46,11 +47,12 @@ pub(super) fn open(
     let (out, outbox) = mpsc::channel(OUTBOX);
     let (db, shutdown) = (events.db.clone(), events.shutdown.clone());
     let heads = events.heads.subscribe();
+    let counters = events.counters.clone();
     events.tasks.spawn(async move {
         let told = out.clone();
         let gone = out.clone();
         let ended = tokio::select! {
-            ended = run(db, rules, heads, heard, out, shutdown) => ended,
+            ended = run(db, rules, heads, heard, out, &counters, shutdown) => ended,
             () = gone.closed() => Ok(()),
         };
         if let Err(status) = ended {
@@ -68,6 +70,7 @@ async fn run(
     heads: watch::Receiver<Head>,
     mut heard: In,
     out: Out,
+    counters: &Counters,
     shutdown: CancellationToken,
 ) -> Result<(), Status> {
     let first = tokio::select! {
@@ -80,6 +83,7 @@ async fn run(
         return Err(broken(Broken("start", "must come first".into())));
     };
     let (filter, own) = accept(&start)?;
+    counters.handled.asks(&start.consumer, &filter);
     let head = tailer::read(&db).await.map_err(|error| unavailable(&error))?;
     let mut stream = Stream {
         subscription: Subscription::default(),

@@ -1,7 +1,8 @@
 //! The head of the log: one row.
 
+use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt};
+use diesel::sql_types::{Array, BigInt, Integer, Nullable, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 /// How far the log goes.
@@ -37,4 +38,34 @@ pub(crate) async fn head(conn: &mut AsyncPgConnection) -> QueryResult<Head> {
         epoch: row.epoch,
         last: row.next_offset.into_iter().map(|next| next.saturating_sub(1)).collect(),
     })
+}
+
+/// What else there is to know of the log, for those who watch it.
+#[derive(Debug, QueryableByName)]
+pub(crate) struct State {
+    /// When the newest event was stored.
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    pub(crate) last_at: Option<DateTime<Utc>>,
+    /// For how many months after the present one there are tables, without a gap.
+    #[diesel(sql_type = Integer)]
+    pub(crate) months_ahead: i32,
+    #[diesel(sql_type = BigInt)]
+    pub(crate) held: i64,
+    #[diesel(sql_type = BigInt)]
+    pub(crate) findings: i64,
+}
+
+/// The state as it is committed.
+pub(crate) async fn state(conn: &mut AsyncPgConnection) -> QueryResult<State> {
+    diesel::sql_query(
+        "select nullif(h.last_at, '-infinity') as last_at, \
+         (select coalesce(min(i) filter (where to_regclass('event_log_' || to_char( \
+         date_trunc('month', greatest(clock_timestamp(), h.last_at) at time zone 'UTC') + make_interval(months => i), \
+         'YYYY_MM')) is null) - 1, 25) from generate_series(1, 25) i) as months_ahead, \
+         (select count(*) from quarantine where state = 'held') as held, \
+         (select count(*) from event_finding) as findings \
+         from log_head h where h.id = 1",
+    )
+    .get_result(conn)
+    .await
 }

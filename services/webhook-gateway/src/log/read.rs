@@ -124,6 +124,40 @@ pub(crate) async fn by_id(conn: &mut AsyncPgConnection, account: &str, event_id:
     .optional()
 }
 
+/// What is needed to check an event's signature again.
+#[derive(QueryableByName)]
+pub(crate) struct Received {
+    #[diesel(sql_type = Text)]
+    pub(crate) endpoint: String,
+    #[diesel(sql_type = Text)]
+    pub(crate) secret_name: String,
+    #[diesel(sql_type = Text)]
+    pub(crate) signature: String,
+    #[diesel(sql_type = Binary)]
+    pub(crate) body_sha256: Vec<u8>,
+    #[diesel(sql_type = Binary)]
+    pub(crate) body: Vec<u8>,
+}
+
+/// How one event was received.
+pub(crate) async fn received(
+    conn: &mut AsyncPgConnection,
+    account: &str,
+    event_id: &str,
+) -> QueryResult<Option<Received>> {
+    diesel::sql_query(
+        "select l.endpoint, l.secret_name, l.signature, d.body_sha256, l.body \
+         from event_dedupe d \
+         join event_log l on l.partition = d.partition and l.log_offset = d.log_offset and l.received_at = d.seen_at \
+         where d.account = $1 and d.event_id = $2",
+    )
+    .bind::<Text, _>(account)
+    .bind::<Text, _>(event_id)
+    .get_result(conn)
+    .await
+    .optional()
+}
+
 #[derive(QueryableByName)]
 struct IdAt {
     #[diesel(sql_type = Integer)]
@@ -163,6 +197,15 @@ impl Filter {
     }
 }
 
+impl Filter {
+    /// Whether events of this type are meant.
+    pub(crate) fn admits(&self, event_type: &str) -> bool {
+        let everything = self.types.is_empty() && self.beginnings.is_empty();
+        let begins = |beginning: &String| event_type.starts_with(beginning.as_str());
+        everything || self.types.iter().any(|one| one == event_type) || self.beginnings.iter().any(begins)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,5 +215,8 @@ mod tests {
         let filter = Filter::new(&["invoice.paid".into(), "price.*".into()]);
         assert_eq!(filter.types, ["invoice.paid"]);
         assert_eq!(filter.beginnings, ["price."]);
+        let admitted = ["invoice.paid", "price.created", "invoice.paid.x", "prices"].map(|one| filter.admits(one));
+        assert_eq!(admitted, [true, true, false, false]);
+        assert!(Filter::default().admits("anything"));
     }
 }

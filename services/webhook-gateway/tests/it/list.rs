@@ -109,7 +109,7 @@ async fn a_request_out_of_bounds_is_told_all_its_faults() {
         after_offset: -1,
         page_size: -1,
         page_token: "x".into(),
-        headers_only: false,
+        ..Default::default()
     };
     let status = gateway.client.clone().list_events(request).await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument);

@@ -72,6 +72,53 @@ async fn the_tables_of_four_months_are_there_before_the_first_delivery_and_made_
 }
 
 #[tokio::test]
+async fn a_month_without_a_table_gets_one_when_its_first_event_comes() {
+    let first = Gateway::start().await;
+    let gateways = [&first, &Gateway::on(&first.db).await, &Gateway::on(&first.db).await];
+    let sql = first.sql().await;
+    // The log's own time is the last microsecond of a month far beyond what is made ahead.
+    sql.execute("update log_head set last_at = '2031-05-31 23:59:59.999999+00'", &[])
+        .await
+        .unwrap();
+    let deliveries = (0..60_usize).map(|number| {
+        let body = event(&format!("evt_{number}"), "invoice.paid", &format!("cus_{number}"));
+        gateways[number % 3].deliver(body)
+    });
+    assert!(join_all(deliveries).await.iter().all(|answer| *answer == 200));
+    for (table, expected) in [("event_log", 60), ("event_log_2031_06", 60), ("event_dedupe", 60)] {
+        assert_eq!(first.count(table).await, expected, "{table}");
+    }
+}
+
+#[tokio::test]
+async fn the_time_of_receipt_rises_with_every_append_also_where_the_clock_stands() {
+    let gateway = Gateway::start().await;
+    let sql = gateway.sql().await;
+    // As after a clock that was set back.
+    sql.execute(
+        "update log_head set last_at = clock_timestamp() + interval '1 hour'",
+        &[],
+    )
+    .await
+    .unwrap();
+    gateway.deliver_many("evt_", "cus_1", 3).await;
+    let times = "select count(distinct received_at) from event_log";
+    assert_eq!(sql.query_one(times, &[]).await.unwrap().get::<_, i64>(0), 3);
+}
+
+#[tokio::test]
+async fn bodies_are_compressed_with_lz4_in_every_months_table() {
+    let db = TestDb::new(&OWN).await;
+    let client = sql(&db).await;
+    client.batch_execute("select make_partitions(6)").await.unwrap();
+    let tables = "select count(*), count(*) filter (where a.attcompression = 'l') from pg_attribute a
+        where a.attname = 'body' and (a.attrelid = 'event_log'::regclass
+            or a.attrelid in (select inhrelid from pg_inherits where inhparent = 'event_log'::regclass))";
+    let row = client.query_one(tables, &[]).await.unwrap();
+    assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (8, 8));
+}
+
+#[tokio::test]
 async fn the_app_role_can_neither_make_tables_nor_take_the_function_for_its_own_names() {
     use diesel_async::SimpleAsyncConnection;
     let db = TestDb::new(&OWN).await;

@@ -11,10 +11,13 @@
 )]
 
 mod consume;
+mod find;
+mod finding;
 mod gateway;
 mod ingest;
 mod list;
 mod log;
 mod outage;
+mod quarantine;
 mod subscribe;
 mod trace;

@@ -16,7 +16,7 @@ use crate::gateway::{Gateway, event};
 /// The partition of `cus_1`.
 const PARTITION: i32 = 34;
 
-struct Stream {
+pub(crate) struct Stream {
     say: mpsc::Sender<pb::SubscribeRequest>,
     heard: Streaming<pb::SubscribeResponse>,
 }
@@ -35,7 +35,7 @@ impl Stream {
     }
 
     /// Opens, starts and is welcomed.
-    async fn start(gateway: &Gateway, start: pb::Start) -> Stream {
+    pub(crate) async fn start(gateway: &Gateway, start: pb::Start) -> Stream {
         let mut stream = Stream::open(gateway).await;
         stream.say(Say::Start(start)).await;
         assert!(matches!(stream.hear().await, Ok(Some(Heard::Welcome(_)))));
@@ -117,7 +117,7 @@ fn position(partition: i32, after_offset: i64) -> pb::PartitionPosition {
     }
 }
 
-fn start(types: &[&str], partitions: Vec<pb::PartitionPosition>) -> pb::Start {
+pub(crate) fn start(types: &[&str], partitions: Vec<pb::PartitionPosition>) -> pb::Start {
     pb::Start {
         consumer: "test".into(),
         instance: "one".into(),
@@ -126,7 +126,7 @@ fn start(types: &[&str], partitions: Vec<pb::PartitionPosition>) -> pb::Start {
     }
 }
 
-fn everything() -> Vec<pb::PartitionPosition> {
+pub(crate) fn everything() -> Vec<pb::PartitionPosition> {
     (0..64).map(|partition| position(partition, 0)).collect()
 }
 

@@ -108,7 +108,10 @@ async fn page(
 
 fn id(item: &DynamicMessage, way: &str) -> String {
     match way.split_once('.') {
-        None => item.get_field_by_name(way).unwrap().as_str().unwrap().to_owned(),
+        None => match item.get_field_by_name(way).unwrap().as_ref() {
+            Value::I64(number) => number.to_string(),
+            text => text.as_str().unwrap().to_owned(),
+        },
         Some((field, rest)) => id(item.get_field_by_name(field).unwrap().as_message().unwrap(), rest),
     }
 }

@@ -214,6 +214,7 @@ impl Log<'_> {
             page_size: i32::try_from(size).unwrap_or(i32::MAX),
             page_token,
             headers_only: true,
+            filter: None,
         });
         let answer = self.client.clone().list_events(request).await;
         self.services.answer(Service::Gateway, answer)
