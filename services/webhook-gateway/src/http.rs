@@ -15,7 +15,7 @@ use counterfoil_chassis::Clock;
 use counterfoil_store::Db;
 use counterfoil_stripe::webhook::{self, Header, Rejected};
 use http::{HeaderMap, Method, StatusCode, header};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tracing::{Instrument, Span};
 
 use crate::committer::{NotStored, Outcome, Queue};
@@ -34,7 +34,7 @@ const BUDGET_BYTES: usize = 16 * 1024 * 1024;
 
 /// What a delivery needs on its way in.
 pub(crate) struct Ingest {
-    pub(crate) endpoints: Endpoints,
+    pub(crate) endpoints: watch::Receiver<Arc<Endpoints>>,
     pub(crate) queue: Queue,
     /// For the quarantine; events go through the queue.
     pub(crate) db: Db,
@@ -58,7 +58,12 @@ enum Refusal {
 }
 
 impl Ingest {
-    pub(crate) fn new(endpoints: Endpoints, queue: Queue, db: Db, counters: Arc<Counters>) -> Ingest {
+    pub(crate) fn new(
+        endpoints: watch::Receiver<Arc<Endpoints>>,
+        queue: Queue,
+        db: Db,
+        counters: Arc<Counters>,
+    ) -> Ingest {
         Ingest {
             endpoints,
             queue,
@@ -70,8 +75,9 @@ impl Ingest {
     }
 
     async fn receive(&self, request: Request) -> Result<Outcome, Refusal> {
-        let endpoint = self.endpoints.get(request.uri().path());
-        let endpoint = endpoint.ok_or(Refusal::NoSuchEndpoint)?;
+        // What is in force when a delivery begins decides it.
+        let endpoint = self.endpoints.borrow().get(request.uri().path()).cloned();
+        let endpoint = &*endpoint.ok_or(Refusal::NoSuchEndpoint)?;
         if request.method() != Method::POST {
             return Err(Refusal::NotPost);
         }

@@ -28,6 +28,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use counterfoil_chassis::config::Error as Invalid;
 use counterfoil_chassis::{Clock, EmbeddedMigrations, Host, Rule, Started};
 use counterfoil_proto::event::v1::event_service_server::{EventServiceServer, SERVICE_NAME};
 use counterfoil_store::Db;
@@ -57,7 +58,7 @@ pub struct Config {
     /// Where webhooks come in.
     #[serde(default)]
     pub http: HttpConfig,
-    /// The endpoints by name, at least one.
+    /// The endpoints by name, at least one. They are read again when the configuration's file changes.
     #[serde(deserialize_with = "endpoint::checked")]
     pub endpoints: BTreeMap<String, endpoint::Config>,
 }
@@ -98,7 +99,10 @@ impl counterfoil_chassis::Service for Gateway {
     }
 
     async fn start(config: Config, mut host: Host) -> anyhow::Result<Started> {
-        let endpoints = endpoint::served(&config.endpoints, Clock::system().now())?;
+        let endpoints = host.follow(&config, |config: &Config| {
+            let served = endpoint::served(&config.endpoints, Clock::system().now());
+            served.map_err(|error| Invalid::invalid("endpoints", &format!("cannot be used: {error}")))
+        })?;
         let listener = host.listeners.take_or_bind(HTTP_LISTENER, config.http.listen).await?;
         tracing::info!(address = %listener.local_addr()?, "webhooks are received");
 

@@ -16,5 +16,6 @@ mod ingest;
 mod list;
 mod log;
 mod outage;
+mod reload;
 mod subscribe;
 mod trace;
