@@ -19,7 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tracing::{Instrument, Span};
 
 use crate::committer::{NotStored, Outcome, Queue};
-use crate::counters::Counters;
+use crate::counters::{Counters, Verified};
 use crate::delivery::Delivery;
 use crate::endpoint::{Endpoint, Endpoints, Kind};
 use crate::envelope::Envelope;
@@ -39,6 +39,7 @@ pub(crate) struct Ingest {
     /// For the quarantine; events go through the queue.
     pub(crate) db: Db,
     pub(crate) counters: Arc<Counters>,
+    verified: Verified,
     budget: Budget,
     /// Signatures are checked against the wall clock, even where time is virtual.
     wall: Clock,
@@ -69,6 +70,7 @@ impl Ingest {
             queue,
             db,
             counters,
+            verified: Verified::new(),
             budget: Budget::new(BUDGET_BYTES),
             wall: Clock::system(),
         }
@@ -94,6 +96,8 @@ impl Ingest {
         let secret_name = webhook::verify(signature, &body.bytes, live, tolerance, now.timestamp())
             .map_err(|rejected| refused(endpoint, rejected))?;
         self.counters.received.add_one();
+        self.verified.add_one(&endpoint.name, secret_name);
+        Span::current().record("secret.name", secret_name);
         let delivery = Delivery {
             endpoint: endpoint.name.clone(),
             secret_name: secret_name.to_owned(),
@@ -201,6 +205,7 @@ async fn receive(State(ingest): State<Arc<Ingest>>, request: Request) -> Respons
         otel.kind = "server",
         // Only one of ours: the path may be anything.
         endpoint = tracing::field::Empty,
+        secret.name = tracing::field::Empty,
         event.id = tracing::field::Empty,
         event.type = tracing::field::Empty,
     );
