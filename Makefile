@@ -7,7 +7,7 @@ HOME_OF_TESTS := .counterfoil/test
 SPECIMENS := $(CURDIR)/.counterfoil/rules
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test bench bench-rpc bench-year check fmt clippy doc deny buf-lint breaking checks tools
+.PHONY: help demo up test fuzz bench bench-rpc bench-year check fmt clippy doc deny buf-lint breaking checks tools
 
 help: ## Prints this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,11 @@ test: tools ## Runs every test beside a private PostgreSQL (or DATABASE_URL's)
 		cargo insta test --workspace --test-runner nextest --disable-nextest-doctest --check --unreferenced=reject
 	cargo test --locked --workspace --doc --quiet
 	COUNTERFOIL_RULES_SPECIMENS=$(SPECIMENS) target/debug/counterfoil-dev postgres --home $(HOME_OF_TESTS) -- tests/peers/run.sh
+
+# Random values against plain readings of them; `make test` draws a tenth.
+fuzz: ## A million signature headers and a million bodies of events, in release (SEED=<n> takes others)
+	CASES=1000000 cargo test --locked --release -p counterfoil-stripe --test it -- --nocapture signatures::
+	CASES=1000000 cargo test --locked --release -p counterfoil-webhook-gateway --lib -- --nocapture envelope::cases::
 
 bench: ## Weighs the house, in release: binary sizes, memory, restart times, the story (see docs/benchmarks.md)
 	cargo build --locked --release --workspace --bins

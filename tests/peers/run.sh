@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs the tests with code that is not ours. Stripe's own SDKs for Python and Node act as clients of the sandbox in scenarios;
 # all that they and it say is recorded, judged in the end against Stripe's description of its API, and parsed by async-stripe.
-# Then Python's signs an event for the gateway of a suite started for it, and protovalidate's own implementation judges the
+# Then both sign events for the gateway of a suite started for them, and protovalidate's own implementation judges the
 # services' checks of requests. What they need is installed under .tools/ once, and again when requirements.txt or
 # package-lock.json changes.
 #
@@ -63,7 +63,7 @@ for chosen in "$@"; do
 done
 
 install peers-venv requirements.txt install_python
-case "$scripts $modules " in *.mjs* | *" test_readme "* | *" test_cli "*)
+case "$scripts $modules " in *.mjs* | *" test_readme "* | *" test_cli "* | *" test_gateway "*)
     install peers-node node/package-lock.json install_node ;;
 esac
 

@@ -1,10 +1,12 @@
-"""An event signed by the code of Stripe's own SDK is accepted by a webhook gateway; one altered byte is refused.
+"""Events signed by the code of Stripe's own SDKs are accepted by a webhook gateway; one altered byte is refused.
 
 GATEWAY_WEBHOOK_URL and GATEWAY_WEBHOOK_SECRET say which gateway.
 """
 
 import json
 import os
+import pathlib
+import subprocess
 import time
 import unittest
 import urllib.error
@@ -35,10 +37,15 @@ def deliver(url, body, signature):
 
 
 def signed(body, secret, at=None):
-    """`Stripe-Signature` as the SDK computes it."""
-    at = int(time.time()) if at is None else at
-    signature = stripe.WebhookSignature._compute_signature(f"{at}.{body.decode()}", secret)
-    return f"t={at},v1={signature}"
+    """`Stripe-Signature` as Python's SDK makes it for tests."""
+    return stripe.WebhookSignature.generate_signature_header(body.decode(), secret, at)
+
+
+def signed_by_node(body, secret):
+    """The same by Node's SDK."""
+    script = pathlib.Path(__file__).parent / "node" / "sign.mjs"
+    environment = {**os.environ, "WEBHOOK_SECRET": secret}
+    return subprocess.run(["node", script], input=body, env=environment, stdout=subprocess.PIPE, check=True, timeout=60).stdout.decode()
 
 
 def event():
@@ -67,6 +74,18 @@ class GatewayTest(unittest.TestCase):
         self.assertTrue(stripe.Webhook.construct_event(body, signature, self.secret))
         self.assertEqual(deliver(self.url, body, signature), 200)
         self.assertEqual(deliver(self.url, body, signed(body, self.secret)), 200)
+
+    def test_an_event_signed_by_nodes_sdk_is_accepted(self):
+        body = event()
+        signature = signed_by_node(body, self.secret)
+        self.assertTrue(stripe.Webhook.construct_event(body, signature, self.secret))
+        self.assertEqual(deliver(self.url, body, signature), 200)
+        self.assertEqual(deliver(self.url, body, signed_by_node(body, self.secret + "x")), 400)
+
+    def test_signatures_of_other_secrets_beside_it_change_nothing(self):
+        body = event()
+        time_and_v1, other = signed(body, self.secret), signed(body, "whsec_other").split(",")[1]
+        self.assertEqual(deliver(self.url, body, f"{time_and_v1},{other},{other.replace('v1', 'v0')}"), 200)
 
     def test_one_altered_byte_is_refused(self):
         body = event()

@@ -6,6 +6,7 @@ use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -14,12 +15,14 @@ use counterfoil_types::Clock;
 use figment::value::Dict;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Error, Source};
 use crate::identity;
-use crate::server::serve;
-use crate::service::Service;
+use crate::reload::{Again, ReadSource};
+use crate::server::serve_again;
+use crate::service::{Listeners, Service};
 
 /// It did what it was asked.
 const DONE: u8 = 0;
@@ -40,7 +43,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serves until SIGINT or SIGTERM (the default).
+    /// Serves until SIGINT or SIGTERM (the default). SIGHUP has files read again at once.
     Serve {
         /// Where to listen, in place of server.listen.
         #[arg(long, value_name = "ADDRESS")]
@@ -125,7 +128,13 @@ pub fn run<S: Service>(
             return u8::try_from(code).unwrap_or(MISUSED);
         }
     };
-    let source = Source::read::<S>(arguments.config.as_deref(), environment);
+    let environment: Vec<(String, String)> = environment.into_iter().collect();
+    let source = Source::read::<S>(arguments.config.as_deref(), environment.clone());
+    let again = arguments.config.map(|path| {
+        let file = path.clone();
+        let read: ReadSource = Arc::new(move || Source::read::<S>(Some(&file), environment.clone()));
+        (path, read)
+    });
     let ended = source
         .map_err(anyhow::Error::from)
         .and_then(|source| match arguments.command {
@@ -145,8 +154,8 @@ pub fn run<S: Service>(
                 }
                 in_runtime(migrate::<S>(&database, out))
             }
-            Some(Command::Serve { listen }) => in_runtime(serve_process::<S>(source.config()?, listen, out)),
-            None => in_runtime(serve_process::<S>(source.config()?, None, out)),
+            Some(Command::Serve { listen }) => in_runtime(serve_process::<S>(source.config()?, again, listen, out)),
+            None => in_runtime(serve_process::<S>(source.config()?, again, None, out)),
         });
     match ended {
         Ok(()) => DONE,
@@ -213,27 +222,45 @@ async fn migrate<S: Service>(database: &counterfoil_store::Config, out: &mut dyn
 
 async fn serve_process<S: Service>(
     config: Config<S::Config>,
+    source: Option<(PathBuf, ReadSource)>,
     listen: Option<SocketAddr>,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
     let _telemetry = telemetry::init(S::NAME, &config.telemetry)?;
     // Before anything is begun, so that no signal falls between.
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let mut hangup = signal(SignalKind::hangup())?;
+    let (ask, asked) = watch::channel(());
+    let again = Again { source, asked };
     let address = listen.unwrap_or(config.server.listen);
     let listener = TcpListener::bind(address);
     let listener = listener
         .await
         .with_context(|| format!("cannot listen on {address} (server.listen)"))?;
     let shutdown = CancellationToken::new();
-    let running = serve::<S>(config, listener, Clock::system(), shutdown.clone()).await?;
+    let running = serve_again::<S>(
+        config,
+        again,
+        listener,
+        Listeners::default(),
+        Clock::system(),
+        shutdown.clone(),
+    )
+    .await?;
     writeln!(out, "ready {} {}", S::NAME, running.addr)?;
     out.flush()?;
     let stopped = running.stopped();
     tokio::pin!(stopped);
-    tokio::select! {
-        ended = &mut stopped => return ended,
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+    loop {
+        tokio::select! {
+            ended = &mut stopped => return ended,
+            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break,
+            Some(()) = hangup.recv() => {
+                tracing::info!("asked to read files again");
+                ask.send_replace(());
+            }
+        }
     }
     tracing::info!("asked to end");
     shutdown.cancel();

@@ -8,7 +8,35 @@ use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Error;
+use crate::config::{Error, Source};
+
+/// How a process's configuration is read again. Without a file, or without a process, nothing ever is.
+#[derive(Clone)]
+pub(crate) struct Again {
+    /// The file, and how it is read together with the environment.
+    pub(crate) source: Option<(PathBuf, ReadSource)>,
+    /// Told whenever somebody asks for all files to be read at once (SIGHUP).
+    pub(crate) asked: watch::Receiver<()>,
+}
+
+pub(crate) type ReadSource = Arc<dyn Fn() -> Result<Source, Error> + Send + Sync>;
+
+impl Again {
+    /// Of a service that is started with its configuration in hand.
+    pub(crate) fn never() -> Again {
+        let (_, asked) = watch::channel(());
+        Again { source: None, asked }
+    }
+}
+
+/// Why one looks at the files.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// It is time to.
+    Due,
+    /// Somebody says that they are as they should be, and waits for a line in the log.
+    Asked,
+}
 
 type Read<T> = Box<dyn Fn() -> Result<T, Error> + Send>;
 
@@ -53,15 +81,16 @@ impl<T: Send + Sync + 'static> Live<T> {
         self.current.subscribe()
     }
 
-    /// Looks at the files again and again, until `stop`.
-    pub(crate) async fn follow(mut self, every: Duration, stop: CancellationToken) {
+    /// Looks at the files again and again, and when it is asked to, until `stop`.
+    pub(crate) async fn follow(mut self, every: Duration, mut asked: watch::Receiver<()>, stop: CancellationToken) {
         loop {
-            tokio::select! {
+            let look = tokio::select! {
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep(every) => {}
-            }
+                () = tokio::time::sleep(every) => Look::Due,
+                () = told(&mut asked) => Look::Asked,
+            };
             let looked = tokio::task::spawn_blocking(move || {
-                self.look();
+                self.look(look);
                 self
             });
             match looked.await {
@@ -73,23 +102,30 @@ impl<T: Send + Sync + 'static> Live<T> {
     }
 
     /// Takes over what has changed, can be used, and was there at the last look already: before that it may be written by
-    /// half. Files that cannot be used are told of once for each thing that stands there.
-    fn look(&mut self) {
+    /// half. Files that cannot be used are told of once for each thing that stands there. Who asks gets what stands there now.
+    fn look(&mut self, look: Look) {
         let before = self.seen;
         self.seen = fingerprint(&self.files);
-        if self.seen != before || self.seen == self.read_at {
+        if look == Look::Due && (self.seen != before || self.seen == self.read_at) {
             return;
         }
         self.read_at = self.seen;
         match (self.read)() {
             Ok(new) => {
                 self.current.send_replace(Arc::new(new));
-                tracing::info!(files = ?self.files, "files were changed and are in force");
+                tracing::info!(files = ?self.files, "files were read again and are in force");
             }
             Err(error) => {
                 tracing::error!(error = %error, "a changed file cannot be used, what it said before stays in force");
             }
         }
+    }
+}
+
+/// Waits until `asked` is told something, for ever where nobody can.
+async fn told(asked: &mut watch::Receiver<()>) {
+    if asked.changed().await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 
@@ -130,13 +166,13 @@ mod tests {
         let current = live.current();
         for (text, in_force) in [("2", 2), ("two", 2), ("", 2), ("3", 3)] {
             std::fs::write(&path, text).unwrap();
-            live.look();
-            live.look();
+            live.look(Look::Due);
+            live.look(Look::Due);
             assert_eq!(**current.borrow(), in_force, "{text}");
         }
         std::fs::remove_file(&path).unwrap();
-        live.look();
-        live.look();
+        live.look(Look::Due);
+        live.look(Look::Due);
         assert_eq!(**current.borrow(), 3);
     }
 
@@ -159,7 +195,21 @@ mod tests {
             ("1", 1),
         ] {
             std::fs::write(&path, text).unwrap();
-            live.look();
+            live.look(Look::Due);
+            assert_eq!(**current.borrow(), in_force, "{text}");
+        }
+    }
+
+    #[test]
+    fn who_asks_gets_what_stands_there_now() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("number"), "1").unwrap();
+        let (path, live) = number(&folder);
+        let mut live = live.unwrap();
+        let current = live.current();
+        for (text, in_force) in [("2", 2), ("two", 2), ("3", 3)] {
+            std::fs::write(&path, text).unwrap();
+            live.look(Look::Asked);
             assert_eq!(**current.borrow(), in_force, "{text}");
         }
     }

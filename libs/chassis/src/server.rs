@@ -29,7 +29,7 @@ use crate::identity::{Identities, Tokens};
 use crate::messages::limited;
 use crate::policy::{self, GateLayer, Policy, Row};
 use crate::redirect::AllowedOrigins;
-use crate::reload::Live;
+use crate::reload::{Again, Live};
 use crate::resume::Worker;
 use crate::rules::Rules;
 use crate::service::{Host, Listeners, Service, Started, spawn};
@@ -55,8 +55,8 @@ pub struct Config {
     /// Who may call what, besides what the service itself says. Each pattern of a row must name a method there is. Empty by
     /// default.
     pub policy: Vec<Row>,
-    /// Milliseconds between two looks at the files of `tls` and `token_file`. What says something new is read again when it
-    /// says the same at the next look. Default 5,000.
+    /// Milliseconds between two looks at the files of `tls` and `token_file`, and at the configuration where a service follows
+    /// it. What says something new is read again when it says the same at the next look. Default 5,000.
     pub reload_ms: u64,
     /// Whether anyone may list the services and their messages. Default true.
     pub reflection: bool,
@@ -158,12 +158,18 @@ impl Config {
             let people = self.token_file.is_some();
             let live = Live::new(files.files(), move || files.read(people))?;
             tls = Some(live.current());
-            host.spawn("certificates", live.follow(every, host.shutdown.clone()));
+            host.spawn(
+                "certificates",
+                live.follow(every, host.again.asked.clone(), host.shutdown.clone()),
+            );
         }
         if let Some(file) = self.token_file.clone() {
             let live = Live::new(vec![file.clone()], move || Tokens::read(&file))?;
             tokens = Some(live.current());
-            host.spawn("tokens", live.follow(every, host.shutdown.clone()));
+            host.spawn(
+                "tokens",
+                live.follow(every, host.again.asked.clone(), host.shutdown.clone()),
+            );
         }
         let identities = Identities::new(self.dev_identity, tokens);
         Ok(Callers { tls, identities })
@@ -221,6 +227,18 @@ pub async fn serve_with<S: Service>(
     clock: Clock,
     shutdown: CancellationToken,
 ) -> anyhow::Result<Running> {
+    serve_again::<S>(config, Again::never(), listener, listeners, clock, shutdown).await
+}
+
+/// As [`serve_with`], with a configuration that can be read again.
+pub(crate) async fn serve_again<S: Service>(
+    config: crate::Config<S::Config>,
+    again: Again,
+    listener: TcpListener,
+    listeners: Listeners,
+    clock: Clock,
+    shutdown: CancellationToken,
+) -> anyhow::Result<Running> {
     config.server.check_callers()?;
     let addr = listener.local_addr()?;
     if config.server.tls.is_none() && !addr.ip().to_canonical().is_loopback() {
@@ -243,6 +261,8 @@ pub async fn serve_with<S: Service>(
         tasks: tasks.clone(),
         listeners,
         client: config.client,
+        again,
+        reload: Duration::from_millis(config.server.reload_ms),
     };
     let callers = config.server.callers(&host)?;
     let started = S::start(config.service, host).await?;

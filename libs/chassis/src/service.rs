@@ -3,18 +3,22 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use counterfoil_store::Db;
 use counterfoil_types::Clock;
 use diesel_migrations::EmbeddedMigrations;
 use serde::de::DeserializeOwned;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::client::{self, Channel};
 use crate::config;
 use crate::policy::Rule;
+use crate::reload::{Again, Live};
 
 /// A service: what a process is made of.
 pub trait Service: Send + Sync + Sized + 'static {
@@ -56,6 +60,9 @@ pub struct Host {
     pub listeners: Listeners,
     /// How other services are called.
     pub(crate) client: client::Config,
+    /// How the configuration is read again, and how often it is looked at.
+    pub(crate) again: Again,
+    pub(crate) reload: Duration,
 }
 
 impl Host {
@@ -66,6 +73,31 @@ impl Host {
     /// When there can be none, see [`client::channel_to`].
     pub fn channel(&self, key: &str, uri: &str) -> Result<Channel, config::Error> {
         client::channel_to(key, uri, &self.client)
+    }
+
+    /// What `read` makes of the service's configuration, `config` at first, and again whenever its file has changed: within two
+    /// times `server.reload_ms`, or at once on SIGHUP. What cannot be used changes nothing but the log. `read` is for
+    /// the keys that may change while they are in force; all others wait for the next start.
+    ///
+    /// # Errors
+    /// When `read` refuses what is there now.
+    pub fn follow<C, T>(
+        &self,
+        config: &C,
+        read: impl Fn(&C) -> Result<T, config::Error> + Send + 'static,
+    ) -> Result<watch::Receiver<Arc<T>>, config::Error>
+    where
+        C: DeserializeOwned,
+        T: Send + Sync + 'static,
+    {
+        let Some((file, source)) = self.again.source.clone() else {
+            return Ok(watch::channel(Arc::new(read(config)?)).1);
+        };
+        let live = Live::new(vec![file], move || read(&source()?.config::<C>()?.service))?;
+        let current = live.current();
+        let task = live.follow(self.reload, self.again.asked.clone(), self.shutdown.clone());
+        self.spawn("configuration", task);
+        Ok(current)
     }
 
     /// Spawns a background task that the service cannot be without. When it panics or ends too early, the service ends, to be

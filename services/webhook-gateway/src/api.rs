@@ -11,7 +11,7 @@ mod verify;
 use std::sync::Arc;
 
 use counterfoil_chassis::convert::timestamp;
-use counterfoil_chassis::{Streamed, status};
+use counterfoil_chassis::{Clock, Streamed, status};
 use counterfoil_proto::event::v1 as pb;
 use counterfoil_proto::event::v1::ErrorReason;
 use counterfoil_proto::event::v1::event_service_server::EventService;
@@ -32,7 +32,7 @@ pub(crate) struct Events {
     pub(crate) db: Db,
     pub(crate) heads: Arc<watch::Sender<Head>>,
     counters: Arc<Counters>,
-    endpoints: Endpoints,
+    endpoints: watch::Receiver<Arc<Endpoints>>,
     pub(crate) tasks: TaskTracker,
     pub(crate) shutdown: CancellationToken,
     pub(crate) streams: Arc<Semaphore>,
@@ -48,7 +48,7 @@ impl Events {
         db: Db,
         heads: Arc<watch::Sender<Head>>,
         counters: Arc<Counters>,
-        endpoints: Endpoints,
+        endpoints: watch::Receiver<Arc<Endpoints>>,
         tasks: TaskTracker,
         shutdown: CancellationToken,
     ) -> Events {
@@ -98,7 +98,12 @@ impl EventService for Events {
         };
         let received = found.await.map_err(|error: Error| unavailable(&error))?;
         let received = received.ok_or_else(|| status::not_found("event", &event_id))?;
-        Ok(Response::new(verify::verdict(&self.endpoints, &received)))
+        let endpoints = self.endpoints.borrow().clone();
+        Ok(Response::new(verify::verdict(
+            &endpoints,
+            Clock::system().now(),
+            &received,
+        )))
     }
 
     type SubscribeStream = ReceiverStream<Result<pb::SubscribeResponse, Status>>;

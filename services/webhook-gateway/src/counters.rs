@@ -9,6 +9,8 @@ use tokio::time::Instant;
 
 use crate::log::read::Filter;
 
+use opentelemetry::{KeyValue, global, metrics};
+
 /// Counts of deliveries.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
@@ -83,5 +85,30 @@ impl Counter {
     /// The count, as protobuf has it.
     pub(crate) fn get(&self) -> i64 {
         i64::try_from(self.0.load(Ordering::Relaxed)).unwrap_or(i64::MAX)
+    }
+}
+
+/// The metric `counterfoil.webhook.verified`: deliveries with a valid signature, by `endpoint` and `secret.name`. When a
+/// secret is rolled, its last count says when it can be taken out.
+#[derive(Debug)]
+pub(crate) struct Verified(metrics::Counter<u64>);
+
+impl Verified {
+    /// Counts to whatever provider of metrics the process has; without one, nowhere.
+    pub(crate) fn new() -> Verified {
+        let meter = global::meter("counterfoil");
+        let counter = meter
+            .u64_counter("counterfoil.webhook.verified")
+            .with_unit("{delivery}");
+        let counter = counter.with_description("Deliveries with a valid signature, by the secret it was made with");
+        Verified(counter.build())
+    }
+
+    pub(crate) fn add_one(&self, endpoint: &str, secret_name: &str) {
+        let labels = [
+            KeyValue::new("endpoint", endpoint.to_owned()),
+            KeyValue::new("secret.name", secret_name.to_owned()),
+        ];
+        self.0.add(1, &labels);
     }
 }

@@ -1,9 +1,12 @@
 //! What the log must know of an event, read from its body; and the key that decides its partition. Nothing else of the
 //! body is looked at: it may hold what no decoder takes (lone surrogates, bytes that are not UTF-8, any depth).
 
+use std::marker::PhantomData;
+
 use chrono::{DateTime, Utc};
 use counterfoil_types::{Mode, ModeOfEvent};
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use sha2::{Digest, Sha256};
 
@@ -61,15 +64,15 @@ struct Body {
     context: Text,
     /// Snapshot events.
     #[serde(default)]
-    data: Option<Data>,
+    data: Option<Map<Data>>,
     /// Thin events.
     #[serde(default)]
-    related_object: Option<Object>,
+    related_object: Option<Map<Object>>,
 }
 
 #[derive(Deserialize)]
 struct Data {
-    object: Object,
+    object: Map<Object>,
 }
 
 #[derive(Deserialize)]
@@ -79,6 +82,29 @@ struct Object {
     /// An id, or the whole customer.
     #[serde(default)]
     customer: Text,
+}
+
+/// An object. Serde would take a list too, by the order in which the fields are written down here.
+struct Map<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Map<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct MapVisitor<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for MapVisitor<T> {
+            type Value = Map<T>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Map<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Map)
+            }
+        }
+
+        deserializer.deserialize_map(MapVisitor(PhantomData))
+    }
 }
 
 /// Seconds since 1970 (snapshot events) or a text as RFC 3339 has it (thin ones).
@@ -120,7 +146,7 @@ impl<'de> Deserialize<'de> for Text {
                     #[serde(default)]
                     id: Option<String>,
                 }
-                let object = WithId::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
+                let object = WithId::deserialize(MapAccessDeserializer::new(map))?;
                 Ok(Text(object.id))
             }
 
@@ -174,9 +200,9 @@ impl Envelope {
             account if account.is_empty() => context.rsplit('/').next().unwrap_or_default().to_owned(),
             account => account,
         };
-        let (object, thin) = (read.data.map(|data| data.object), read.related_object);
+        let (object, thin) = (read.data.map(|Map(data)| data.object), read.related_object);
         let (object_id, customer) = match object.or(thin) {
-            Some(object) => (object.id.into_string(), object.customer.into_string()),
+            Some(Map(object)) => (object.id.into_string(), object.customer.into_string()),
             None => (String::new(), String::new()),
         };
         let envelope = Envelope {
@@ -234,6 +260,9 @@ fn check(name: &'static str, value: &str, least: usize) -> Result<(), Unreadable
         Err(Unreadable::Field(name))
     }
 }
+
+#[cfg(test)]
+mod cases;
 
 #[cfg(test)]
 mod tests {

@@ -1,4 +1,4 @@
-//! `POST /webhooks/stripe/{endpoint}`: look at the headers, cap, verify, read the envelope, store, answer.
+//! `POST` to an endpoint's path: look at the headers, cap, verify, read the envelope, store, answer.
 //!
 //! A valid signature: stored durably, then 200. A bad one: 400. Too large: 413. Our failure: 503. Bodies of answers are
 //! constant. Nothing of a delivery is logged but its event's id and type.
@@ -6,25 +6,22 @@
 mod body;
 mod server;
 
-use std::iter;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
 use counterfoil_chassis::Clock;
 use counterfoil_store::Db;
-use counterfoil_stripe::webhook::{self, Rejected};
-use http::{HeaderMap, StatusCode, header};
-use tokio::sync::OwnedSemaphorePermit;
+use counterfoil_stripe::webhook::{self, Header, Rejected};
+use http::{HeaderMap, Method, StatusCode, header};
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tracing::{Instrument, Span};
 
 use crate::committer::{NotStored, Outcome, Queue};
-use crate::counters::Counters;
+use crate::counters::{Counters, Verified};
 use crate::delivery::Delivery;
-use crate::endpoint::{Endpoint, Endpoints};
+use crate::endpoint::{Endpoint, Endpoints, Kind};
 use crate::envelope::Envelope;
 use crate::log::append::NewEvent;
 use crate::log::quarantine::{self, Reason};
@@ -37,12 +34,12 @@ const BUDGET_BYTES: usize = 16 * 1024 * 1024;
 
 /// What a delivery needs on its way in.
 pub(crate) struct Ingest {
-    pub(crate) endpoints: Endpoints,
-    pub(crate) tolerance: Duration,
+    pub(crate) endpoints: watch::Receiver<Arc<Endpoints>>,
     pub(crate) queue: Queue,
     /// For the quarantine; events go through the queue.
     pub(crate) db: Db,
     pub(crate) counters: Arc<Counters>,
+    verified: Verified,
     budget: Budget,
     /// Signatures are checked against the wall clock, even where time is virtual.
     wall: Clock,
@@ -52,6 +49,7 @@ pub(crate) struct Ingest {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Refusal {
     NoSuchEndpoint,
+    NotPost,
     Encoded,
     TooLarge,
     TooSlow,
@@ -62,25 +60,29 @@ enum Refusal {
 
 impl Ingest {
     pub(crate) fn new(
-        endpoints: Endpoints,
-        tolerance: Duration,
+        endpoints: watch::Receiver<Arc<Endpoints>>,
         queue: Queue,
         db: Db,
         counters: Arc<Counters>,
     ) -> Ingest {
         Ingest {
             endpoints,
-            tolerance,
             queue,
             db,
             counters,
+            verified: Verified::new(),
             budget: Budget::new(BUDGET_BYTES),
             wall: Clock::system(),
         }
     }
 
-    async fn receive(&self, endpoint: &str, request: Request) -> Result<Outcome, Refusal> {
-        let endpoint = self.endpoints.get(endpoint).ok_or(Refusal::NoSuchEndpoint)?;
+    async fn receive(&self, request: Request) -> Result<Outcome, Refusal> {
+        // What is in force when a delivery begins decides it.
+        let endpoint = self.endpoints.borrow().get(request.uri().path()).cloned();
+        let endpoint = &*endpoint.ok_or(Refusal::NoSuchEndpoint)?;
+        if request.method() != Method::POST {
+            return Err(Refusal::NotPost);
+        }
         Span::current().record("endpoint", &endpoint.name);
         let (head, body) = request.into_parts();
         let encoding = head.headers.get(header::CONTENT_ENCODING);
@@ -89,10 +91,13 @@ impl Ingest {
         }
         let signature = self.signature(endpoint, &head.headers)?;
         let body = self.budget.read(body).await?;
-        let now = self.wall.now().timestamp();
-        let secret_name = webhook::verify(signature, &body.bytes, &endpoint.secrets, self.tolerance, now)
+        let now = self.wall.now();
+        let (live, tolerance) = (endpoint.live(now), endpoint.tolerance);
+        let secret_name = webhook::verify(signature, &body.bytes, live, tolerance, now.timestamp())
             .map_err(|rejected| refused(endpoint, rejected))?;
         self.counters.received.add_one();
+        self.verified.add_one(&endpoint.name, secret_name);
+        Span::current().record("secret.name", secret_name);
         let delivery = Delivery {
             endpoint: endpoint.name.clone(),
             secret_name: secret_name.to_owned(),
@@ -111,19 +116,10 @@ impl Ingest {
         };
         let signature = signature.to_str().map_err(|_| refused(endpoint, Rejected::Malformed))?;
         let now = self.wall.now().timestamp();
-        // Without a secret nothing matches; what else there is against the header does not hang on the body.
-        match webhook::verify(signature, b"", iter::empty(), self.tolerance, now) {
-            Err(Rejected::NoMatch) => {}
-            Err(rejected) => return Err(refused(endpoint, rejected)),
-            Ok(_) => return Err(refused(endpoint, Rejected::NoMatch)),
-        }
-        let time = signature
-            .split(',')
-            .find_map(|item| item.strip_prefix("t=")?.parse().ok());
-        let fresh = time.is_some_and(|time: i64| now.abs_diff(time) <= self.tolerance.as_secs());
-        fresh
-            .then_some(signature)
-            .ok_or_else(|| refused(endpoint, Rejected::OutOfTolerance))
+        let header = Header::parse(signature.as_bytes());
+        let fresh = header.and_then(|header| header.fresh(endpoint.tolerance, now));
+        fresh.map_err(|rejected| refused(endpoint, rejected))?;
+        Ok(signature)
     }
 
     /// Puts a verified delivery where it belongs.
@@ -157,12 +153,12 @@ impl Ingest {
             );
             return self.quarantine(Reason::WrongMode, &delivery).await;
         }
-        if endpoint.connect == envelope.account.is_empty() {
+        if (endpoint.kind == Kind::Connect) == envelope.account.is_empty() {
             tracing::warn!(
                 endpoint = endpoint.name,
                 event.id = envelope.event_id,
                 account = envelope.account,
-                "an event's account does not fit what `connect` says of its endpoint"
+                "an event's account does not fit its endpoint's kind"
             );
         }
         let event = NewEvent {
@@ -200,14 +196,12 @@ fn refused(endpoint: &Endpoint, rejected: Rejected) -> Refusal {
     Refusal::BadSignature
 }
 
-/// The routes: one, and 404 or 405 for everything else.
+/// One way in: where the endpoints are may change while they are served.
 pub(crate) fn router(ingest: Arc<Ingest>) -> Router {
-    Router::new()
-        .route("/webhooks/stripe/{endpoint}", post(receive))
-        .with_state(ingest)
+    Router::new().fallback(receive).with_state(ingest)
 }
 
-async fn receive(State(ingest): State<Arc<Ingest>>, Path(endpoint): Path<String>, request: Request) -> Response {
+async fn receive(State(ingest): State<Arc<Ingest>>, request: Request) -> Response {
     // A root of its own: whoever sends may write any trace context into the request.
     let span = tracing::info_span!(
         parent: None,
@@ -215,15 +209,19 @@ async fn receive(State(ingest): State<Arc<Ingest>>, Path(endpoint): Path<String>
         otel.kind = "server",
         // Only one of ours: the path may be anything.
         endpoint = tracing::field::Empty,
+        secret.name = tracing::field::Empty,
         event.id = tracing::field::Empty,
         event.type = tracing::field::Empty,
     );
-    match ingest.receive(&endpoint, request).instrument(span).await {
+    match ingest.receive(request).instrument(span).await {
         Ok(Outcome::Stored) => "stored\n".into_response(),
         Ok(Outcome::Duplicate) => "known\n".into_response(),
         Ok(Outcome::Quarantined) => "quarantined\n".into_response(),
         Err(refusal) => {
-            let known = !matches!(refusal, Refusal::NoSuchEndpoint | Refusal::Unavailable);
+            let known = !matches!(
+                refusal,
+                Refusal::NoSuchEndpoint | Refusal::NotPost | Refusal::Unavailable
+            );
             if known {
                 ingest.counters.refused.add_one();
             }
@@ -235,6 +233,10 @@ async fn receive(State(ingest): State<Arc<Ingest>>, Path(endpoint): Path<String>
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         match self {
+            Refusal::NotPost => {
+                let text = "an endpoint takes POST\n";
+                return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST")], text).into_response();
+            }
             Refusal::NoSuchEndpoint => (StatusCode::NOT_FOUND, "no such endpoint\n"),
             Refusal::Encoded => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "no content encoding is accepted\n"),
             Refusal::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large\n"),

@@ -28,7 +28,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use counterfoil_chassis::{EmbeddedMigrations, Host, Rule, Started};
+use counterfoil_chassis::config::Error as Invalid;
+use counterfoil_chassis::{Clock, EmbeddedMigrations, Host, Rule, Started};
 use counterfoil_proto::event::v1::event_service_server::{self, EventServiceServer};
 use counterfoil_proto::event::v1::quarantine_service_server::{self, QuarantineServiceServer};
 use counterfoil_store::Db;
@@ -59,13 +60,9 @@ pub struct Config {
     /// Where webhooks come in.
     #[serde(default)]
     pub http: HttpConfig,
-    /// The endpoints by name, at least one.
+    /// The endpoints by name, at least one. They are read again when the configuration's file changes.
     #[serde(deserialize_with = "endpoint::checked")]
     pub endpoints: BTreeMap<String, endpoint::Config>,
-    /// How far a signature's time may be from ours, either way, in seconds. 300, as Stripe's own libraries have it.
-    /// Source: <https://docs.stripe.com/webhooks#replay-attacks>.
-    #[serde(default = "tolerance_s")]
-    pub tolerance_s: u64,
 }
 
 /// Where webhooks come in.
@@ -82,10 +79,6 @@ impl Default for HttpConfig {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         }
     }
-}
-
-fn tolerance_s() -> u64 {
-    300
 }
 
 /// The webhook gateway.
@@ -114,7 +107,10 @@ impl counterfoil_chassis::Service for Gateway {
     }
 
     async fn start(config: Config, mut host: Host) -> anyhow::Result<Started> {
-        let endpoints = endpoint::endpoints(config.endpoints)?;
+        let endpoints = host.follow(&config, |config: &Config| {
+            let served = endpoint::served(&config.endpoints, Clock::system().now());
+            served.map_err(|error| Invalid::invalid("endpoints", &format!("cannot be used: {error}")))
+        })?;
         let listener = host.listeners.take_or_bind(HTTP_LISTENER, config.http.listen).await?;
         tracing::info!(address = %listener.local_addr()?, "webhooks are received");
 
@@ -122,8 +118,7 @@ impl counterfoil_chassis::Service for Gateway {
         let appended = Arc::new(Notify::new());
         let heads = Arc::new(watch::Sender::new(Head::default()));
         let (queue, committer) = committer(host.db.clone(), counters.clone(), appended.clone());
-        let tolerance = Duration::from_secs(config.tolerance_s);
-        let ingest = Ingest::new(endpoints.clone(), tolerance, queue, host.db.clone(), counters.clone());
+        let ingest = Ingest::new(endpoints.clone(), queue, host.db.clone(), counters.clone());
 
         // Before the first delivery, if the database is there.
         let wait = make_partitions(&host.db).await;

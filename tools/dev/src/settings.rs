@@ -78,10 +78,10 @@ fn gateway(addresses: &Addresses, mode: &str) -> Vec<(&'static str, String)> {
     let listen = authority.split('/').next().unwrap_or_default();
     let secret = &addresses.gateway.webhook_secret;
     let endpoint =
-        |connect: bool| format!(r#"{{secrets=[{{name="dev", value="{secret}"}}], mode="{mode}", connect={connect}}}"#);
+        |kind: &str| format!(r#"{{secrets=[{{name="dev", value="{secret}"}}], mode="{mode}", kind="{kind}"}}"#);
     vec![
         ("COUNTERFOIL_HTTP__LISTEN", listen.to_owned()),
-        ("COUNTERFOIL_ENDPOINTS__PLATFORM", endpoint(false)),
-        ("COUNTERFOIL_ENDPOINTS__CONNECT", endpoint(true)),
+        ("COUNTERFOIL_ENDPOINTS__PLATFORM", endpoint("platform")),
+        ("COUNTERFOIL_ENDPOINTS__CONNECT", endpoint("connect")),
     ]
 }

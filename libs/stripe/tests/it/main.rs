@@ -16,5 +16,6 @@ mod fake;
 mod read;
 mod sandbox;
 mod secrets;
+mod signatures;
 mod step;
 mod webhook;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use counterfoil_chassis::convert::timestamp;
 use counterfoil_proto::event::v1 as pb;
 use counterfoil_stripe::webhook;
@@ -12,8 +12,8 @@ use crate::endpoint::{Endpoint, Endpoints};
 use crate::log::append::sha256;
 use crate::log::read::Received;
 
-/// Checks what was received against the endpoints as they are now.
-pub(super) fn verdict(endpoints: &Endpoints, received: &Received) -> pb::VerifyEventResponse {
+/// Checks what was received against the endpoints as they are at `now`, by the wall clock.
+pub(super) fn verdict(endpoints: &Endpoints, now: DateTime<Utc>, received: &Received) -> pb::VerifyEventResponse {
     let named = |endpoint: &&Arc<Endpoint>| endpoint.name == received.endpoint;
     let mut secret_name = "";
     let verdict = if sha256(&received.body) != received.body_sha256 {
@@ -23,7 +23,7 @@ pub(super) fn verdict(endpoints: &Endpoints, received: &Received) -> pb::VerifyE
     } else if let Some(endpoint) = endpoints.values().find(named) {
         // However long ago.
         let any_age = Duration::MAX;
-        match webhook::verify(&received.signature, &received.body, &endpoint.secrets, any_age, 0) {
+        match webhook::verify(&received.signature, &received.body, endpoint.live(now), any_age, 0) {
             Ok(name) => {
                 secret_name = name;
                 pb::Verdict::Matches

@@ -11,7 +11,7 @@ use counterfoil_store::Config as Database;
 use counterfoil_telemetry as telemetry;
 use counterfoil_test_support::TestDb;
 use counterfoil_types::Mode;
-use counterfoil_webhook_gateway::endpoint::{self, NamedSecret};
+use counterfoil_webhook_gateway::endpoint::{self, Kind, NamedSecret};
 use counterfoil_webhook_gateway::{Gateway as Service, HTTP_LISTENER, MIGRATIONS};
 use diesel_migrations::EmbeddedMigrations;
 use hmac::{Hmac, KeyInit, Mac};
@@ -50,13 +50,16 @@ impl Gateway {
 
     pub(crate) async fn with(db: &Arc<TestDb>, database: Database) -> Gateway {
         let endpoint = endpoint::Config {
+            path: None,
             secrets: vec![NamedSecret {
                 name: "new".into(),
                 value: SECRET.into(),
+                expires: None,
             }],
             secret: Some(OLD_SECRET.into()),
             mode: Mode::Test,
-            connect: false,
+            kind: Kind::Platform,
+            tolerance_s: 300,
         };
         let config = Config {
             server: server::Config {
@@ -69,7 +72,6 @@ impl Gateway {
             service: counterfoil_webhook_gateway::Config {
                 http: counterfoil_webhook_gateway::HttpConfig::default(),
                 endpoints: BTreeMap::from([("platform".to_owned(), endpoint)]),
-                tolerance_s: 300,
             },
         };
         let http = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -2,6 +2,9 @@
 
 use counterfoil_proto::event::v1 as pb;
 use futures::future::join_all;
+use opentelemetry::global;
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData};
+use opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
 use reqwest::StatusCode;
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -360,4 +363,52 @@ async fn the_counts_tell_what_came() {
         ),
         (64, 3, 3)
     );
+}
+
+#[tokio::test]
+async fn the_secrets_that_are_still_used_are_counted_by_name() {
+    let exporter = InMemoryMetricExporter::default();
+    let provider = SdkMeterProvider::builder()
+        .with_periodic_exporter(exporter.clone())
+        .build();
+    // This process is all of the test's.
+    global::set_meter_provider(provider.clone());
+    let gateway = Gateway::start().await;
+    for (id, secret) in [
+        ("evt_1", SECRET),
+        ("evt_2", OLD_SECRET),
+        ("evt_3", SECRET),
+        ("evt_4", "whsec_other"),
+    ] {
+        let body = event(id, "invoice.paid", "cus_1");
+        let signature = sign(body.as_bytes(), secret, now());
+        gateway.deliver_with(body, &signature).await;
+    }
+    provider.force_flush().unwrap();
+    let exported = exporter.get_finished_metrics().unwrap();
+    let metrics = exported
+        .last()
+        .unwrap()
+        .scope_metrics()
+        .flat_map(|scope| scope.metrics());
+    let mut counts = Vec::new();
+    for metric in metrics.filter(|metric| metric.name() == "counterfoil.webhook.verified") {
+        let AggregatedMetrics::U64(MetricData::Sum(sum)) = metric.data() else {
+            panic!("not a count");
+        };
+        for point in sum.data_points() {
+            let mut labels: Vec<String> = point
+                .attributes()
+                .map(|label| format!("{}={}", label.key, label.value))
+                .collect();
+            labels.sort();
+            counts.push((labels.join(" "), point.value()));
+        }
+    }
+    counts.sort();
+    let expected = [
+        ("endpoint=platform secret.name=1", 1),
+        ("endpoint=platform secret.name=new", 2),
+    ];
+    assert_eq!(counts, expected.map(|(labels, count)| (labels.to_owned(), count)));
 }

@@ -19,5 +19,6 @@ mod list;
 mod log;
 mod outage;
 mod quarantine;
+mod reload;
 mod subscribe;
 mod trace;
