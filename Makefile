@@ -29,7 +29,7 @@ test: tools ## Runs every test beside a private PostgreSQL (or DATABASE_URL's)
 # Random values against plain readings of them; `make test` draws a tenth.
 fuzz: ## A million signature headers and a million bodies of events, in release (SEED=<n> takes others)
 	CASES=1000000 cargo test --locked --release -p counterfoil-stripe --test it -- --nocapture signatures::
-	CASES=1000000 cargo test --locked --release -p counterfoil-webhook-gateway --lib -- --nocapture envelope::cases::
+	CASES=1000000 cargo test --locked --release -p counterfoil-webhook-gateway --lib -- --nocapture envelope::tests::cases::
 
 bench: ## Weighs the house, in release: binary sizes, memory, restart times, the story (see docs/benchmarks.md)
 	cargo build --locked --release --workspace --bins

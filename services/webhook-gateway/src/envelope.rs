@@ -262,10 +262,9 @@ fn check(name: &'static str, value: &str, least: usize) -> Result<(), Unreadable
 }
 
 #[cfg(test)]
-mod cases;
-
-#[cfg(test)]
 mod tests {
+    mod cases;
+
     use proptest::prelude::*;
 
     use super::*;

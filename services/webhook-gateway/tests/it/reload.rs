@@ -65,7 +65,7 @@ impl Process {
 
     /// The answer to an event of its own that `secret` signs.
     async fn deliver(&self, path: &str, secret: &str) -> StatusCode {
-        let body = event(&format!("evt_{secret}"), "invoice.paid", "cus_1");
+        let body = event(&secret.replace("whsec", "evt"), "invoice.paid", "cus_1");
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let request = client
             .post(format!("http://{}{path}", self.address))

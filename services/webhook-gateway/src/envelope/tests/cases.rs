@@ -1,6 +1,6 @@
 //! Whatever a body is: what is read of it is what a plain reading of the whole document finds.
 //!
-//! `CASES=1000000 cargo test --release -p counterfoil-webhook-gateway --lib envelope::cases` takes so many; `SEED=7` takes
+//! `CASES=1000000 cargo test --release -p counterfoil-webhook-gateway --lib envelope::tests::cases` takes so many; `SEED=7` takes
 //! others.
 
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use serde_json::Number;
 
-use super::*;
+use super::super::*;
 
 /// Of a test run.
 const CASES: u64 = 100_000;
