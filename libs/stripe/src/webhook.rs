@@ -90,21 +90,7 @@ pub fn verify<'s>(
     tolerance: Duration,
     now: i64,
 ) -> Result<&'s str, Rejected> {
-    let header = Header::parse(header.as_ref())?;
-    let mut matched = None;
-    for secret in secrets {
-        let expected = signature(secret, header.time, body).ok_or(Rejected::NoMatch)?;
-        let mut any = Choice::from(0);
-        for signature in &header.signatures {
-            any |= signature.as_slice().ct_eq(&expected);
-        }
-        if bool::from(any) {
-            matched = matched.or(Some(secret.name.as_str()));
-        }
-    }
-    let name = matched.ok_or(Rejected::NoMatch)?;
-    header.fresh(tolerance, now)?;
-    Ok(name)
+    Header::parse(header.as_ref())?.verify(body, secrets, tolerance, now)
 }
 
 /// A `Stripe-Signature` header that could be Stripe's: before there is a body, nobody knows.
@@ -127,6 +113,39 @@ impl Header<'_> {
     /// [`Rejected::Malformed`].
     pub fn parse(header: &[u8]) -> Result<Header<'_>, Rejected> {
         Header::taken_apart(header).ok_or(Rejected::Malformed)
+    }
+
+    /// As [`verify`], of a header that was taken apart already.
+    ///
+    /// # Errors
+    /// [`Rejected::NoMatch`] and [`Rejected::OutOfTolerance`].
+    pub fn verify<'s>(
+        &self,
+        body: &[u8],
+        secrets: impl IntoIterator<Item = &'s Secret>,
+        tolerance: Duration,
+        now: i64,
+    ) -> Result<&'s str, Rejected> {
+        let mut matched = None;
+        for secret in secrets {
+            let expected = signature(secret, self.time, body).ok_or(Rejected::NoMatch)?;
+            let mut any = Choice::from(0);
+            for signature in &self.signatures {
+                any |= signature.as_slice().ct_eq(&expected);
+            }
+            if bool::from(any) {
+                matched = matched.or(Some(secret.name.as_str()));
+            }
+        }
+        let name = matched.ok_or(Rejected::NoMatch)?;
+        self.fresh(tolerance, now)?;
+        Ok(name)
+    }
+
+    /// When it says that it was signed, in seconds since 1970.
+    #[must_use]
+    pub fn seconds(&self) -> i64 {
+        self.seconds
     }
 
     /// Whether its time is within `tolerance` of `now` (seconds since 1970), before or after.

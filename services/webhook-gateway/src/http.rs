@@ -13,7 +13,7 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use counterfoil_chassis::Clock;
 use counterfoil_store::Db;
-use counterfoil_stripe::webhook::{self, Header, Rejected};
+use counterfoil_stripe::webhook::{Header, Rejected};
 use http::{HeaderMap, Method, StatusCode, header};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tracing::{Instrument, Span};
@@ -89,11 +89,12 @@ impl Ingest {
         if encoding.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
             return Err(Refusal::Encoded);
         }
-        let signature = self.signature(endpoint, &head.headers)?;
+        let (signature, header) = self.signature(endpoint, &head.headers)?;
         let body = self.budget.read(body).await?;
         let now = self.wall.now();
         let (live, tolerance) = (endpoint.live(now), endpoint.tolerance);
-        let secret_name = webhook::verify(signature, &body.bytes, live, tolerance, now.timestamp())
+        let secret_name = header
+            .verify(&body.bytes, live, tolerance, now.timestamp())
             .map_err(|rejected| refused(endpoint, rejected))?;
         self.counters.received.add_one();
         self.verified.add_one(&endpoint.name, secret_name);
@@ -108,8 +109,8 @@ impl Ingest {
         self.keep(endpoint, delivery, body.budget).await
     }
 
-    /// The signature header, if a delivery that is made now could have it. No other body is read.
-    fn signature<'a>(&self, endpoint: &Endpoint, headers: &'a HeaderMap) -> Result<&'a str, Refusal> {
+    /// The signature header, as it came and taken apart, if a delivery that is made now could have it. No other body is read.
+    fn signature<'a>(&self, endpoint: &Endpoint, headers: &'a HeaderMap) -> Result<(&'a str, Header<'a>), Refusal> {
         let mut given = headers.get_all("stripe-signature").iter();
         let (Some(signature), None) = (given.next(), given.next()) else {
             return Err(refused(endpoint, Rejected::Malformed));
@@ -117,9 +118,9 @@ impl Ingest {
         let signature = signature.to_str().map_err(|_| refused(endpoint, Rejected::Malformed))?;
         let now = self.wall.now().timestamp();
         let header = Header::parse(signature.as_bytes());
-        let fresh = header.and_then(|header| header.fresh(endpoint.tolerance, now));
-        fresh.map_err(|rejected| refused(endpoint, rejected))?;
-        Ok(signature)
+        let fresh = header.and_then(|header| header.fresh(endpoint.tolerance, now).map(|()| header));
+        let header = fresh.map_err(|rejected| refused(endpoint, rejected))?;
+        Ok((signature, header))
     }
 
     /// Puts a verified delivery where it belongs.

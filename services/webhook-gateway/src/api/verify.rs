@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use counterfoil_chassis::convert::timestamp;
 use counterfoil_proto::event::v1 as pb;
-use counterfoil_stripe::webhook;
+use counterfoil_stripe::webhook::Header;
 
 use crate::endpoint::{Endpoint, Endpoints};
 use crate::log::append::sha256;
@@ -14,6 +14,9 @@ use crate::log::read::Received;
 
 /// Checks what was received against the endpoints as they are at `now`, by the wall clock.
 pub(super) fn verdict(endpoints: &Endpoints, now: DateTime<Utc>, received: &Received) -> pb::VerifyEventResponse {
+    let header = Header::parse(received.signature.as_bytes());
+    let signed = header.as_ref().ok();
+    let signed = signed.and_then(|header| DateTime::from_timestamp(header.seconds(), 0));
     let named = |endpoint: &&Arc<Endpoint>| endpoint.name == received.endpoint;
     let mut secret_name = "";
     let verdict = if sha256(&received.body) != received.body_sha256 {
@@ -23,7 +26,7 @@ pub(super) fn verdict(endpoints: &Endpoints, now: DateTime<Utc>, received: &Rece
     } else if let Some(endpoint) = endpoints.values().find(named) {
         // However long ago.
         let any_age = Duration::MAX;
-        match webhook::verify(&received.signature, &received.body, endpoint.live(now), any_age, 0) {
+        match header.and_then(|header| header.verify(&received.body, endpoint.live(now), any_age, 0)) {
             Ok(name) => {
                 secret_name = name;
                 pb::Verdict::Matches
@@ -33,8 +36,6 @@ pub(super) fn verdict(endpoints: &Endpoints, now: DateTime<Utc>, received: &Rece
     } else {
         pb::Verdict::EndpointGone
     };
-    let signed = received.signature.split(',').find_map(|item| item.strip_prefix("t="));
-    let signed = signed.and_then(|seconds| DateTime::from_timestamp(seconds.parse().ok()?, 0));
     pb::VerifyEventResponse {
         verdict: verdict.into(),
         secret_name: secret_name.to_owned(),
