@@ -16,6 +16,23 @@ pub struct Page<P> {
     pub after: Option<P>,
 }
 
+impl<P> Page<P> {
+    /// How many rows to read: one more than is asked for, which tells whether there are more.
+    #[must_use]
+    pub fn rows(&self) -> i64 {
+        self.limit.saturating_add(1)
+    }
+
+    /// The page, of what was read as [`Page::rows`] says, and the position to go on from where there are more.
+    pub fn cut<T>(&self, mut read: Vec<T>, position: impl Fn(&T) -> P) -> (Vec<T>, Option<P>) {
+        let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        let more = read.len() > limit;
+        read.truncate(limit);
+        let next = read.last().filter(|_| more).map(position);
+        (read, next)
+    }
+}
+
 /// What a list's page tokens are bound to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Binding([u8; BINDING]);
@@ -85,6 +102,19 @@ pub fn decode(binding: &Binding, token: &str) -> Result<String, InvalidToken> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_ends_where_it_is_full_and_goes_on_where_there_is_more() {
+        let page = Page {
+            limit: 2,
+            after: Some(9),
+        };
+        assert_eq!(page.rows(), 3);
+        let cut = |read: &[i64]| page.cut(read.to_vec(), |row| *row);
+        assert_eq!(cut(&[]), (vec![], None));
+        assert_eq!(cut(&[8, 7]), (vec![8, 7], None));
+        assert_eq!(cut(&[8, 7, 6]), (vec![8, 7], Some(7)));
+    }
     use proptest::prelude::*;
 
     fn binding() -> Binding {

@@ -34,15 +34,9 @@ impl Billing {
         user_id: &UserId,
         page: Page<Position>,
     ) -> Result<(Vec<Subscription>, Option<Position>), Error> {
-        let Page { limit, after } = page;
         let conn = &mut self.db.conn().await?;
-        // One more than was asked for tells whether there are more.
-        let mut found = subscription::list_of_user(conn, user_id.as_str(), limit.saturating_add(1), after).await?;
-        let wanted = usize::try_from(limit).unwrap_or_default();
-        let more = found.len() > wanted;
-        found.truncate(wanted);
-        let next = found.last().filter(|_| more).map(Subscription::position);
-        Ok((found, next))
+        let read = subscription::list_of_user(conn, user_id.as_str(), page.rows(), page.after.clone()).await?;
+        Ok(page.cut(read, Subscription::position))
     }
 
     /// Cancels a subscription at the end of its period, once per key.

@@ -36,15 +36,10 @@ impl QuarantineService for Quarantine {
         let page = paging.page::<i64>()?;
         let found = async {
             let mut conn = self.db.conn().await?;
-            // One more tells whether there is another page.
-            let rows = page.limit.saturating_add(1);
-            Ok(quarantine::list(&mut conn, page.after, request.include_decided, rows).await?)
+            Ok(quarantine::list(&mut conn, page.after, request.include_decided, page.rows()).await?)
         };
-        let mut rows = found.await.map_err(|error: Error| unavailable(&error))?;
-        let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
-        let more = rows.len() > limit;
-        rows.truncate(limit);
-        let last = rows.last().map(|row| row.id).filter(|_| more);
+        let rows = found.await.map_err(|error: Error| unavailable(&error))?;
+        let (rows, last) = page.cut(rows, |row| row.id);
         Ok(Response::new(pb::ListQuarantinedResponse {
             deliveries: rows.into_iter().map(Into::into).collect(),
             next_page_token: paging.token(last.as_ref()),

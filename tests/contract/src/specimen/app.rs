@@ -55,15 +55,9 @@ impl Specimens {
         title: &str,
         page: Page<Position>,
     ) -> Result<(Vec<Specimen>, Option<Position>), Error> {
-        let Page { limit, after } = page;
         let conn = &mut self.db.conn().await?;
-        // One more than was asked for tells whether there are more.
-        let mut found = store::list_of_user(conn, user_id, title, limit.saturating_add(1), after).await?;
-        let wanted = usize::try_from(limit).unwrap_or_default();
-        let more = found.len() > wanted;
-        found.truncate(wanted);
-        let next = found.last().filter(|_| more).map(Specimen::position);
-        Ok((found, next))
+        let read = store::list_of_user(conn, user_id, title, page.rows(), page.after.clone()).await?;
+        Ok(page.cut(read, Specimen::position))
     }
 
     /// A new specimen, once per key. Its id is made of the claim's, so that whoever takes the claim over makes the same.
