@@ -5,11 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use opentelemetry::{KeyValue, global, metrics};
 use tokio::time::Instant;
 
 use crate::log::read::Filter;
-
-use opentelemetry::{KeyValue, global, metrics};
 
 /// Counts of deliveries.
 #[derive(Debug, Default)]

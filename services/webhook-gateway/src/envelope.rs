@@ -10,6 +10,8 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use sha2::{Digest, Sha256};
 
+use crate::log::TIMES;
+
 /// The number of partitions. It never changes: a key must stay in its partition.
 pub(crate) const PARTITIONS: i32 = 64;
 
@@ -193,8 +195,7 @@ impl Envelope {
             Created::Seconds(seconds) => DateTime::from_timestamp(seconds, 0),
             Created::Text(time) => Some(time),
         };
-        // The last second of the year 9999, the last that RFC 3339 and protobuf can tell.
-        let created = created.filter(|time| (0..=253_402_300_799).contains(&time.timestamp()));
+        let created = created.filter(|time| TIMES.contains(&time.timestamp()));
         let context = read.context.into_string();
         let account = match read.account.into_string() {
             account if account.is_empty() => context.rsplit('/').next().unwrap_or_default().to_owned(),

@@ -8,6 +8,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
+use super::TIMES;
 use super::read::Row;
 
 /// Which events are meant: those that fit all that is there.
@@ -140,9 +141,9 @@ impl FromStr for Place {
             return Err(NoPlace);
         };
         let micros = micros.parse().map_err(|_| NoPlace)?;
-        // What PostgreSQL can tell, roughly: anything else would be its error.
+        // Anything else might be PostgreSQL's error.
         let received_at = DateTime::from_timestamp_micros(micros)
-            .filter(|time| (0..=253_402_300_799).contains(&time.timestamp()))
+            .filter(|time| TIMES.contains(&time.timestamp()))
             .ok_or(NoPlace)?;
         Ok(Place {
             received_at,

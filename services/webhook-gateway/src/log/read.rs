@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
+use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Binary, Bool, Integer, Nullable, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -94,34 +95,43 @@ const RANGE: &str = "
 
 /// The events of `range`.
 pub(crate) async fn range(conn: &mut AsyncPgConnection, range: Range<'_>) -> QueryResult<Vec<Row>> {
-    let everything = range.filter.types.is_empty() && range.filter.beginnings.is_empty();
     diesel::sql_query(RANGE)
         .bind::<Integer, _>(range.partition)
         .bind::<BigInt, _>(range.after)
         .bind::<BigInt, _>(range.rows)
         .bind::<BigInt, _>(range.bytes)
         .bind::<Bool, _>(range.bodies)
-        .bind::<Bool, _>(everything)
+        .bind::<Bool, _>(range.filter.is_everything())
         .bind::<Array<Text>, _>(&range.filter.types)
         .bind::<Array<Text>, _>(&range.filter.beginnings)
         .load(conn)
         .await
 }
 
+/// These columns of one event, by its id.
+async fn one<T: diesel::deserialize::QueryableByName<Pg> + Send + 'static>(
+    conn: &mut AsyncPgConnection,
+    columns: &str,
+    (account, event_id): (&str, &str),
+) -> QueryResult<Option<T>> {
+    let query = format!(
+        "select {columns} from event_dedupe d \
+         join event_log l on l.partition = d.partition and l.log_offset = d.log_offset and l.received_at = d.seen_at \
+         where d.account = $1 and d.event_id = $2"
+    );
+    diesel::sql_query(query)
+        .bind::<Text, _>(account)
+        .bind::<Text, _>(event_id)
+        .get_result(conn)
+        .await
+        .optional()
+}
+
 /// One event by its id.
 pub(crate) async fn by_id(conn: &mut AsyncPgConnection, account: &str, event_id: &str) -> QueryResult<Option<Row>> {
-    diesel::sql_query(
-        "select l.partition, l.log_offset, l.received_at, l.account, l.event_id, l.type, l.api_version, l.object_id, \
-         l.key, l.created, l.source, l.endpoint, l.traceparent, true as admitted, l.body, d.body_sha256 \
-         from event_dedupe d \
-         join event_log l on l.partition = d.partition and l.log_offset = d.log_offset and l.received_at = d.seen_at \
-         where d.account = $1 and d.event_id = $2",
-    )
-    .bind::<Text, _>(account)
-    .bind::<Text, _>(event_id)
-    .get_result(conn)
-    .await
-    .optional()
+    let columns = "l.partition, l.log_offset, l.received_at, l.account, l.event_id, l.type, l.api_version, l.object_id, \
+        l.key, l.created, l.source, l.endpoint, l.traceparent, true as admitted, l.body, d.body_sha256";
+    one(conn, columns, (account, event_id)).await
 }
 
 /// What is needed to check an event's signature again.
@@ -145,17 +155,8 @@ pub(crate) async fn received(
     account: &str,
     event_id: &str,
 ) -> QueryResult<Option<Received>> {
-    diesel::sql_query(
-        "select l.endpoint, l.secret_name, l.signature, d.body_sha256, l.body \
-         from event_dedupe d \
-         join event_log l on l.partition = d.partition and l.log_offset = d.log_offset and l.received_at = d.seen_at \
-         where d.account = $1 and d.event_id = $2",
-    )
-    .bind::<Text, _>(account)
-    .bind::<Text, _>(event_id)
-    .get_result(conn)
-    .await
-    .optional()
+    let columns = "l.endpoint, l.secret_name, l.signature, d.body_sha256, l.body";
+    one(conn, columns, (account, event_id)).await
 }
 
 #[derive(QueryableByName)]
@@ -195,14 +196,15 @@ impl Filter {
         }
         filter
     }
-}
 
-impl Filter {
+    fn is_everything(&self) -> bool {
+        self.types.is_empty() && self.beginnings.is_empty()
+    }
+
     /// Whether events of this type are meant.
     pub(crate) fn admits(&self, event_type: &str) -> bool {
-        let everything = self.types.is_empty() && self.beginnings.is_empty();
         let begins = |beginning: &String| event_type.starts_with(beginning.as_str());
-        everything || self.types.iter().any(|one| one == event_type) || self.beginnings.iter().any(begins)
+        self.is_everything() || self.types.iter().any(|one| one == event_type) || self.beginnings.iter().any(begins)
     }
 }
 
