@@ -11,12 +11,9 @@ fn steps(path: &str) -> impl Iterator<Item = &str> {
     let mut rest = Some(path);
     std::iter::from_fn(move || {
         let path = rest?;
-        let step = match path.bytes().position(|letter| letter == b'.') {
-            Some(dot) => path.split_at_checked(dot).map(|(step, _)| step).unwrap_or(path),
-            None => path,
-        };
-        rest = path.get(step.len() + 1..);
-        Some(step)
+        let end = path.bytes().position(|letter| letter == b'.').unwrap_or(path.len());
+        rest = path.get(end + 1..);
+        path.get(..end)
     })
 }
 

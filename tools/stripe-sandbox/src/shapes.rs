@@ -10,10 +10,14 @@ use crate::{
 };
 
 /// Examples of objects that no operation here makes, for events that are triggered; in `id` stands its prefix.
-const OTHERS: &str = include_str!("../shapes/others.json");
+static OTHERS: LazyLock<Value> = LazyLock::new(|| parsed(include_str!("../shapes/others.json")));
+
+fn parsed(shape: &str) -> Value {
+    serde_json::from_str(shape).unwrap_or_default()
+}
 
 fn other(kind: &str) -> Option<Value> {
-    serde_json::from_str::<Value>(OTHERS).ok()?.get(kind).cloned()
+    OTHERS.get(kind).cloned()
 }
 
 /// An object of a kind (`checkout.session`): its shape, an example, or at least its name.
@@ -63,9 +67,8 @@ macro_rules! shape {
     ($($name:ident),* $(,)?) => {$(
         /// A new object of this shape.
         pub(crate) fn $name() -> Value {
-            static SHAPE: LazyLock<Value> = LazyLock::new(|| {
-                serde_json::from_str(include_str!(concat!("../shapes/", stringify!($name), ".json"))).unwrap_or_default()
-            });
+            static SHAPE: LazyLock<Value> =
+                LazyLock::new(|| parsed(include_str!(concat!("../shapes/", stringify!($name), ".json"))));
             SHAPE.clone()
         }
     )*

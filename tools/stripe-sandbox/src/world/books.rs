@@ -187,8 +187,8 @@ fn credited_wrongly(world: &World, account: &str, invoice: &Value) -> Option<Str
 /// An invoice that was not paid what it says, or of which something else remains.
 fn paid_wrongly(world: &World, account: &str, invoice: &Value) -> Option<String> {
     let id = field::text(invoice, "id");
-    let payments = world.all_of(account, "invoice_payment").into_iter();
-    let own = payments.filter(|one| field::text(one, "invoice") == id && field::text(one, "status") == "paid");
+    let own = world.store.of(account, id, "invoice_payment");
+    let own = own.filter(|one| field::text(one, "status") == "paid");
     let sum: i64 = own.map(|one| field::integer(&one, "amount_paid")).sum();
     let amount = |name: &str| field::integer(invoice, name);
     let (paid, remains) = (amount("amount_paid"), amount("amount_remaining"));

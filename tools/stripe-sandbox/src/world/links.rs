@@ -18,8 +18,8 @@ const BELONGS: &[(&str, &str)] = &[
 #[derive(Debug, Default)]
 pub(super) struct Links {
     by_owner: HashMap<(u32, Box<str>), Vec<SlotNumber>>,
-    /// The subscription of each item there is or was. An item keeps its subscription, so none is ever taken out.
-    by_item: HashMap<(u32, Box<str>), SlotNumber>,
+    /// The subscription of each item there is or was, by account. An item keeps its subscription, so none is ever taken out.
+    by_item: HashMap<u32, HashMap<Box<str>, SlotNumber>>,
 }
 
 impl Links {
@@ -35,14 +35,19 @@ impl Links {
         if field::text(value, "object") != "subscription" {
             return;
         }
+        let known = self.by_item.entry(account).or_default();
         for item in field::elements(value, "items.data") {
-            self.by_item.insert((account, field::text(item, "id").into()), slot);
+            let id = field::text(item, "id");
+            match known.get_mut(id) {
+                Some(known) => *known = slot,
+                None => drop(known.insert(id.into(), slot)),
+            }
         }
     }
 
     /// The slot of the subscription that has or had an item, if that was not undone.
     pub(super) fn with_item(&self, account: u32, item: &str) -> Option<SlotNumber> {
-        self.by_item.get(&(account, item.into())).copied()
+        self.by_item.get(&account)?.get(item).copied()
     }
 
     /// Forgets the object that was taken up last.
