@@ -290,6 +290,7 @@ impl<'a> History<'a> {
             events.filter(|(kind, ..)| !kind.starts_with("test_helpers")).collect(),
         )
     }
+
     /// The fewest of the steps that come to a problem like this one, and that problem.
     fn shortened(&self, mut problem: String) -> (Vec<Step>, String) {
         let mut steps = self.taken.clone();
